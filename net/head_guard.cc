@@ -1,0 +1,347 @@
+#include "net/head_guard.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include "net/http_syntax.h"
+
+namespace baton {
+namespace {
+
+constexpr std::uint8_t empty_lines_max = 2;  // RFC 9112, 2.2: at least one is to be ignored
+
+constexpr bool is_blank(char c) noexcept { return c == ' ' || c == '\t'; }
+
+Slice slice(std::size_t begin, std::size_t end) noexcept {
+    return {static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end - begin)};
+}
+
+// Passes over the bytes of a value, eight at a time while none is a control byte.
+const char* skip_value(const char* p, const char* end) noexcept {
+    constexpr std::uint64_t ones = 0x0101010101010101, tops = 0x8080808080808080;
+    while (end - p >= 8) {
+        std::uint64_t word;
+        std::memcpy(&word, p, sizeof word);
+        // A byte's top bit is set if the byte is below 0x20 or 0x7f, and for some good ones: TAB,
+        // bytes above 0x7f, bytes beside a bad one. The loop below looks again.
+        const std::uint64_t del = word ^ (ones * 0x7f);
+        if (((word - ones * 0x20) | (del - ones)) & tops) break;
+        p += 8;
+    }
+    while (p < end && (class_of(*p) & in_value)) ++p;
+    return p;
+}
+
+// Passes over the bytes of a name and adds what they are to `classes`.
+const char* skip_name(const char* p, const char* end, std::uint8_t& classes) noexcept {
+    unsigned seen = classes;  // a store to `classes` for each byte would cost a third of the walk
+    for (; p < end; ++p) {
+        const unsigned byte_class = class_of(*p);
+        if (!(byte_class & in_name)) break;
+        seen |= byte_class;
+    }
+    classes = static_cast<std::uint8_t>(seen);
+    return p;
+}
+
+// How often the fields occur that decide about Host and framing, and the last value of each.
+struct Census {
+    int hosts = 0;
+    int lengths = 0;
+    int codings = 0;
+    std::string_view host, length, coding;
+    bool expects_oddly = false;
+};
+
+Census count(const Head& head) noexcept {
+    Census census;
+    for (const Field& field : head.fields) {
+        const std::string_view value = head.text(field.value);
+        switch (field.id) {
+        case FieldName::host: ++census.hosts, census.host = value; break;
+        case FieldName::content_length: ++census.lengths, census.length = value; break;
+        case FieldName::transfer_encoding: ++census.codings, census.coding = value; break;
+        case FieldName::expect: census.expects_oddly |= !equal_fold(value, "100-continue"); break;
+        default: break;
+        }
+    }
+    return census;
+}
+
+bool is_good_target(const Head& head) noexcept {
+    const std::string_view target = head.text(head.target);
+    if (target.front() == '/') return true;
+    if (target == "*") return head.method == Method::options;
+    const auto authority = authority_of(target);
+    return authority && is_authority(*authority);
+}
+
+// RFC 9112, 3.2: exactly one and valid. HTTP/1.0 did not know it: there it may be absent or empty.
+bool is_good_host(const Head& head, const Census& census) noexcept {
+    if (census.hosts > 1) return false;
+    if (head.minor == 0 && census.host.empty()) return true;
+    return is_authority(census.host);
+}
+
+// RFC 9112, 6.1 and 6.3, without its leniencies: two lengths are refused even if they are equal,
+// and so is a length beside a Transfer-Encoding, whose only accepted value is `chunked`.
+std::optional<Fault> declare_body(const Head& head, const Census& census, Body& body) noexcept {
+    if (census.lengths > 1) return Fault::bad_request;
+    const auto length = parse_length(census.length);
+    if (census.lengths == 1 && !length) return Fault::bad_request;
+    if (census.codings > 0) {
+        if (census.lengths > 0 || head.minor == 0) return Fault::bad_request;
+        if (census.codings > 1 || !equal_fold(census.coding, "chunked"))
+            return Fault::coding_unknown;
+        body = {Framing::chunked, 0};
+    } else if (length) {
+        body = {Framing::length, *length};
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<std::size_t> HeadGuard::walk(std::string_view received, Head& head) {
+    assert(state_ != State::whole);
+    if (walked_ == 0) begin(head);
+    head.bytes = received.data();
+    const std::string_view bytes = received.substr(0, limits_->head);
+
+    Refusal refusal = walk_line(bytes, head);
+    if (!refusal && state_ >= State::field_start) refusal = walk_fields(bytes, head);
+    if (!refusal && state_ == State::whole) {
+        refusal =
+            kind_ == Kind::request ? check_request(head) : declare_body(head, count(head), body_);
+        if (fields_ > limits_->fields && !refusal) refusal = Fault::head_too_large;
+        if (kind_ == Kind::response && body_.framing == Framing::none) {
+            body_.framing = Framing::until_close;
+        }
+    } else if (!refusal && walked_ >= limits_->head) {
+        // What is wrong with a request line that was read comes first.
+        if (kind_ == Kind::request && state_ >= State::field_start) refusal = check_line(head);
+        if (!refusal) refusal = Fault::head_too_large;
+    }
+    if (refusal) return Error{kind_ == Kind::request ? *refusal : Fault::bad_response};
+    if (state_ != State::whole) return std::size_t{0};
+    head.size = static_cast<std::uint32_t>(walked_);
+    return walked_;
+}
+
+void HeadGuard::begin(Head& head) noexcept {
+    head.size = 0;
+    head.method_text = head.target = head.reason = {};
+    head.method = Method::unknown;
+    head.minor = 1;
+    head.status = 0;
+    head.fields.clear();
+    if (kind_ == Kind::response) state_ = State::status;
+}
+
+HeadGuard::Refusal HeadGuard::walk_line(std::string_view bytes, Head& head) {
+    while (walked_ < bytes.size() && state_ < State::field_start) {
+        const char c = bytes[walked_];
+        Refusal refusal;
+        switch (state_) {
+        case State::method:
+            refusal = walk_word(bytes, in_name, head.method_text, State::target);
+            break;
+        case State::target:
+            refusal = walk_word(bytes, in_target, head.target, State::version);
+            break;
+        case State::version: refusal = walk_version(c, head); break;
+        case State::status: refusal = walk_status(c, head); break;
+        case State::reason: refusal = walk_reason(bytes, head); break;
+        case State::line_lf:
+            if (c != '\n') return Fault::bad_request;
+            ++walked_;
+            state_ = State::field_start;
+            break;
+        default: refusal = start(c); break;
+        }
+        if (refusal) return refusal;
+    }
+    return {};
+}
+
+// Empty lines before a request, of clients that send one too many behind a body.
+HeadGuard::Refusal HeadGuard::start(char c) noexcept {
+    if (state_ == State::start_lf) {
+        if (c != '\n') return Fault::bad_request;
+        ++empty_lines_;
+        ++walked_;
+        state_ = State::start;
+        return {};
+    }
+    if (c == '\r' && empty_lines_ < empty_lines_max) {
+        ++walked_;
+        state_ = State::start_lf;
+        return {};
+    }
+    if (!(class_of(c) & in_name)) return Fault::bad_request;
+    line_ = token_ = static_cast<std::uint32_t>(walked_);
+    state_ = State::method;
+    return {};
+}
+
+// The method or the target, to the single SP behind it.
+HeadGuard::Refusal HeadGuard::walk_word(std::string_view bytes, std::uint8_t allowed, Slice& word,
+                                        State next) noexcept {
+    const std::size_t line_end = line_ + limits_->request_line;
+    const std::size_t end = std::min(bytes.size(), line_end);
+    std::size_t at = walked_;
+    while (at < end && (class_of(bytes[at]) & allowed)) ++at;
+    walked_ = at;
+    word = slice(token_, walked_);
+    if (walked_ == bytes.size()) return {};
+
+    const bool ends = bytes[walked_] == ' ' && word.size > 0;
+    if (!ends && !(class_of(bytes[walked_]) & allowed)) return Fault::bad_request;
+    if (walked_ >= line_end) return Fault::target_too_long;
+    token_ = static_cast<std::uint32_t>(++walked_);
+    state_ = next;
+    return {};
+}
+
+// Any two digits here: which they are is judged at the end of the head.
+HeadGuard::Refusal HeadGuard::walk_version(char c, Head& head) noexcept {
+    constexpr std::string_view form = "HTTP/0.0\r";
+    const std::size_t i = walked_ - token_;
+    if (form[i] == '0' ? !is_digit(c) : c != form[i]) return Fault::bad_request;
+    if (c == '\r') {
+        state_ = State::line_lf;
+    } else if (walked_ - line_ >= limits_->request_line) {
+        return Fault::target_too_long;
+    }
+    if (i == 5) major_ = c;
+    if (i == 7) {
+        minor_ = c;
+        head.minor = static_cast<std::uint8_t>(c - '0');
+    }
+    ++walked_;
+    return {};
+}
+
+// RFC 9112, 4. The SP behind the status is left out by some servers together with the reason.
+HeadGuard::Refusal HeadGuard::walk_status(char c, Head& head) noexcept {
+    constexpr std::string_view form = "HTTP/1.m sdd";
+    const std::size_t i = walked_ - token_;
+    ++walked_;
+    if (i == form.size()) {
+        state_ = c == ' ' ? State::reason : State::line_lf;
+        token_ = static_cast<std::uint32_t>(walked_);
+        return c == ' ' || c == '\r' ? Refusal{} : Fault::bad_response;
+    }
+    switch (form[i]) {
+    case 'm':
+        if (c != '0' && c != '1') return Fault::bad_response;
+        head.minor = static_cast<std::uint8_t>(c - '0');
+        return {};
+    case 's':
+        if (c < '1' || c > '5') return Fault::bad_response;
+        break;
+    case 'd':
+        if (!is_digit(c)) return Fault::bad_response;
+        break;
+    default: return c == form[i] ? Refusal{} : Fault::bad_response;
+    }
+    head.status = static_cast<std::uint16_t>(head.status * 10 + (c - '0'));
+    return {};
+}
+
+HeadGuard::Refusal HeadGuard::walk_reason(std::string_view bytes, Head& head) noexcept {
+    const char* const base = bytes.data();
+    walked_ = static_cast<std::size_t>(skip_value(base + walked_, base + bytes.size()) - base);
+    head.reason = slice(token_, walked_);
+    if (walked_ == bytes.size()) return {};
+    if (bytes[walked_] != '\r') return Fault::bad_response;
+    ++walked_;
+    state_ = State::line_lf;
+    return {};
+}
+
+HeadGuard::Refusal HeadGuard::walk_fields(std::string_view bytes, Head& head) {
+    const char* const base = bytes.data();
+    const char* const end = base + bytes.size();
+    const char* p = base + walked_;
+    while (p < end && state_ != State::whole) {
+        switch (state_) {
+        case State::field_start:
+            if (*p == '\r') {
+                ++p;
+                state_ = State::end_lf;
+                break;
+            }
+            token_ = static_cast<std::uint32_t>(p - base);
+            name_classes_ = 0;
+            state_ = State::name;
+            [[fallthrough]];
+        case State::name:
+            // A line that begins with a blank, a fold, fails here like any name that is no token.
+            p = skip_name(p, end, name_classes_);
+            if (p == end) break;
+            name_ = slice(token_, static_cast<std::size_t>(p - base));
+            if (*p != ':' || name_.size == 0) return Fault::bad_request;
+            ++p;
+            state_ = State::value_start;
+            [[fallthrough]];
+        case State::value_start:
+            while (p < end && is_blank(*p)) ++p;
+            if (p == end) break;
+            token_ = static_cast<std::uint32_t>(p - base);
+            state_ = State::value;
+            [[fallthrough]];
+        case State::value:
+            p = skip_value(p, end);
+            if (p == end) break;
+            if (*p != '\r') return Fault::bad_request;
+            add_field(head, static_cast<std::size_t>(p - base));
+            ++p;
+            state_ = State::value_lf;
+            break;
+        default:  // behind a CR
+            if (*p != '\n') return Fault::bad_request;
+            ++p;
+            state_ = state_ == State::end_lf ? State::whole : State::field_start;
+            break;
+        }
+    }
+    walked_ = static_cast<std::size_t>(p - base);
+    return {};
+}
+
+void HeadGuard::add_field(Head& head, std::size_t end) {
+    if (++fields_ > limits_->fields) return;
+    while (end > token_ && is_blank(head.bytes[end - 1])) --end;
+    Field field;
+    field.name = name_;
+    field.value = slice(token_, end);
+    field.id = field_name(head.text(name_));
+    field.underscore = (name_classes_ & is_underscore) != 0;
+    head.fields.push_back(field);
+}
+
+HeadGuard::Refusal HeadGuard::check_request(Head& head) {
+    if (const Refusal refusal = check_line(head)) return refusal;
+    if (fields_ > limits_->fields) return Fault::head_too_large;
+    if (!is_good_target(head)) return Fault::bad_request;
+    const Census census = count(head);
+    if (!is_good_host(head, census)) return Fault::bad_request;
+    if (const Refusal refusal = declare_body(head, census, body_)) return refusal;
+    if (limits_->body_max != 0 && body_.length > limits_->body_max) return Fault::body_too_large;
+    if (census.expects_oddly) return Fault::expectation_unknown;
+    return {};
+}
+
+HeadGuard::Refusal HeadGuard::check_line(Head& head) const noexcept {
+    if (major_ != '1' || minor_ > '1') return Fault::version_unknown;
+    head.method = method_of(head.text(head.method_text));
+    if (head.method == Method::unknown) return Fault::method_unknown;
+    if (head.method == Method::connect || head.method == Method::trace) {
+        return Fault::method_refused;
+    }
+    return {};
+}
+
+}  // namespace baton

@@ -1,0 +1,126 @@
+#pragma once
+
+// libuv's loop, handles and timers as owned values.
+//
+// A handle's block is freed when libuv lets go of it, not when its owner does: the owner dies, the block forgets the
+// owner, and every callback that still comes finds nobody and returns.
+
+#include <uv.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <type_traits>
+#include <vector>
+
+namespace baton {
+
+// Ends the process: an invariant of our own is broken and going on could damage data.
+[[noreturn]] inline void die(const char* what, int uv_code = 0) noexcept {
+    std::fprintf(stderr, "baton: %s%s%s\n", what, uv_code != 0 ? ": " : "",
+                 uv_code != 0 ? uv_strerror(uv_code) : "");
+    std::abort();
+}
+
+// Closes a libuv handle and frees its block when libuv lets go of it.
+template <class Block>
+struct CloseLater {
+    void operator()(Block* block) const noexcept {
+        static_assert(std::is_standard_layout_v<Block>, "the uv handle must be the first member");
+        auto* handle = reinterpret_cast<uv_handle_t*>(block);
+        handle->data = nullptr;  // from here on no callback finds an owner
+        uv_close(handle, [](uv_handle_t* closed) { delete reinterpret_cast<Block*>(closed); });
+    }
+};
+
+template <class Block>
+using Handle = std::unique_ptr<Block, CloseLater<Block>>;
+
+// Opens a handle with `init`, a uv_*_init call, which fails at start-up only. `owner` is what its callbacks find.
+template <class Block, class Init>
+Handle<Block> open_handle(void* owner, Init init) {
+    auto block = std::make_unique<Block>();
+    if (const int rc = init(*block); rc < 0) die("cannot open a libuv handle", rc);
+    reinterpret_cast<uv_handle_t*>(block.get())->data = owner;
+    return Handle<Block>{block.release()};
+}
+
+// The owner of a handle, or null once the owner has let the handle go.
+template <class Owner, class UvHandle>
+Owner* owner_of(const UvHandle* handle) noexcept {
+    return static_cast<Owner*>(handle->data);
+}
+
+// One event loop and the one buffer all its connections read into. Used by one thread, but for `post`.
+class Loop {
+public:
+    // Not 64 KiB: the MSS of loopback is 65,483, and a buffer just above it costs a second, tiny read.
+    static constexpr std::size_t read_size = 60'000;
+
+    Loop();
+    // Every handle must be gone or closing; runs until the last is closed.
+    ~Loop();
+    Loop(const Loop&) = delete;
+    Loop& operator=(const Loop&) = delete;
+
+    uv_loop_t* uv() noexcept { return &loop_; }
+    // Until `stop`.
+    void run() noexcept { uv_run(&loop_, UV_RUN_DEFAULT); }
+    // One turn; waits for an event if `wait`. For tests.
+    void turn(bool wait = false) noexcept { uv_run(&loop_, wait ? UV_RUN_ONCE : UV_RUN_NOWAIT); }
+    void stop() noexcept { uv_stop(&loop_); }
+
+    // Milliseconds of a clock that never jumps, as of this turn.
+    std::uint64_t now() const noexcept { return uv_now(&loop_); }
+    std::span<char> read_buffer() noexcept { return {read_buffer_.get(), read_size}; }
+
+    // Any thread: the task runs on the loop's thread, in a later turn.
+    void post(std::function<void()> task);
+
+    static Loop& of(const uv_loop_t* loop) noexcept { return *static_cast<Loop*>(loop->data); }
+
+private:
+    void run_tasks();
+
+    uv_loop_t loop_;
+    std::unique_ptr<char[]> read_buffer_;
+    std::mutex mutex_;
+    std::vector<std::function<void()>> tasks_;  // guarded by mutex_
+    Handle<uv_async_t> wake_;
+};
+
+// A timer that calls one member function. The owner must not move.
+//     Timer<&Worker::on_second> second_{loop, *this};
+template <auto OnFire>
+class Timer;
+
+template <class Owner, void (Owner::*OnFire)()>
+class Timer<OnFire> {
+public:
+    Timer(Loop& loop, Owner& owner)
+        : timer_(open_handle<uv_timer_t>(&owner, [&](uv_timer_t& timer) { return uv_timer_init(loop.uv(), &timer); })) {}
+
+    void arm(std::chrono::milliseconds after) noexcept {
+        uv_timer_start(timer_.get(), fired, static_cast<std::uint64_t>(after.count()), 0);
+    }
+    void repeat(std::chrono::milliseconds every) noexcept {
+        const auto ms = static_cast<std::uint64_t>(every.count());
+        uv_timer_start(timer_.get(), fired, ms, ms);
+    }
+    void disarm() noexcept { uv_timer_stop(timer_.get()); }
+
+private:
+    static void fired(uv_timer_t* timer) {
+        if (auto* owner = owner_of<Owner>(timer)) (owner->*OnFire)();
+    }
+
+    Handle<uv_timer_t> timer_;
+};
+
+}  // namespace baton

@@ -1,0 +1,198 @@
+#include "net/tcp.h"
+
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <utility>
+
+namespace baton {
+
+namespace {
+
+// So that one fast peer cannot starve the rest of the loop: about a megabyte.
+constexpr std::uint8_t reads_per_event = 16;
+
+// More pieces than this never come at once: a head, a chunk line, a read's data, an end.
+constexpr std::size_t iovecs_max = 32;
+
+}  // namespace
+
+// What libuv may touch after the owner is gone. A connection connects before it writes, so the two requests share room.
+struct Tcp::Block {
+    uv_tcp_t tcp;
+    union {
+        uv_connect_t connect;
+        uv_write_t write;
+    };
+    std::string* bytes;  // of `write`; owned
+
+    Block() noexcept : tcp{}, write{}, bytes(nullptr) {}
+    ~Block() { delete bytes; }
+};
+
+Tcp::Tcp(Loop& loop, TcpCounts& counts)
+    : block_(open_handle<Block>(this, [&](Block& block) { return uv_tcp_init(loop.uv(), &block.tcp); })),
+      counts_(counts) {}
+
+Tcp::~Tcp() {
+    if (reset_) {
+        int fd = -1;
+        if (uv_fileno(reinterpret_cast<uv_handle_t*>(&block_->tcp), &fd) == 0) {
+            const linger now{.l_onoff = 1, .l_linger = 0};
+            setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+        }
+    }
+}
+
+std::unique_ptr<Tcp> Tcp::adopt(Loop& loop, int fd, TcpCounts& counts) {
+    std::unique_ptr<Tcp> tcp{new Tcp(loop, counts)};
+    if (uv_tcp_open(&tcp->block_->tcp, fd) < 0) {
+        ::close(fd);
+        return nullptr;
+    }
+    return tcp;
+}
+
+std::unique_ptr<Tcp> Tcp::connect(Loop& loop, const Address& to, void* holder, Connected connected, TcpCounts& counts,
+                                  int* error) {
+    std::unique_ptr<Tcp> tcp{new Tcp(loop, counts)};
+    tcp->holder_ = holder;
+    tcp->connected_ = connected;
+    uv_tcp_nodelay(&tcp->block_->tcp, 1);
+    *error = uv_tcp_connect(&tcp->block_->connect, &tcp->block_->tcp, to.raw(), [](uv_connect_t* request, int status) {
+        if (auto* self = owner_of<Tcp>(request->handle)) self->connected_(self->holder_, status);
+    });
+    if (*error < 0) return nullptr;
+    return tcp;
+}
+
+void Tcp::attach(void* holder, const StreamEvents& events) noexcept {
+    holder_ = holder;
+    events_ = &events;
+}
+
+void Tcp::read(bool on) noexcept {
+    if (on == reading_) return;
+    reading_ = on;
+    if (ever_read_) ++counts_.read_toggles;
+    ever_read_ = true;
+    auto* stream = reinterpret_cast<uv_stream_t*>(&block_->tcp);
+    if (on)
+        uv_read_start(stream, allocate, arrived);
+    else
+        uv_read_stop(stream);
+}
+
+void Tcp::allocate(uv_handle_t* handle, std::size_t, uv_buf_t* buffer) {
+    auto* tcp = owner_of<Tcp>(handle);
+    if (tcp == nullptr || tcp->full_reads_ == reads_per_event) {
+        *buffer = uv_buf_init(nullptr, 0);  // libuv goes on with the next socket and comes back in the next turn
+        if (tcp != nullptr) tcp->full_reads_ = 0;
+        return;
+    }
+    const auto room = Loop::of(handle->loop).read_buffer();
+    *buffer = uv_buf_init(room.data(), static_cast<unsigned>(room.size()));
+}
+
+void Tcp::arrived(uv_stream_t* stream, ssize_t size, const uv_buf_t* buffer) {
+    auto* tcp = owner_of<Tcp>(stream);
+    if (tcp == nullptr || size == UV_ENOBUFS) return;
+    ++tcp->counts_.reads;
+    if (size == 0) return;  // EAGAIN
+    if (size < 0) {
+        tcp->reading_ = false;
+        uv_read_stop(stream);
+        return tcp->events_->ended(tcp->holder_, static_cast<int>(size));
+    }
+    const auto count = static_cast<std::size_t>(size);
+    tcp->full_reads_ = count == Loop::read_size ? static_cast<std::uint8_t>(tcp->full_reads_ + 1) : std::uint8_t{0};
+    tcp->events_->arrived(tcp->holder_, {buffer->base, count});
+}
+
+void Tcp::write(std::span<const iovec> pieces) {
+    if (broken_ || shutting_) return;
+    if (in_flight_) return keep(pieces, 0);
+    std::array<uv_buf_t, iovecs_max> buffers;
+    std::size_t count = 0;
+    std::size_t total = 0;
+    for (const iovec& piece : pieces) {
+        if (piece.iov_len == 0) continue;
+        if (count == iovecs_max) die("too many pieces in one write");
+        buffers[count++] = uv_buf_init(static_cast<char*>(piece.iov_base), static_cast<unsigned>(piece.iov_len));
+        total += piece.iov_len;
+    }
+    if (total == 0) return;
+    ++counts_.writes;
+    const int done = uv_try_write(reinterpret_cast<uv_stream_t*>(&block_->tcp), buffers.data(), static_cast<unsigned>(count));
+    if (done < 0 && done != UV_EAGAIN) {
+        broken_ = true;
+        return;
+    }
+    const auto taken = done > 0 ? static_cast<std::size_t>(done) : 0;
+    sent_ += taken;
+    if (taken == total) return;
+    keep(pieces, taken);
+    send_kept();
+}
+
+// Copies what lies behind the first `skip` bytes.
+void Tcp::keep(std::span<const iovec> pieces, std::size_t skip) {
+    if (!kept_) kept_ = std::make_unique<std::string>();
+    for (const iovec& piece : pieces) {
+        const std::size_t passed = std::min(skip, piece.iov_len);
+        skip -= passed;
+        kept_->append(static_cast<const char*>(piece.iov_base) + passed, piece.iov_len - passed);
+        unsent_ += piece.iov_len - passed;
+    }
+}
+
+// Hands the kept bytes to libuv, whose block owns them until they are written.
+void Tcp::send_kept() {
+    delete std::exchange(block_->bytes, kept_.release());
+    in_flight_ = true;
+    ++counts_.writes;
+    uv_buf_t buffer = uv_buf_init(block_->bytes->data(), static_cast<unsigned>(block_->bytes->size()));
+    if (uv_write(&block_->write, reinterpret_cast<uv_stream_t*>(&block_->tcp), &buffer, 1, wrote) < 0) {
+        in_flight_ = false;
+        broken_ = true;
+    }
+}
+
+void Tcp::wrote(uv_write_t* request, int status) {
+    auto* tcp = owner_of<Tcp>(request->handle);
+    if (tcp == nullptr) return;
+    tcp->in_flight_ = false;
+    if (status < 0) {
+        // While reading is on, that side tells: what the peer sent before it left is still to be read.
+        tcp->broken_ = true;
+        tcp->unsent_ = 0;
+        if (!tcp->reading_) tcp->events_->ended(tcp->holder_, status);
+        return;
+    }
+    const std::size_t size = tcp->block_->bytes->size();
+    tcp->sent_ += size;
+    tcp->unsent_ -= size;
+    delete std::exchange(tcp->block_->bytes, nullptr);
+    if (tcp->kept_ && !tcp->kept_->empty())
+        tcp->send_kept();
+    else if (tcp->shutting_)
+        tcp->finish_sending();
+    tcp->events_->flushed(tcp->holder_);
+}
+
+void Tcp::shut() noexcept {
+    if (shutting_) return;
+    shutting_ = true;
+    if (!in_flight_) finish_sending();
+}
+
+void Tcp::finish_sending() noexcept {
+    int fd = -1;
+    if (uv_fileno(reinterpret_cast<uv_handle_t*>(&block_->tcp), &fd) == 0) ::shutdown(fd, SHUT_WR);
+}
+
+}  // namespace baton

@@ -1,0 +1,77 @@
+#pragma once
+
+// TCP: the first kind of Stream.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "net/address.h"
+#include "net/loop.h"
+#include "net/stream.h"
+
+namespace baton {
+
+// System calls and toggles of all Tcp objects of a loop; tests and gates read them.
+struct TcpCounts {
+    std::uint64_t reads = 0;
+    std::uint64_t writes = 0;
+    std::uint64_t read_toggles = 0;  // switching reads on or off after the first "on"
+};
+
+class Tcp final : public Stream {
+public:
+    // Takes over a connected, non-blocking socket. Null if libuv refuses it; the socket is closed then.
+    static std::unique_ptr<Tcp> adopt(Loop& loop, int fd, TcpCounts& counts);
+
+    // Begins to connect; `connected(holder, uv_error)` is told once, later, 0 if it worked. Null and `*error` set if not
+    // even a socket could be had. Destroying the Tcp gives the attempt up.
+    using Connected = void (*)(void* holder, int uv_error);
+    static std::unique_ptr<Tcp> connect(Loop& loop, const Address& to, void* holder, Connected connected,
+                                        TcpCounts& counts, int* error);
+
+    ~Tcp() override;
+    Tcp(const Tcp&) = delete;
+    Tcp& operator=(const Tcp&) = delete;
+
+    void attach(void* holder, const StreamEvents& events) noexcept override;
+    void write(std::span<const iovec> pieces) override;
+    std::size_t unsent() const noexcept override { return unsent_; }
+    std::uint64_t sent() const noexcept override { return sent_; }
+    bool broken() const noexcept override { return broken_; }
+    void read(bool on) noexcept override;
+    void shut() noexcept override;
+    void reset_on_close() noexcept override { reset_ = true; }
+
+private:
+    struct Block;
+
+    Tcp(Loop& loop, TcpCounts& counts);
+    static void allocate(uv_handle_t* handle, std::size_t, uv_buf_t* buffer);
+    static void arrived(uv_stream_t* stream, ssize_t size, const uv_buf_t* buffer);
+    static void wrote(uv_write_t* request, int status);
+    void keep(std::span<const iovec> pieces, std::size_t skip);
+    void send_kept();
+    void finish_sending() noexcept;
+
+    Handle<Block> block_;
+    TcpCounts& counts_;
+    void* holder_ = nullptr;
+    const StreamEvents* events_ = nullptr;
+    Connected connected_ = nullptr;
+    // Behind what is in flight. Two buffers, swapped: libuv owns the one in the block.
+    std::unique_ptr<std::string> kept_;
+    std::size_t unsent_ = 0;
+    std::uint64_t sent_ = 0;
+    std::uint8_t full_reads_ = 0;  // in a row, within one event
+    bool reading_ = false;
+    bool ever_read_ = false;
+    bool in_flight_ = false;
+    bool shutting_ = false;
+    bool broken_ = false;
+    bool reset_ = false;
+};
+
+}  // namespace baton
