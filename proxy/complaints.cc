@@ -1,0 +1,71 @@
+#include "proxy/complaints.h"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+namespace baton {
+
+namespace {
+
+// "upstream[0].servers[1].address" is within "upstream[0].servers[1]", that within
+// "upstream[0].servers", and so on.
+std::string_view parent_of(std::string_view path) noexcept {
+    const std::size_t last = path.find_last_of(".[");
+    return last == std::string_view::npos ? std::string_view{} : path.substr(0, last);
+}
+
+}  // namespace
+
+std::string format_complaint(std::string_view file, const Complaint& complaint) {
+    std::string out{file};
+    if (complaint.line != 0) {
+        out += ':' + std::to_string(complaint.line) + ':' + std::to_string(complaint.column);
+    }
+    return out + ": " + complaint.text;
+}
+
+void Complaints::place(const std::string& path, Position position) {
+    positions_.insert_or_assign(path, position);
+}
+
+void Complaints::add(const std::string& path, std::string_view text, const std::string& with) {
+    add_at(position_of(path, with), path, text);
+}
+
+void Complaints::add_at(Position position, const std::string& path, std::string_view text) {
+    if (about(path)) return;
+    paths_.insert(path);
+    complaints_.push_back(
+        Complaint{position.line, position.column, path + ": " + std::string{text}});
+}
+
+bool Complaints::about(std::string_view path) const {
+    for (; !path.empty(); path = parent_of(path)) {
+        if (paths_.find(path) != paths_.end()) return true;
+    }
+    return false;
+}
+
+std::vector<Complaint> Complaints::take() {
+    std::stable_sort(complaints_.begin(), complaints_.end(),
+                     [](const Complaint& a, const Complaint& b) {
+                         return std::tie(a.line, a.column) < std::tie(b.line, b.column);
+                     });
+    return std::move(complaints_);
+}
+
+Position Complaints::position_of(const std::string& path, const std::string& with) const {
+    if (const auto found = positions_.find(path); found != positions_.end()) return found->second;
+    // The root is where a text begins and no place to look at.
+    if (const auto found = positions_.find(with); !with.empty() && found != positions_.end()) {
+        return found->second;
+    }
+    for (std::string_view outer = parent_of(path); !outer.empty(); outer = parent_of(outer)) {
+        if (const auto found = positions_.find(outer); found != positions_.end())
+            return found->second;
+    }
+    return {};
+}
+
+}  // namespace baton

@@ -1,0 +1,124 @@
+#pragma once
+
+// What the program believes: the configuration as values with units, defaults in place. `config_load` is how it got
+// there from TOML, `conf/baton.toml` is what an operator sees; a test holds the three together.
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "net/address.h"
+#include "net/head_guard.h"
+#include "net/log.h"
+#include "session/cookie.h"
+
+namespace baton {
+
+using namespace std::chrono_literals;
+using Milliseconds = std::chrono::milliseconds;  // 0 means no limit, unless a field says otherwise
+
+enum class SessionMode : std::uint8_t { off, managed };
+enum class SessionCreate : std::uint8_t { on_demand, always };
+enum class SecureCookie : std::uint8_t { automatic, always, never };
+
+struct ListenerConfig {
+    Address address;
+    std::vector<Network> trusted_proxies;
+};
+
+struct ServerConfig {
+    Address address;
+    std::string text;  // as written: the label in log and metrics, and the Host for a 1.0 request without one
+    unsigned weight = 1;  // 1–256
+};
+
+struct UpstreamConfig {
+    std::string name;
+    std::string scope;  // sessions are shared by upstreams of one scope; default: the name
+    std::vector<ServerConfig> servers;
+
+    // Per worker and server.
+    struct Keepalive {
+        std::size_t idle_max = 64;
+        Milliseconds idle_timeout = 50s;
+        Milliseconds age_max = 1h;
+        std::uint64_t requests_max = 10'000;
+    } keepalive;
+
+    struct Timeouts {
+        Milliseconds connect = 2s;
+        Milliseconds response = 60s;  // from the last request byte written to the first byte of the final head
+        Milliseconds idle = 60s;      // between two bytes of the response
+        Milliseconds total = 0s;      // from the first request byte to the end
+    } timeouts;
+
+    unsigned retry_tries = 2;  // requests of which a byte was written, 1–10
+};
+
+struct RouteConfig {
+    std::string name;                // label in log and metrics; default: first host + path
+    std::vector<std::string> hosts;  // lower case, no port, no last dot: exact, "*.example.com", "*"
+    std::string path = "/";          // prefix of the raw path, byte-wise
+    std::string upstream;
+    SessionMode session = SessionMode::managed;
+    SessionCreate create = SessionCreate::on_demand;  // [session] create unless the route says otherwise
+    bool websocket = true;
+};
+
+struct SessionConfig {
+    std::string cookie = "JSESSIONID";
+    SessionCreate create = SessionCreate::on_demand;
+    // Written as "0s", no limit, it is longer than any browser keeps its cookies: the table needs a number to count with.
+    static constexpr Milliseconds idle_unlimited = std::chrono::hours{24 * 3650};
+    Milliseconds idle = 30min;
+    Milliseconds absolute = 12h;  // 0: none
+    std::size_t sessions_max = 100'000;
+    std::size_t memory_max = std::size_t{256} << 20;
+    std::size_t attributes_max = 64;
+    std::size_t attribute_max = std::size_t{8} << 10;
+    std::size_t data_max = std::size_t{24} << 10;
+    SameSite same_site = SameSite::lax;
+    SecureCookie secure = SecureCookie::automatic;
+    std::string header_prefix = "Baton-Session-";
+    std::size_t header_limit = std::size_t{4} << 10;
+};
+
+struct ClientTimeouts {
+    Milliseconds header = 10s;      // the whole head, from its first byte; 0 is refused
+    Milliseconds body_idle = 60s;   // between two bytes of a request body
+    Milliseconds send = 60s;        // between two writes that the client takes bytes of
+    Milliseconds keepalive = 75s;   // idle between requests
+    Milliseconds tunnel_idle = 1h;
+    Milliseconds client_gone = 30s; // an answer to a client that has closed its sending side; 0: none, abort at once
+};
+
+struct LimitsConfig {
+    HeadLimits head;                                  // request_line, head, fields: both directions
+    Underscores underscores = Underscores::drop;      // fields with `_` in their name
+    std::uint64_t body_max = std::uint64_t{64} << 20; // 0: no limit
+    std::size_t connections_max = 0;                  // 0: derived from the descriptor limit
+};
+
+struct LogConfig {
+    log::Level level = log::Level::info;
+    std::string access = "stdout";  // a path, "stdout", "off"
+    bool query = true;              // false: the target is logged without its query
+};
+
+struct Config {
+    unsigned workers = 0;  // 0: one per CPU
+    Milliseconds grace = 30s;
+    Milliseconds drain_delay = 0s;  // 0: none
+    std::vector<ListenerConfig> listeners;
+    std::vector<UpstreamConfig> upstreams;
+    std::vector<RouteConfig> routes;
+    SessionConfig session;
+    ClientTimeouts timeouts;
+    LimitsConfig limits;
+    LogConfig log;
+};
+
+}  // namespace baton

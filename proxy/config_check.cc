@@ -1,0 +1,253 @@
+#include "proxy/config_check.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <map>
+#include <string_view>
+#include <utility>
+
+#include "proxy/toml_table.h"
+#include "proxy/units.h"
+
+namespace baton {
+
+namespace {
+
+using Findings = std::vector<Finding>;
+
+std::string element(std::string_view array, std::size_t i) {
+    return std::string{array} + "[" + std::to_string(i) + "]";
+}
+
+bool is_known(const Address& address) noexcept { return address.raw()->sa_family != AF_UNSPEC; }
+
+// Says of the second and of each further one that it repeats the first.
+class Uniques {
+public:
+    Uniques(std::string_view expected, Findings& out) : expected_(expected), out_(out) {}
+
+    // `shown` is how the complaint names `value`. Returns whether it is the first.
+    bool add(const std::string& value, const std::string& shown, const std::string& path) {
+        const auto [first, is_new] = first_.emplace(value, path);
+        if (is_new) return true;
+        out_.push_back(Finding{
+            path, "expected " + expected_ + ", found " + shown + " again", first->second, {}});
+        return false;
+    }
+
+private:
+    std::string expected_;
+    Findings& out_;
+    std::map<std::string, std::string> first_;
+};
+
+void check_listeners(const Config& config, Findings& out) {
+    Uniques addresses{"an address of its own", out};
+    for (std::size_t i = 0; i < config.listeners.size(); ++i) {
+        const Address& address = config.listeners[i].address;
+        // Each listener on port 0 gets a port of its own from the kernel.
+        if (!is_known(address) || address.port() == 0) continue;
+        addresses.add(address.text(), quoted(address.text()), element("listener", i) + ".address");
+    }
+}
+
+// Whether a connection to `server` arrives at `listener`. Connecting to a wildcard address means
+// loopback.
+bool arrives_at(const Address& server, const Address& listener, const std::vector<Address>& own) {
+    if (!is_known(listener) || listener.port() == 0 || listener.port() != server.port())
+        return false;
+    if (server.text() == listener.text()) return true;
+    if (!listener.is_wildcard()) {
+        return server.is_wildcard() && listener.is_loopback() &&
+               server.raw()->sa_family == listener.raw()->sa_family;
+    }
+    // [::] takes IPv4 as well.
+    const bool is_v4 = server.host().find(':') == std::string::npos;
+    const bool takes_v6 = listener.raw()->sa_family == AF_INET6;
+    if (!is_v4 && !takes_v6) return false;
+    if (server.is_loopback() || server.is_wildcard()) return true;
+    return std::any_of(own.begin(), own.end(),
+                       [&](const Address& mine) { return mine.host() == server.host(); });
+}
+
+void check_server(const Config& config, const ServerConfig& server, const std::string& path,
+                  const std::vector<Address>& own, Findings& out) {
+    for (std::size_t i = 0; i < config.listeners.size(); ++i) {
+        if (!arrives_at(server.address, config.listeners[i].address, own)) continue;
+        out.push_back(
+            Finding{path,
+                    "expected a server, found " + quoted(server.text) + ", the proxy itself",
+                    element("listener", i) + ".address",
+                    {}});
+        return;
+    }
+}
+
+void check_upstreams(const Config& config, const std::vector<Address>& own, Findings& out) {
+    Uniques names{"a name of its own", out};
+    for (std::size_t i = 0; i < config.upstreams.size(); ++i) {
+        const UpstreamConfig& upstream = config.upstreams[i];
+        const std::string path = element("upstream", i);
+        if (!upstream.name.empty()) names.add(upstream.name, quoted(upstream.name), path + ".name");
+        if (upstream.servers.empty()) {
+            out.push_back(
+                Finding{path + ".servers", "expected at least one server, found none", {}, {}});
+        }
+        Uniques addresses{"each server once", out};
+        for (std::size_t j = 0; j < upstream.servers.size(); ++j) {
+            const ServerConfig& server = upstream.servers[j];
+            if (!is_known(server.address)) continue;
+            const std::string at = element(path + ".servers", j) + ".address";
+            addresses.add(server.address.text(), quoted(server.text), at);
+            check_server(config, server, at, own, out);
+        }
+    }
+}
+
+void check_route_upstreams(const Config& config, Findings& out) {
+    std::vector<std::string_view> names;
+    for (const UpstreamConfig& upstream : config.upstreams) {
+        // One whose name was refused may be the one that is meant.
+        if (upstream.name.empty()) return;
+        names.push_back(upstream.name);
+    }
+    if (names.empty()) return;
+    for (std::size_t i = 0; i < config.routes.size(); ++i) {
+        const std::string& name = config.routes[i].upstream;
+        if (name.empty() || std::find(names.begin(), names.end(), name) != names.end()) continue;
+        const std::string_view near = nearest(name, names);
+        const std::string hint = near.empty() ? std::string{} : ", did you mean " + quoted(near);
+        out.push_back(Finding{element("route", i) + ".upstream",
+                              "expected the name of an upstream, found " + quoted(name) + hint,
+                              {},
+                              {}});
+    }
+}
+
+void check_routes(const Config& config, Findings& out) {
+    Uniques names{"a name of its own", out};
+    Uniques places{"each host and path once", out};
+    for (std::size_t i = 0; i < config.routes.size(); ++i) {
+        const RouteConfig& route = config.routes[i];
+        const std::string path = element("route", i);
+        bool is_new = true;
+        for (std::size_t j = 0; j < route.hosts.size(); ++j) {
+            const std::string& host = route.hosts[j];
+            if (host.empty()) continue;
+            is_new &= places.add(host + route.path, quoted(host) + " with " + quoted(route.path),
+                                 element(path + ".hosts", j));
+        }
+        // The second route of a host and path has the first one's default name, of course.
+        if (is_new) names.add(route.name, quoted(route.name), path + ".name");
+    }
+}
+
+bool starts_with_ignoring_case(std::string_view text, std::string_view prefix) {
+    const auto lower = [](char c) {
+        return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    };
+    return text.size() >= prefix.size() &&
+           std::equal(prefix.begin(), prefix.end(), text.begin(),
+                      [&](char a, char b) { return lower(a) == lower(b); });
+}
+
+// What browsers demand of a cookie (RFC 6265bis, 4.1.2.7 and 4.1.3): one that they would drop is no
+// session.
+void check_cookie(const SessionConfig& session, Findings& out) {
+    for (const std::string_view prefix : {"__Host-", "__Secure-"}) {
+        if (!starts_with_ignoring_case(session.cookie, prefix) ||
+            session.secure == SecureCookie::always)
+            continue;
+        out.push_back(Finding{"session.cookie",
+                              "expected a name without " + quoted(prefix) +
+                                  ", or secure = \"always\", found " + quoted(session.cookie),
+                              {},
+                              "session.secure"});
+    }
+    if (session.same_site == SameSite::none && session.secure == SecureCookie::never) {
+        out.push_back(
+            Finding{"session.same_site",
+                    "expected \"Lax\" or \"Strict\" with secure = \"never\", found \"None\"",
+                    {},
+                    "session.secure"});
+    }
+}
+
+// Fields with the prefix are taken out of every request and response, so no field that somebody
+// needs may have it.
+void check_header_prefix(const SessionConfig& session, Findings& out) {
+    constexpr std::string_view needed[] = {
+        "Accept-Encoding",
+        "Access-Control-Allow-Origin",
+        "Cache-Control",
+        "Content-Length",
+        "If-None-Match",
+        "Keep-Alive",
+        "Last-Modified",
+        "Proxy-Status",
+        "Retry-After",
+        "Sec-WebSocket-Key",
+        "Set-Cookie",
+        "Transfer-Encoding",
+        "User-Agent",
+        "WWW-Authenticate",
+        "X-Forwarded-For",
+        "X-Real-IP",
+        "X-Request-Id",
+        "Max-Forwards",
+        "Strict-Transport-Security",
+    };
+    for (const std::string_view field : needed) {
+        if (!starts_with_ignoring_case(field, session.header_prefix)) continue;
+        out.push_back(Finding{"session.headers.prefix",
+                              "expected a prefix of no other field, found " +
+                                  quoted(session.header_prefix) + ", as in " + std::string{field},
+                              {},
+                              {}});
+        return;
+    }
+}
+
+struct Bound {
+    std::string_view table;
+    std::string_view key;
+    std::size_t value;
+    std::string_view bound_key;
+    std::size_t bound;
+};
+
+void check_sizes(const Config& config, Findings& out) {
+    const SessionConfig& session = config.session;
+    const HeadLimits& head = config.limits.head;
+    const Bound bounds[] = {
+        {"session", "attribute_max", session.attribute_max, "data_max", session.data_max},
+        {"session", "data_max", session.data_max, "memory_max", session.memory_max},
+        {"limits", "request_line", head.request_line, "head", head.head},
+    };
+    for (const Bound& bound : bounds) {
+        if (bound.value <= bound.bound) continue;
+        const std::string table = std::string{bound.table} + ".";
+        out.push_back(Finding{table + std::string{bound.key},
+                              "expected at most " + std::string{bound.bound_key} + ", " +
+                                  quoted(size_text(bound.bound)) + ", found " +
+                                  quoted(size_text(bound.value)),
+                              {},
+                              table + std::string{bound.bound_key}});
+    }
+}
+
+}  // namespace
+
+std::vector<Finding> check(const Config& config, const std::vector<Address>& own) {
+    Findings out;
+    check_listeners(config, out);
+    check_upstreams(config, own, out);
+    check_route_upstreams(config, out);
+    check_routes(config, out);
+    check_cookie(config.session, out);
+    check_header_prefix(config.session, out);
+    check_sizes(config, out);
+    return out;
+}
+
+}  // namespace baton

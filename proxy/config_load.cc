@@ -1,0 +1,337 @@
+#include "proxy/config_load.h"
+
+#include <cstddef>
+#include <utility>
+
+#include "proxy/config_check.h"
+#include "proxy/config_syntax.h"
+#include "proxy/toml_table.h"
+
+namespace baton {
+
+namespace {
+
+constexpr Milliseconds hour = 1h;
+constexpr Milliseconds day = 24h;
+constexpr DurationRange up_to_an_hour{1ms, hour};
+constexpr DurationRange up_to_a_day{1ms, day};
+constexpr DurationRange up_to_a_month{1ms, 30 * day};
+constexpr DurationRange from_1s_to_a_year{1s, 365 * day};
+
+constexpr std::uint64_t kib = std::uint64_t{1} << 10;
+constexpr std::uint64_t mib = std::uint64_t{1} << 20;
+constexpr std::uint64_t tib = std::uint64_t{1} << 40;
+
+constexpr std::string_view address_expected = "an IP address or localhost with a port";
+constexpr std::string_view network_expected = "an IP address or a network such as \"10.0.0.0/8\"";
+constexpr std::string_view server_port_expected = "a port from 1 to 65535";
+constexpr std::string_view host_expected =
+    "a host without a port such as \"example.com\", \"*.example.com\" or \"*\"";
+constexpr std::string_view upstream_name_expected =
+    "a name of 1 to 64 letters, digits, \".\", \"_\" or \"-\"";
+
+// Why `text` is no address of a server or listener: names are what people try first.
+std::string_view lookup_hint(std::string_view text) {
+    return needs_lookup(text) ? "; names are not supported yet" : "";
+}
+
+void read_address(TomlTable& table, std::string_view key, Address& out) {
+    table.require(key, address_expected);
+    const TomlValue* value = table.find(key);
+    if (value == nullptr) return;
+    const auto address = parse_address(value->text);
+    if (!address) return table.refuse(key, address_expected, lookup_hint(value->text));
+    out = *address;
+}
+
+ListenerConfig read_listener(TomlTable table) {
+    ListenerConfig listener;
+    read_address(table, "address", listener.address);
+    for (const TomlTable::Item& item : table.items("trusted_proxies", "an array of networks")) {
+        const auto network = parse_network(item.value->text);
+        if (!network) table.refuse(item, network_expected);
+        if (network) listener.trusted_proxies.push_back(*network);
+    }
+    table.finish({"tls", "certificate", "certificate_key", "http2", "proxy_protocol"});
+    return listener;
+}
+
+ServerConfig read_server(TomlTable table) {
+    ServerConfig server;
+    read_address(table, "address", server.address);
+    if (const TomlValue* value = table.find("address")) server.text = value->text;
+    if (server.address.raw()->sa_family != AF_UNSPEC && server.address.port() == 0) {
+        table.refuse("address", server_port_expected);
+        server.address = Address{};
+    }
+    table.number("weight", server.weight, {1, 256});
+    table.finish({"route", "backup", "connections_max", "slow_start", "tls"});
+    return server;
+}
+
+void read_keepalive(TomlTable table, UpstreamConfig::Keepalive& out) {
+    table.number("idle_max", out.idle_max, {0, 65536});
+    table.duration("idle_timeout", out.idle_timeout, up_to_a_day);
+    table.duration("age_max", out.age_max, up_to_a_month);
+    table.number("requests_max", out.requests_max, {1, 1'000'000'000});
+    table.finish();
+}
+
+void read_upstream_timeouts(TomlTable table, UpstreamConfig::Timeouts& out) {
+    table.duration("connect", out.connect, up_to_an_hour);
+    table.duration("response", out.response, up_to_a_day);
+    table.duration("idle", out.idle, up_to_a_day);
+    table.duration("total", out.total, up_to_a_day);
+    table.finish();
+}
+
+UpstreamConfig read_upstream(TomlTable table) {
+    UpstreamConfig upstream;
+    table.require("name", upstream_name_expected);
+    table.text("name", upstream.name, upstream_name_expected, is_upstream_name);
+    upstream.scope = upstream.name;
+    table.text("scope", upstream.scope, upstream_name_expected, is_upstream_name);
+    table.only("balance", "round-robin",
+               {"least-conn", "least-connections", "least-requests", "random", "hash", "ip-hash",
+                "consistent-hash", "p2c"});
+    for (const TomlTable& server : table.tables("servers", "an array of servers")) {
+        upstream.servers.push_back(read_server(server));
+    }
+    read_keepalive(table.table("keepalive"), upstream.keepalive);
+    read_upstream_timeouts(table.table("timeouts"), upstream.timeouts);
+    TomlTable retry = table.table("retry");
+    retry.number("tries", upstream.retry_tries, {1, 10});
+    retry.finish();
+    table.finish({"health", "check", "slow_start", "tls", "error_pages"});
+    return upstream;
+}
+
+void read_create(TomlTable& table, SessionCreate& out) {
+    table.choice<SessionCreate>(
+        "create", out,
+        {{"on-demand", SessionCreate::on_demand}, {"always", SessionCreate::always}});
+}
+
+// A host that is refused stays as an empty one, so that the others keep their index.
+std::vector<std::string> read_hosts(TomlTable& table) {
+    std::vector<std::string> hosts;
+    const auto items = table.items("hosts", "an array of hosts");
+    for (const TomlTable::Item& item : items) {
+        std::string host = tidy_host(item.value->text);
+        if (is_host_pattern(host)) {
+            hosts.push_back(std::move(host));
+            continue;
+        }
+        table.refuse(item, host_expected);
+        hosts.emplace_back();
+    }
+    if (items.empty()) table.refuse("hosts", "at least one host, such as \"*\"");
+    if (hosts.empty()) hosts.emplace_back("*");
+    return hosts;
+}
+
+RouteConfig read_route(TomlTable table, const SessionConfig& session) {
+    RouteConfig route;
+    route.create = session.create;
+    route.hosts = read_hosts(table);
+    table.text("path", route.path, "a path prefix that begins with \"/\", such as \"/app/\"",
+               is_path_prefix);
+    table.require("upstream", "the name of an upstream");
+    table.text("upstream", route.upstream, "the name of an upstream", is_upstream_name);
+    route.name = route.hosts[0] + route.path;
+    table.text("name", route.name,
+               "a name of 1 to 128 printable ASCII characters without blanks and quotes",
+               is_route_name);
+    table.choice<SessionMode>("session", route.session,
+                              {{"managed", SessionMode::managed}, {"off", SessionMode::off}},
+                              {"adopt", "affinity"});
+    read_create(table, route.create);
+    table.boolean("websocket", route.websocket);
+    table.finish({"on_unavailable", "failover_wait", "required", "error_pages"});
+    return route;
+}
+
+void read_session_headers(TomlTable table, SessionConfig& out) {
+    table.text("prefix", out.header_prefix, "2 to 64 letters, digits and \"-\", the last one \"-\"",
+               is_header_prefix);
+    table.size("limit", out.header_limit, {1, 64 * kib});
+    table.finish({"send_id", "hmac_secret", "send_times"});
+}
+
+void read_session(TomlTable table, SessionConfig& out) {
+    table.only("store", "memory", {"redis"});
+    table.text("cookie", out.cookie, "a cookie name, a token of 1 to 128 characters",
+               is_cookie_name);
+    read_create(table, out.create);
+    table.duration("idle", out.idle, from_1s_to_a_year);
+    if (out.idle == 0ms) out.idle = SessionConfig::idle_unlimited;
+    table.duration("absolute", out.absolute, from_1s_to_a_year);
+    table.number("sessions_max", out.sessions_max, {1, 100'000'000});
+    table.size("memory_max", out.memory_max, {64 * kib, tib});
+    table.number("attributes_max", out.attributes_max, {1, 10'000});
+    table.size("attribute_max", out.attribute_max, {1, mib});
+    table.size("data_max", out.data_max, {1, mib});
+    table.choice<SameSite>(
+        "same_site", out.same_site,
+        {{"Lax", SameSite::lax}, {"Strict", SameSite::strict}, {"None", SameSite::none}});
+    table.choice<SecureCookie>("secure", out.secure,
+                               {{"auto", SecureCookie::automatic},
+                                {"always", SecureCookie::always},
+                                {"never", SecureCookie::never}});
+    read_session_headers(table.table("headers"), out);
+    table.finish({"api", "send_id", "hmac_secret", "url_param", "send_times", "cookie_max_age",
+                  "hash_ids", "on_unavailable", "failover_wait", "renew_after", "strict_writes",
+                  "close_tunnels", "kill_wait_replicas"});
+}
+
+void read_client_timeouts(TomlTable table, ClientTimeouts& out) {
+    table.duration("header", out.header, {1ms, hour, ""});
+    table.duration("body_idle", out.body_idle, up_to_a_day);
+    table.duration("send", out.send, up_to_a_day);
+    table.duration("keepalive", out.keepalive, up_to_a_day);
+    table.duration("tunnel_idle", out.tunnel_idle, up_to_a_month);
+    table.duration("client_gone", out.client_gone, {1ms, day, "ending at once"});
+    table.finish();
+}
+
+void read_limits(TomlTable table, LimitsConfig& out) {
+    table.size("request_line", out.head.request_line, {64, 64 * kib});
+    table.size("head", out.head.head, {256, mib});
+    table.number("fields", out.head.fields, {1, 10'000});
+    table.choice<Underscores>("underscores", out.underscores,
+                              {{"drop", Underscores::drop},
+                               {"reject", Underscores::reject},
+                               {"keep", Underscores::keep}});
+    table.size("body", out.body_max, {1, tib, "no limit"});
+    table.number("connections", out.connections_max, {0, 1'000'000});
+    table.finish();
+}
+
+void read_log(TomlTable table, LogConfig& out) {
+    table.choice<log::Level>("level", out.level,
+                             {{"debug", log::Level::debug},
+                              {"info", log::Level::info},
+                              {"warn", log::Level::warn},
+                              {"error", log::Level::error}});
+    table.text("access", out.access, "\"stdout\", \"off\" or a file's path with a \"/\" in it",
+               is_access_target);
+    table.only("format", "json", {"logfmt", "combined"});
+    table.boolean("query", out.query);
+    table.finish();
+}
+
+void read_workers(TomlTable& table, unsigned& out) {
+    const TomlValue* value = table.find("workers");
+    if (value == nullptr || (value->kind == TomlValue::Kind::text && value->text == "auto")) return;
+    if (value->kind != TomlValue::Kind::integer || value->integer < 1 || value->integer > 256) {
+        return table.refuse("workers", "\"auto\" or a whole number from 1 to 256");
+    }
+    out = static_cast<unsigned>(value->integer);
+}
+
+// The tables of one of the arrays that a configuration cannot do without.
+std::vector<TomlTable> read_tables(TomlTable& table, std::string_view key) {
+    const std::string expected = "at least one [[" + std::string{key} + "]]";
+    table.require(key, expected);
+    std::vector<TomlTable> tables = table.tables(key, expected);
+    if (tables.empty()) table.refuse(key, expected);
+    return tables;
+}
+
+void read_config(TomlTable table, Config& out) {
+    read_workers(table, out.workers);
+    table.duration("grace", out.grace, up_to_a_day);
+    table.duration("drain_delay", out.drain_delay, {1ms, hour, "no delay"});
+    read_session(table.table("session"), out.session);
+    for (const TomlTable& listener : read_tables(table, "listener"))
+        out.listeners.push_back(read_listener(listener));
+    for (const TomlTable& upstream : read_tables(table, "upstream"))
+        out.upstreams.push_back(read_upstream(upstream));
+    for (const TomlTable& route : read_tables(table, "route"))
+        out.routes.push_back(read_route(route, out.session));
+    read_client_timeouts(table.table("timeouts"), out.timeouts);
+    read_limits(table.table("limits"), out.limits);
+    read_log(table.table("log"), out.log);
+    table.finish({"redis", "admin", "error_pages", "tls"});
+}
+
+// What stands between commas; blanks around are no part of it.
+std::vector<std::string_view> split(std::string_view list) {
+    std::vector<std::string_view> parts;
+    while (true) {
+        const std::size_t comma = list.find(',');
+        std::string_view part = list.substr(0, comma);
+        while (!part.empty() && part.front() == ' ') part.remove_prefix(1);
+        while (!part.empty() && part.back() == ' ') part.remove_suffix(1);
+        parts.push_back(part);
+        if (comma == std::string_view::npos) return parts;
+        list.remove_prefix(comma + 1);
+    }
+}
+
+Address address_of(std::string_view option, std::string_view text,
+                   std::vector<Complaint>& complaints) {
+    if (const auto address = parse_address(text)) return *address;
+    complaints.push_back(Complaint{0, 0,
+                                   std::string{option} + ": expected " +
+                                       std::string{address_expected} + ", found " + quoted(text) +
+                                       std::string{lookup_hint(text)}});
+    return Address{};
+}
+
+}  // namespace
+
+Loaded load_config(std::string_view toml_text) {
+    Loaded loaded;
+    const TomlText parsed = parse_toml(toml_text);
+    if (!parsed.error.empty()) {
+        const auto [line, column] = parsed.error_position;
+        loaded.complaints.push_back(Complaint{line, column, parsed.error});
+        return loaded;
+    }
+    Complaints complaints;
+    read_config(TomlTable{&parsed.root, "", complaints}, loaded.config);
+    for (const Finding& finding : check(loaded.config, own_addresses())) {
+        if (complaints.about(finding.with)) continue;
+        const std::string as_in =
+            finding.as_in.empty() ? std::string{} : ", as in " + finding.as_in;
+        complaints.add(finding.path, finding.text + as_in, finding.with);
+    }
+    loaded.complaints = complaints.take();
+    return loaded;
+}
+
+Config config_of_command_line(std::string_view listen, std::string_view to,
+                              std::vector<Complaint>& complaints) {
+    Config config;
+    for (const std::string_view text : split(listen)) {
+        config.listeners.push_back(ListenerConfig{address_of("--listen", text, complaints), {}});
+    }
+    UpstreamConfig upstream;
+    upstream.name = upstream.scope = "default";
+    for (const std::string_view text : split(to)) {
+        Address address = address_of("--to", text, complaints);
+        if (address.raw()->sa_family != AF_UNSPEC && address.port() == 0) {
+            complaints.push_back(Complaint{
+                0, 0,
+                "--to: expected " + std::string{server_port_expected} + ", found " + quoted(text)});
+            address = Address{};
+        }
+        upstream.servers.push_back(ServerConfig{address, std::string{text}, 1});
+    }
+    config.upstreams.push_back(std::move(upstream));
+    RouteConfig route;
+    route.name = "*/";
+    route.hosts = {"*"};
+    route.upstream = "default";
+    config.routes.push_back(std::move(route));
+
+    for (const Finding& finding : check(config, own_addresses())) {
+        const bool about_listener = finding.path.compare(0, 8, "listener") == 0;
+        complaints.push_back(
+            Complaint{0, 0, (about_listener ? "--listen: " : "--to: ") + finding.text});
+    }
+    return config;
+}
+
+}  // namespace baton

@@ -1,0 +1,261 @@
+#include "proxy/toml_table.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proxy/units.h"
+
+namespace baton {
+
+namespace {
+
+using Kind = TomlValue::Kind;
+
+bool contains(Names names, std::string_view name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// A key as TOML writes it: bare if it may be, else in quotes.
+std::string key_text(std::string_view key) {
+    const auto is_bare = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '_' || c == '-';
+    };
+    if (!key.empty() && std::all_of(key.begin(), key.end(), is_bare)) return std::string{key};
+    return quoted(key);
+}
+
+// Insertions, deletions, replacements and swaps of neighbours that make `a` of `b` (optimal string
+// alignment).
+std::size_t distance(std::string_view a, std::string_view b) {
+    std::vector<std::size_t> before(b.size() + 1);
+    std::vector<std::size_t> last(b.size() + 1);
+    std::vector<std::size_t> row(b.size() + 1);
+    for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        std::swap(before, last);
+        std::swap(last, row);
+        row[0] = i;
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            const std::size_t replaced = last[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
+            row[j] = std::min({last[j] + 1, row[j - 1] + 1, replaced});
+            const bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+            if (swapped) row[j] = std::min(row[j], before[j - 2] + 1);
+        }
+    }
+    return row[b.size()];
+}
+
+std::string did_you_mean(std::string_view word, const std::vector<std::string_view>& names,
+                         bool in_quotes) {
+    const std::string_view name = nearest(word, names);
+    if (name.empty()) return {};
+    return ", did you mean " + (in_quotes ? quoted(name) : std::string{name});
+}
+
+// `"a", "b" or "c"`
+std::string alternatives(const std::vector<std::string_view>& names) {
+    std::string out;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        if (i > 0) out += i + 1 == names.size() ? " or " : ", ";
+        out += quoted(names[i]);
+    }
+    return out;
+}
+
+std::string range_text(const DurationRange& range) {
+    std::string out = "a duration from " + quoted(duration_text(range.min)) + " to " +
+                      quoted(duration_text(range.max));
+    if (!range.zero_means.empty()) out += ", or \"0s\" for " + std::string{range.zero_means};
+    return out;
+}
+
+std::string range_text(const SizeRange& range) {
+    std::string out =
+        "a size from " + quoted(size_text(range.min)) + " to " + quoted(size_text(range.max));
+    if (!range.zero_means.empty()) out += ", or 0 for " + std::string{range.zero_means};
+    return out;
+}
+
+}  // namespace
+
+std::string_view nearest(std::string_view word, const std::vector<std::string_view>& names) {
+    constexpr std::size_t wrong_max = 2;
+    std::string_view best;
+    std::size_t best_distance = wrong_max + 1;
+    for (const std::string_view name : names) {
+        const std::size_t shorter = std::min(word.size(), name.size());
+        if (std::max(word.size(), name.size()) - shorter > wrong_max) continue;
+        // Half of the letters must be right: "on" is no slip of "off", nor "foo" of "log".
+        const std::size_t wrong = distance(word, name);
+        if (wrong >= best_distance || wrong * 2 > shorter) continue;
+        best = name;
+        best_distance = wrong;
+    }
+    return best;
+}
+
+TomlTable::TomlTable(const TomlValue* value, std::string path, Complaints& complaints)
+    : value_(value), path_(std::move(path)), complaints_(&complaints) {
+    if (value_ != nullptr) complaints_->place(path_, value_->position);
+}
+
+std::string TomlTable::path_of(std::string_view key) const {
+    return path_.empty() ? key_text(key) : path_ + "." + key_text(key);
+}
+
+void TomlTable::boolean(std::string_view key, bool& out) {
+    const TomlValue* value = find(key);
+    if (value == nullptr) return;
+    if (value->kind != Kind::boolean) return refuse(key, "true or false");
+    out = value->boolean;
+}
+
+void TomlTable::duration(std::string_view key, std::chrono::milliseconds& out,
+                         const DurationRange& range) {
+    const TomlValue* value = find(key);
+    if (value == nullptr) return;
+    const std::string example =
+        quoted(duration_text(out.count() == 0 ? std::chrono::seconds{30} : out));
+    if (value->kind != Kind::text) return refuse(key, "a duration such as " + example);
+    const auto duration = parse_duration(value->text);
+    if (!duration) return refuse(key, "a duration such as " + example + " in ms, s, m, h or d");
+    const bool is_zero = duration->count() == 0 && !range.zero_means.empty();
+    if (!is_zero && (*duration < range.min || *duration > range.max))
+        return refuse(key, range_text(range));
+    out = *duration;
+}
+
+void TomlTable::text(std::string_view key, std::string& out, std::string_view expected,
+                     bool (*valid)(std::string_view)) {
+    const TomlValue* value = find(key);
+    if (value == nullptr) return;
+    if (value->kind != Kind::text || !valid(value->text)) return refuse(key, expected);
+    out = value->text;
+}
+
+void TomlTable::only(std::string_view key, std::string_view name, Names later) {
+    (void)chosen_of(key, {name}, later);
+}
+
+std::vector<TomlTable::Item> TomlTable::items(std::string_view key, std::string_view expected) {
+    std::vector<Item> items;
+    const TomlValue* value = find(key);
+    if (value == nullptr) return items;
+    if (value->kind != Kind::array) {
+        refuse(key, expected);
+        return items;
+    }
+    for (std::size_t i = 0; i < value->items.size(); ++i) {
+        items.push_back(Item{&value->items[i], path_of(key) + "[" + std::to_string(i) + "]"});
+        complaints_->place(items.back().path, value->items[i].position);
+    }
+    return items;
+}
+
+std::vector<TomlTable> TomlTable::tables(std::string_view key, std::string_view expected) {
+    std::vector<TomlTable> tables;
+    for (const Item& item : items(key, expected)) {
+        // One that is none keeps its place, so that the others have the index that the operator
+        // counts.
+        if (item.value->kind != Kind::table) refuse(item, "a table");
+        tables.emplace_back(item.value, item.path, *complaints_);
+    }
+    return tables;
+}
+
+TomlTable TomlTable::table(std::string_view key) {
+    const TomlValue* value = find(key);
+    if (value != nullptr && value->kind != Kind::table) refuse(key, "a table");
+    return TomlTable{value, path_of(key), *complaints_};
+}
+
+const TomlValue* TomlTable::find(std::string_view key) {
+    known_.push_back(key);
+    if (value_ == nullptr) return nullptr;
+    for (const TomlValue& item : value_->items) {
+        if (item.key != key) continue;
+        complaints_->place(path_of(key), item.position);
+        return &item;
+    }
+    return nullptr;
+}
+
+void TomlTable::require(std::string_view key, std::string_view expected) {
+    if (find(key) != nullptr) return;
+    complaints_->add(path_of(key), "expected " + std::string{expected} + ", found none");
+}
+
+void TomlTable::refuse(std::string_view key, std::string_view expected, std::string_view hint) {
+    if (const TomlValue* value = find(key)) refuse(Item{value, path_of(key)}, expected, hint);
+}
+
+void TomlTable::refuse(const Item& item, std::string_view expected, std::string_view hint) {
+    complaints_->add(item.path, "expected " + std::string{expected} + ", found " +
+                                    shown(*item.value) + std::string{hint});
+}
+
+void TomlTable::finish(Names later) {
+    if (value_ == nullptr) return;
+    for (const TomlValue& item : value_->items) {
+        if (std::find(known_.begin(), known_.end(), item.key) != known_.end()) continue;
+        const bool is_later = contains(later, item.key);
+        const std::string text = is_later ? "expected a supported key, found " + quoted(item.key) +
+                                                ", which is not supported yet"
+                                          : "expected a known key, found " + quoted(item.key) +
+                                                did_you_mean(item.key, known_, false);
+        complaints_->add_at(item.key_position, path_of(item.key), text);
+    }
+}
+
+std::optional<std::int64_t> TomlTable::number_in(std::string_view key, const NumberRange& range) {
+    const TomlValue* value = find(key);
+    if (value == nullptr) return std::nullopt;
+    if (value->kind == Kind::integer && value->integer >= range.min &&
+        value->integer <= range.max) {
+        return value->integer;
+    }
+    refuse(key,
+           "a whole number from " + std::to_string(range.min) + " to " + std::to_string(range.max));
+    return std::nullopt;
+}
+
+std::optional<std::uint64_t> TomlTable::size_in(std::string_view key, std::uint64_t example,
+                                                const SizeRange& range) {
+    const TomlValue* value = find(key);
+    if (value == nullptr) return std::nullopt;
+    const bool zero_allowed = !range.zero_means.empty();
+    if (zero_allowed && value->kind == Kind::integer && value->integer == 0) return 0;
+
+    std::string such_as = "a size such as " + quoted(size_text(example));
+    if (zero_allowed) such_as += " (0: " + std::string{range.zero_means} + ")";
+    std::optional<std::uint64_t> bytes;
+    if (value->kind == Kind::text) bytes = parse_size(value->text);
+    if (value->kind != Kind::text) {
+        refuse(key, such_as);
+    } else if (!bytes) {
+        refuse(key, such_as + " in B, KiB, MiB, GiB or TiB");
+    } else if (!(zero_allowed && *bytes == 0) && (*bytes < range.min || *bytes > range.max)) {
+        refuse(key, range_text(range));
+        bytes.reset();
+    }
+    return bytes;
+}
+
+std::optional<std::size_t> TomlTable::chosen_of(std::string_view key,
+                                                const std::vector<std::string_view>& names,
+                                                Names later) {
+    const TomlValue* value = find(key);
+    if (value == nullptr) return std::nullopt;
+    std::string hint;
+    if (value->kind == Kind::text) {
+        const auto found = std::find(names.begin(), names.end(), value->text);
+        if (found != names.end()) return static_cast<std::size_t>(found - names.begin());
+        hint = contains(later, value->text) ? ", which is not supported yet"
+                                            : did_you_mean(value->text, names, true);
+    }
+    refuse(key, alternatives(names), hint);
+    return std::nullopt;
+}
+
+}  // namespace baton

@@ -1,0 +1,118 @@
+#pragma once
+
+// A TOML table read key by key: what is there and right goes into the configuration, what is there
+// and wrong becomes a complaint, and what nobody asked for is one in the end.
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "proxy/complaints.h"
+#include "proxy/toml_value.h"
+
+namespace baton {
+
+struct NumberRange {
+    std::int64_t min;
+    std::int64_t max;
+};
+
+struct DurationRange {
+    std::chrono::milliseconds min;
+    std::chrono::milliseconds max;
+    std::string_view zero_means = "no limit";  // what "0s" stands for; empty: it is refused
+};
+
+struct SizeRange {
+    std::uint64_t min;
+    std::uint64_t max;
+    std::string_view zero_means = {};  // what 0 stands for; empty: it is refused
+};
+
+template <class Enum>
+struct Choice {
+    std::string_view name;
+    Enum value;
+};
+
+using Names = std::initializer_list<std::string_view>;
+
+// Every reader leaves `out` as it is when the key is not there or its value is refused: the default
+// stands in `out`. The value and the complaints must outlive the table.
+class TomlTable {
+public:
+    // A table that is not there has no `value`. What is no table has no keys.
+    TomlTable(const TomlValue* value, std::string path, Complaints& complaints);
+
+    // "listener[0].address"
+    std::string path_of(std::string_view key) const;
+    bool has(std::string_view key) { return find(key) != nullptr; }
+
+    void boolean(std::string_view key, bool& out);
+    // The default is the example of a refusal, here and in `size`.
+    void duration(std::string_view key, std::chrono::milliseconds& out, const DurationRange& range);
+    template <class Int>
+    void number(std::string_view key, Int& out, const NumberRange& range) {
+        if (const auto number = number_in(key, range)) out = static_cast<Int>(*number);
+    }
+    template <class Int>
+    void size(std::string_view key, Int& out, const SizeRange& range) {
+        if (const auto bytes = size_in(key, out, range)) out = static_cast<Int>(*bytes);
+    }
+    // A text that is not `valid` is refused as not `expected`.
+    void text(std::string_view key, std::string& out, std::string_view expected,
+              bool (*valid)(std::string_view));
+    // One of `choices`. One of `later` is refused as not supported yet.
+    template <class Enum>
+    void choice(std::string_view key, Enum& out, std::initializer_list<Choice<Enum>> choices,
+                Names later = {}) {
+        std::vector<std::string_view> names;
+        for (const Choice<Enum>& choice : choices) names.push_back(choice.name);
+        if (const auto chosen = chosen_of(key, names, later)) out = choices.begin()[*chosen].value;
+    }
+    // For a key that has one value until other features exist.
+    void only(std::string_view key, std::string_view name, Names later);
+
+    // The items of an array, each with a path of its own. Anything but an array is refused as not
+    // `expected`.
+    struct Item {
+        const TomlValue* value;
+        std::string path;
+    };
+    std::vector<Item> items(std::string_view key, std::string_view expected);
+    std::vector<TomlTable> tables(std::string_view key, std::string_view expected);
+    TomlTable table(std::string_view key);
+
+    // Marks `key` as known and gives its value, null if it is not there.
+    const TomlValue* find(std::string_view key);
+    void require(std::string_view key, std::string_view expected);
+    void refuse(std::string_view key, std::string_view expected, std::string_view hint = {});
+    void refuse(const Item& item, std::string_view expected, std::string_view hint = {});
+
+    // The last call: complains about every key that nobody asked for. Those of `later` are not
+    // supported yet.
+    void finish(Names later = {});
+
+private:
+    std::optional<std::int64_t> number_in(std::string_view key, const NumberRange& range);
+    std::optional<std::uint64_t> size_in(std::string_view key, std::uint64_t example,
+                                         const SizeRange& range);
+    std::optional<std::size_t> chosen_of(std::string_view key,
+                                         const std::vector<std::string_view>& names, Names later);
+
+    const TomlValue* value_;
+    std::string path_;
+    Complaints* complaints_;
+    std::vector<std::string_view> known_;
+};
+
+// The one of `names` that `word` may be a slip of: at most two letters wrong, left out, too many or
+// swapped. Empty if none is.
+std::string_view nearest(std::string_view word, const std::vector<std::string_view>& names);
+
+}  // namespace baton
