@@ -1,0 +1,172 @@
+#include "proxy/control.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace baton {
+
+namespace {
+
+TableLimits table_limits(const SessionConfig& session) {
+    return {.sessions_max = session.sessions_max,
+            .memory_max = session.memory_max,
+            .attributes_max = session.attributes_max,
+            .data_max = session.data_max};
+}
+
+// The soft limit of descriptors becomes the hard one. Returns it.
+std::size_t raise_descriptor_limit() {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    return limit.rlim_cur;
+}
+
+// Half of the descriptors for clients, half for servers, so that accepting never leaves a request without a server.
+std::size_t derive_connections(std::size_t descriptors, std::size_t workers, std::size_t listeners) {
+    const std::size_t reserved = 64 + 2 * workers * listeners;
+    return descriptors > reserved + 2 ? (descriptors - reserved) / 2 : 1;
+}
+
+}  // namespace
+
+Control::Control(Config config)
+    : snapshot_(std::make_shared<const Snapshot>(std::move(config))),
+      table_(table_limits(snapshot_->config().session)),
+      second_(loop_, *this),
+      drained_(loop_, *this),
+      grace_(loop_, *this),
+      epoch_offset_ms_(wall_now_ms() - static_cast<std::int64_t>(uv_hrtime() / 1'000'000)) {}
+
+Control::~Control() {
+    workers_.clear();
+    log::Writer::carry_events(nullptr);
+}
+
+int Control::run() {
+    const Config& config = snapshot_->config();
+    log::set_level(config.log.level);
+    signal(SIGPIPE, SIG_IGN);
+    const unsigned workers = config.workers != 0 ? config.workers : std::max(1U, uv_available_parallelism());
+    const std::size_t descriptors = raise_descriptor_limit();
+    gate_.max = config.limits.connections_max != 0 ? config.limits.connections_max
+                                                   : derive_connections(descriptors, workers, config.listeners.size());
+    if (!open_access_log() || !open_listeners(workers)) return 1;
+    log::Writer::carry_events(&writer_);
+    for (const int number : {SIGTERM, SIGINT, SIGUSR1, SIGHUP}) {
+        signals_.push_back(open_handle<uv_signal_t>(this, [&](uv_signal_t& handle) { return uv_signal_init(loop_.uv(), &handle); }));
+        uv_signal_start(
+            signals_.back().get(),
+            [](uv_signal_t* handle, int signal_number) {
+                if (auto* control = owner_of<Control>(handle)) control->on_signal(signal_number);
+            },
+            number);
+    }
+    start_workers(workers);
+    for (const ListenerSockets& sockets : sockets_) log::info("listening", {{"address", sockets.address.text()}});
+    log::info("ready", {{"workers", workers}, {"connections_max", gate_.max}, {"descriptors", descriptors}});
+    second_.repeat(std::chrono::seconds{1});
+    loop_.run();
+    for (const auto& worker : workers_) worker->join();
+    log::info("stopped");
+    return 0;
+}
+
+bool Control::open_access_log() {
+    const std::string& target = snapshot_->config().log.access;
+    if (target == "off") return true;
+    access_sink_ = writer_.open(target);
+    if (access_sink_ >= 0) return true;
+    log::error("cannot open the access log", {{"path", target}, {"error", std::strerror(errno)}});
+    return false;
+}
+
+bool Control::open_listeners(unsigned workers) {
+    for (const ListenerConfig& listener : snapshot_->config().listeners) {
+        ListenerSockets sockets;
+        std::string complaint;
+        if (!open_listener(listener.address, workers, sockets, complaint)) {
+            log::error("cannot start", {{"reason", complaint}});
+            return false;
+        }
+        sockets_.push_back(std::move(sockets));
+    }
+    return true;
+}
+
+void Control::start_workers(unsigned workers) {
+    for (unsigned i = 0; i < workers; ++i) {
+        workers_.push_back(std::make_unique<Worker>(
+            Worker::Needs{.snapshot = snapshot_,
+                          .store = std::make_unique<MemoryStore>(table_),
+                          .gate = &gate_,
+                          .writer = &writer_,
+                          .access_sink = access_sink_,
+                          .on_stopped = [this] { loop_.post([this] { on_worker_stopped(); }); }}));
+        for (std::size_t l = 0; l < sockets_.size(); ++l)
+            workers_.back()->listen(sockets_[l].fds[i], sockets_[l].address, snapshot_->config().listeners[l]);
+    }
+    working_ = workers;
+    for (const auto& worker : workers_) worker->start();
+}
+
+void Control::on_signal(int number) {
+    switch (number) {
+    case SIGUSR1:
+        writer_.reopen();
+        log::info("logs reopened");
+        return;
+    case SIGHUP: log::warn("reloading is not supported yet, SIGHUP ignored"); return;
+    default:
+        if (state_ == State::serving) return begin_stop();
+        log::warn("second signal, ending at once");
+        log::Writer::carry_events(nullptr);
+        _exit(1);
+    }
+}
+
+void Control::on_second() {
+    const std::int64_t now_ms = static_cast<std::int64_t>(loop_.now()) + epoch_offset_ms_;
+    table_.sweep(now_ms);
+    const std::uint64_t evicted = table_.evicted_confirmed();
+    if (evicted != evicted_seen_ && eviction_warning_.due(loop_.now())) {
+        log::warn("live sessions pushed out, the table is full", {{"sessions", table_.sessions()}, {"evicted", evicted}});
+        evicted_seen_ = evicted;
+    }
+}
+
+void Control::begin_stop() {
+    const auto delay = snapshot_->config().drain_delay;
+    log::info("stopping", {{"connections", gate_.open.load(std::memory_order_relaxed)}});
+    state_ = State::draining;
+    if (delay.count() > 0)
+        drained_.arm(delay);
+    else
+        on_drained();
+}
+
+void Control::on_drained() {
+    state_ = State::stopping;
+    for (const auto& worker : workers_) worker->stop();
+    const auto grace = snapshot_->config().grace;
+    if (grace.count() > 0) grace_.arm(grace);
+}
+
+void Control::on_grace_over() {
+    log::warn("grace is over, closing what is left", {{"connections", gate_.open.load(std::memory_order_relaxed)}});
+    for (const auto& worker : workers_) worker->abort();
+}
+
+void Control::on_worker_stopped() {
+    if (--working_ == 0) loop_.stop();
+}
+
+}  // namespace baton

@@ -1,0 +1,60 @@
+#pragma once
+
+// The main thread: makes everything, then waits for signals.
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "net/log.h"
+#include "net/loop.h"
+#include "proxy/listener.h"
+#include "proxy/snapshot.h"
+#include "proxy/worker.h"
+#include "session/memory_table.h"
+
+namespace baton {
+
+class Control {
+public:
+    explicit Control(Config config);
+    ~Control();
+    Control(const Control&) = delete;
+    Control& operator=(const Control&) = delete;
+
+    // Serves until it is told to stop. The process's exit status: 0, or 1 if it could not start.
+    int run();
+
+private:
+    enum class State : std::uint8_t { serving, draining, stopping };
+
+    bool open_listeners(unsigned workers);
+    bool open_access_log();
+    void start_workers(unsigned workers);
+    void on_signal(int signal);
+    void on_second();
+    void begin_stop();
+    void on_drained();
+    void on_grace_over();
+    void on_worker_stopped();
+
+    log::Writer writer_;
+    Loop loop_;
+    std::shared_ptr<const Snapshot> snapshot_;
+    MemoryTable table_;
+    ConnectionGate gate_;
+    log::Writer::Sink access_sink_ = -1;
+    std::vector<ListenerSockets> sockets_;
+    std::vector<std::unique_ptr<Worker>> workers_;
+    std::vector<Handle<uv_signal_t>> signals_;
+    Timer<&Control::on_second> second_;
+    Timer<&Control::on_drained> drained_;
+    Timer<&Control::on_grace_over> grace_;
+    std::size_t working_ = 0;
+    State state_ = State::serving;
+    std::uint64_t evicted_seen_ = 0;
+    log::OncePerMinute eviction_warning_;
+    std::int64_t epoch_offset_ms_ = 0;
+};
+
+}  // namespace baton

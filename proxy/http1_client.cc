@@ -1,0 +1,318 @@
+#include "proxy/http1_client.h"
+
+#include <algorithm>
+#include <cassert>
+#include <new>
+#include <utility>
+
+namespace baton {
+
+namespace {
+
+// How long, and how much, is read and dropped after a last answer (RFC 9112, 9.6).
+constexpr std::uint64_t linger_ms = 1'000;
+constexpr std::size_t linger_max = std::size_t{64} << 10;
+
+std::uint64_t after(std::uint64_t since, Milliseconds limit) noexcept {
+    return limit.count() == 0 ? 0 : since + static_cast<std::uint64_t>(limit.count());
+}
+
+}  // namespace
+
+const StreamEvents Http1Client::events{
+    .arrived = [](void* holder, std::span<char> bytes) { static_cast<Http1Client*>(holder)->on_arrived(bytes); },
+    .flushed = [](void* holder) { static_cast<Http1Client*>(holder)->turn(); },
+    .ended = [](void* holder, int uv_error) { static_cast<Http1Client*>(holder)->on_ended(uv_error); },
+};
+
+Http1Client::Http1Client(Lane& lane, ClientHost& host, StreamPtr stream, Peer peer, const ListenerConfig& listener)
+    : lane_(lane),
+      host_(host),
+      stream_(std::move(stream)),
+      listener_(listener),
+      peer_(std::move(peer)),
+      timer_(lane.loop, *this),
+      since_(now()) {
+    stream_->attach(this, events);
+    stream_->read(true);
+    arm(deadline());
+}
+
+Http1Client::~Http1Client() {
+    if (block_) lane_.blocks.give_back(std::move(block_));
+}
+
+void Http1Client::on_arrived(std::span<char> bytes) {
+    last_input_at_ = now();
+    switch (state_) {
+    case State::flushing:
+    case State::over: return;
+    case State::lingering:
+        dropped_ += bytes.size();
+        if (dropped_ > linger_max) enter(State::over);
+        break;
+    case State::relaying:
+        // Behind what waits already; a request's own body never waits here.
+        if (waiting_bytes() > 0 || (body_complete_ && !block_->relay->tunnelling())) {
+            block_->later.append(bytes.data(), bytes.size());
+            break;
+        }
+        [[fallthrough]];
+    case State::idle:
+    case State::reading_head: input_ = bytes; break;
+    }
+    turn();
+}
+
+void Http1Client::on_ended(int uv_error) {
+    switch (state_) {
+    case State::relaying:
+        if (uv_error == UV_EOF) {
+            half_closed_ = true;
+            half_closed_at_ = now();
+            const bool waits = body_complete_ && lane_.snapshot->config().timeouts.client_gone.count() > 0;
+            if (waits || block_->relay->tunnelling()) break;
+        }
+        block_->relay->client_gone(uv_error);
+        break;
+    case State::flushing:
+        half_closed_ = true;
+        if (uv_error != UV_EOF) enter(State::over);
+        break;
+    case State::reading_head:
+        log_refused({Fault::client_gone, uv_error}, {}, 0);
+        [[fallthrough]];
+    default: enter(State::over);
+    }
+    turn();
+}
+
+void Http1Client::on_deadline() {
+    armed_for_ = 0;
+    const std::uint64_t when = deadline();
+    if (when == 0) return;
+    if (now() < when) return arm(when);
+    switch (state_) {
+    case State::reading_head: refuse({Fault::client_slow}); break;
+    case State::relaying: block_->relay->on_deadline(now()); break;
+    default: enter(State::over);
+    }
+    turn();
+}
+
+void Http1Client::stop() {
+    if (state_ == State::idle) enter(State::over);
+    turn();
+}
+
+void Http1Client::abort() {
+    if (state_ == State::relaying)
+        block_->relay->stop();
+    else
+        enter(State::over);
+    turn();
+}
+
+void Http1Client::turn() {
+    assert(!turning_);
+    turning_ = true;
+    for (bool moved = true; moved;) {
+        moved = false;
+        switch (state_) {
+        case State::idle:
+        case State::reading_head:
+            next_input();
+            if (input_.empty()) break;
+            read_head();
+            moved = true;
+            break;
+        case State::relaying:
+            if (!body_complete_) read_body();
+            if (block_->relay->advance() == Relay::State::over) {
+                end_request();
+                moved = true;
+            } else {
+                // More of its body may lie behind what was just read.
+                moved = !body_complete_ && waiting_bytes() > 0;
+            }
+            break;
+        case State::flushing:
+            if (stream_->broken()) enter(State::over);
+            if (stream_->unsent() > 0) break;
+            stream_->shut();
+            enter(linger_ && !half_closed_ ? State::lingering : State::over);
+            break;
+        case State::lingering:
+        case State::over: break;
+        }
+    }
+    turning_ = false;
+    if (state_ == State::over) return host_.retire(place);
+    save_input();
+    set_reading();
+    arm(deadline());
+}
+
+// Goes on with what had to wait.
+void Http1Client::next_input() {
+    if (!input_.empty() || !block_) return;
+    block_->reading.clear();
+    if (block_->later.empty()) return;
+    block_->reading.swap(block_->later);
+    input_ = block_->reading;
+}
+
+// What lies in the loop's buffer is gone when the event is over.
+void Http1Client::save_input() {
+    if (input_.empty()) return;
+    const char* own = block_->reading.data();
+    if (input_.data() >= own && input_.data() < own + block_->reading.size()) return;
+    block_->later.insert(0, input_.data(), input_.size());
+    input_ = {};
+}
+
+std::size_t Http1Client::waiting_bytes() const noexcept { return input_.size() + (block_ ? block_->later.size() : 0); }
+
+std::span<char> Http1Client::take_raw() noexcept {
+    next_input();
+    return std::exchange(input_, {});
+}
+
+void Http1Client::read_head() {
+    if (!block_) block_ = lane_.blocks.take();
+    if (state_ == State::idle) enter(State::reading_head);
+    if (head_begun_us_ == 0) head_begun_us_ = uv_hrtime() / 1000;
+    const std::size_t before = block_->partial().size();
+    std::string_view received{input_.data(), input_.size()};
+    if (before > 0) {
+        block_->add(received);
+        received = block_->partial();
+    }
+    const auto size = block_->parser.read_head(received, block_->head);
+    if (!size) return refuse(size.error());
+    if (*size == 0) {
+        if (before == 0) block_->add(received);
+        input_ = {};
+        return;
+    }
+    block_->settle(received.substr(0, *size));
+    input_ = input_.subspan(*size - before);
+    begin_request();
+}
+
+void Http1Client::begin_request() {
+    body_complete_ = block_->parser.complete();
+    body_bytes_ = 0;
+    enter(State::relaying);
+    block_->relay.reset(new (block_->relay_room()) Relay(lane_, *this, *block_, std::exchange(head_begun_us_, 0)));
+}
+
+void Http1Client::read_body() {
+    next_input();
+    if (input_.empty()) return;
+    const auto size = block_->parser.read_body(input_, lane_.client_pieces);
+    if (!size) {
+        input_ = {};
+        lane_.client_pieces.clear();
+        return block_->relay->client_fault(size.error());
+    }
+    body_bytes_ += *size;
+    input_ = input_.subspan(*size);
+    body_complete_ = block_->parser.complete();
+}
+
+void Http1Client::end_request() {
+    const Relay::End end = block_->relay->end();
+    lane_.client_pieces.clear();
+    block_->clear();
+    if (end == Relay::End::cut) {
+        stream_->reset_on_close();
+        return enter(State::over);
+    }
+    if (end == Relay::End::close || half_closed_ || lane_.stopping) return close_after_reply();
+    if (waiting_bytes() > 0) return enter(State::reading_head);
+    lane_.blocks.give_back(std::move(block_));
+    enter(State::idle);
+}
+
+// The head is no request, or did not come in time: our own answer, and the end of the connection.
+void Http1Client::refuse(Error error) {
+    std::array<char, 32> id;
+    lane_.ids.next(id);
+    std::string& out = lane_.head_out;
+    out.clear();
+    append_reply(out, {.fault = error.fault, .request_id = {id.data(), id.size()}, .close = true});
+    const iovec piece{out.data(), out.size()};
+    stream_->write({&piece, 1});
+    log_refused(error, {id.data(), id.size()}, out.size());
+    body_complete_ = false;
+    close_after_reply();
+}
+
+void Http1Client::log_refused(Error error, std::string_view id, std::size_t bytes_out) {
+    lane_.counters.requests.add();
+    lane_.counters.faults[static_cast<std::size_t>(error.fault)].add();
+    if (!lane_.access_log.enabled()) return;
+    const Head& head = block_->head;
+    AccessLine line;
+    line.time_ms = wall_now_ms();
+    line.id = id;
+    line.client = peer_.host;
+    // The request line is known once it was whole; its bytes are still where they were read.
+    if (head.bytes != nullptr && head.target.size > 0) {
+        line.method = head.text(head.method_text);
+        line.target = logged_target(head, lane_.snapshot->config().log.query);
+    }
+    line.status = status_of(error.fault);
+    line.in = std::max(block_->partial().size(), input_.size());
+    line.out = bytes_out;
+    line.session = "off";
+    line.total_us = head_begun_us_ == 0 ? 0 : static_cast<std::int64_t>(uv_hrtime() / 1000 - head_begun_us_);
+    line.fault = name(error.fault);
+    lane_.access_log.write(line);
+}
+
+// Once the answer has left. A client that is still sending would have its answer destroyed by a reset.
+void Http1Client::close_after_reply() {
+    linger_ = !body_complete_ || waiting_bytes() > 0;
+    input_ = {};
+    if (block_) lane_.blocks.give_back(std::move(block_));
+    enter(State::flushing);
+}
+
+void Http1Client::enter(State state) {
+    state_ = state;
+    since_ = now();
+}
+
+void Http1Client::set_reading() {
+    if (half_closed_) return;
+    stream_->read(state_ != State::relaying || block_->relay->wants_client_input());
+}
+
+std::uint64_t Http1Client::deadline() noexcept {
+    const ClientTimeouts& timeouts = lane_.snapshot->config().timeouts;
+    switch (state_) {
+    case State::idle: return after(since_, timeouts.keepalive);
+    case State::reading_head: return after(since_, timeouts.header);
+    case State::relaying: return block_->relay->deadline(now());
+    case State::flushing:
+        if (stream_->sent() != sent_seen_ || sent_seen_at_ < since_) {
+            sent_seen_ = stream_->sent();
+            sent_seen_at_ = now();
+        }
+        return after(sent_seen_at_, timeouts.send);
+    case State::lingering: return since_ + linger_ms;
+    case State::over: break;
+    }
+    return 0;
+}
+
+// The timer is not set anew for each event: it fires when the earliest deadline it was ever told has come, and looks again.
+void Http1Client::arm(std::uint64_t when) {
+    if (when == 0 || (armed_for_ != 0 && armed_for_ <= when)) return;
+    armed_for_ = when;
+    timer_.arm(std::chrono::milliseconds{when > now() ? when - now() : 1});
+}
+
+}  // namespace baton

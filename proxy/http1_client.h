@@ -1,0 +1,115 @@
+#pragma once
+
+// The client side: frames the bytes of one connection into requests, one at a time and in order, and carries the answers back.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "net/loop.h"
+#include "net/stream.h"
+#include "proxy/forward.h"
+#include "proxy/head_block.h"
+#include "proxy/lane.h"
+#include "proxy/relay.h"
+
+namespace baton {
+
+struct ListenerConfig;
+
+// Where a connection's end is told, as the last thing the connection does.
+class ClientHost {
+public:
+    virtual void retire(std::size_t place) noexcept = 0;
+
+protected:
+    ~ClientHost() = default;
+};
+
+class Http1Client {
+public:
+    Http1Client(Lane& lane, ClientHost& host, StreamPtr stream, Peer peer, const ListenerConfig& listener);
+    ~Http1Client();
+    Http1Client(const Http1Client&) = delete;
+    Http1Client& operator=(const Http1Client&) = delete;
+
+    // Where the host keeps it.
+    std::size_t place = 0;
+
+    // An idle connection closes now, a busy one after its answer.
+    void stop();
+    // The grace is over.
+    void abort();
+    // Something of the running request's happened: goes on as far as possible. The outermost function of every event; the
+    // connection may be gone when it returns.
+    void turn();
+
+    // For the relay.
+    Stream& stream() noexcept { return *stream_; }
+    const Peer& peer() const noexcept { return peer_; }
+    const ListenerConfig& listener() const noexcept { return listener_; }
+    bool body_complete() const noexcept { return body_complete_; }
+    std::uint64_t body_bytes() const noexcept { return body_bytes_; }
+    bool half_closed() const noexcept { return half_closed_; }
+    std::uint64_t half_closed_at() const noexcept { return half_closed_at_; }
+    std::uint64_t last_input_at() const noexcept { return last_input_at_; }
+    std::size_t waiting_bytes() const noexcept;
+    // Tunnels: what has arrived behind the request.
+    std::span<char> take_raw() noexcept;
+
+private:
+    enum class State : std::uint8_t {
+        idle,          // between requests; holds no block
+        reading_head,
+        relaying,
+        flushing,      // the last answer leaves, then the connection ends
+        lingering,     // as before, and what the client still sends is read and dropped, so that no reset eats the answer
+        over,
+    };
+    static const StreamEvents events;
+
+    void on_arrived(std::span<char> bytes);
+    void on_ended(int uv_error);
+    void on_flushed();
+    void on_deadline();
+
+    void next_input();
+    void save_input();
+    void read_head();
+    void begin_request();
+    void read_body();
+    void end_request();
+    void refuse(Error error);
+    void close_after_reply();
+    void enter(State state);
+    void log_refused(Error error, std::string_view id, std::size_t bytes_out);
+    void set_reading();
+    void arm(std::uint64_t when);
+    std::uint64_t deadline() noexcept;
+    std::uint64_t now() const noexcept { return lane_.loop.now(); }
+
+    Lane& lane_;
+    ClientHost& host_;
+    StreamPtr stream_;
+    const ListenerConfig& listener_;
+    Peer peer_;
+    Timer<&Http1Client::on_deadline> timer_;
+    std::unique_ptr<HeadBlock> block_;  // not while idle
+    std::span<char> input_;             // arrived, unread: in the loop's buffer during an event, else in the block
+    State state_ = State::idle;
+    bool turning_ = false;
+    bool body_complete_ = false;
+    bool half_closed_ = false;
+    bool linger_ = false;               // once flushed
+    std::size_t dropped_ = 0;           // while lingering
+    std::uint64_t body_bytes_ = 0;
+    std::uint64_t armed_for_ = 0;       // 0: not
+    std::uint64_t since_ = 0;           // when the state was entered
+    std::uint64_t half_closed_at_ = 0;
+    std::uint64_t last_input_at_ = 0;
+    std::uint64_t sent_seen_ = 0;
+    std::uint64_t sent_seen_at_ = 0;
+    std::uint64_t head_begun_us_ = 0;
+};
+
+}  // namespace baton

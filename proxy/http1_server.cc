@@ -1,0 +1,104 @@
+#include "proxy/http1_server.h"
+
+#include <utility>
+
+namespace baton {
+
+namespace {
+
+// What an open connection may keep of a past answer; more is given back.
+constexpr std::size_t kept_max = std::size_t{16} << 10;
+
+void empty(std::string& bytes) noexcept {
+    bytes.clear();
+    if (bytes.capacity() > kept_max) bytes.shrink_to_fit();
+}
+
+}  // namespace
+
+void Http1Server::open(Lease lease, HttpParser::Asked asked) {
+    lease_ = std::move(lease);
+    asked_ = asked;
+    parser_.reset();
+    parser_.answer_to(asked);
+    empty(partial_);
+    empty(kept_);
+    input_ = {};
+    end_.reset();
+    heard_ = false;
+}
+
+void Http1Server::arrived(std::span<char> bytes) noexcept {
+    input_ = bytes;
+    heard_ = true;
+}
+
+Result<bool> Http1Server::read_head() {
+    if (input_.empty()) return false;
+    const std::size_t before = partial_.size();
+    std::string_view received{input_.data(), input_.size()};
+    if (before > 0) received = partial_.append(input_.data(), input_.size());
+    const auto size = parser_.read_head(received, head_);
+    if (!size) return size.error();
+    if (*size == 0) {
+        if (before == 0) partial_.assign(input_.data(), input_.size());
+        input_ = {};
+        return false;
+    }
+    input_ = input_.subspan(*size - before);
+    return true;
+}
+
+void Http1Server::next_head() noexcept {
+    partial_.clear();
+    parser_.reset();
+    parser_.answer_to(asked_);
+}
+
+std::optional<Error> Http1Server::read_body(Pieces& pieces) {
+    if (input_.empty() || parser_.complete()) return std::nullopt;
+    const auto size = parser_.read_body(input_, pieces);
+    if (!size) return size.error();
+    input_ = input_.subspan(*size);
+    return std::nullopt;
+}
+
+void Http1Server::keep() {
+    if (head_.bytes != nullptr && head_.bytes != partial_.data()) {
+        partial_.assign(head_.bytes, head_.size);
+        head_.bytes = partial_.data();
+    }
+    if (!input_.empty() && input_.data() != kept_.data()) {
+        kept_.assign(input_.data(), input_.size());
+        input_ = kept_;
+    }
+}
+
+bool Http1Server::connection_says(std::string_view token) const noexcept {
+    for (const Field& field : head_.fields)
+        if (field.id == FieldName::connection && list_has(head_.text(field.value), token)) return true;
+    return false;
+}
+
+// RFC 9112, 9.3: what the server said, and nothing more may have come than its answer.
+bool Http1Server::persistent() const noexcept {
+    if (end_ || !input_.empty() || !parser_.complete() || parser_.body().framing == Framing::until_close) return false;
+    if (connection_says("close")) return false;
+    return head_.minor == 1 || connection_says("keep-alive");
+}
+
+Lease Http1Server::release(bool request_sent) {
+    if (!lease_ || !request_sent || !persistent() || lease_->stream->unsent() > 0 || lease_->stream->broken()) {
+        close();
+        return nullptr;
+    }
+    input_ = {};
+    return std::move(lease_);
+}
+
+void Http1Server::close() noexcept {
+    lease_.reset();
+    input_ = {};
+}
+
+}  // namespace baton

@@ -1,0 +1,69 @@
+#include "proxy/lane.h"
+
+#include <sys/random.h>
+
+#include <cerrno>
+#include <chrono>
+#include <utility>
+
+#include "proxy/relay.h"
+
+namespace baton {
+
+RequestIds::RequestIds() {
+    while (getrandom(&lane_, sizeof(lane_), 0) != static_cast<ssize_t>(sizeof(lane_)))
+        if (errno != EINTR) die("the kernel gives no random bytes");
+}
+
+void RequestIds::next(std::array<char, 32>& out) noexcept {
+    constexpr char digits[] = "0123456789abcdef";
+    const std::uint64_t halves[] = {lane_, count_++};
+    char* at = out.data();
+    for (const std::uint64_t half : halves)
+        for (int shift = 60; shift >= 0; shift -= 4) *at++ = digits[(half >> shift) & 15];
+}
+
+std::int64_t wall_now_ms() noexcept {
+    using namespace std::chrono;
+    return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
+}
+
+std::string_view logged_target(const Head& head, bool query) noexcept {
+    const std::string_view target = head.text(head.target);
+    return query ? target : target.substr(0, target.find('?'));
+}
+
+namespace {
+
+// The guard refuses a declared length over the limit at its place in the order of refusals.
+HeadLimits head_limits(const LimitsConfig& limits) {
+    HeadLimits head = limits.head;
+    head.body_max = limits.body_max;
+    return head;
+}
+
+}  // namespace
+
+Lane::Lane(Loop& the_loop, std::shared_ptr<const Snapshot> the_snapshot, std::unique_ptr<Store> the_store,
+           log::Writer* writer, log::Writer::Sink access_sink)
+    : loop(the_loop),
+      snapshot(std::move(the_snapshot)),
+      store(std::move(the_store)),
+      blocks(head_limits(snapshot->config().limits)),
+      access_log(writer, access_sink),
+      epoch_offset_ms(wall_now_ms() - static_cast<std::int64_t>(uv_hrtime() / 1'000'000)) {
+    for (const auto& upstream : snapshot->upstreams())
+        for (std::size_t i = 0; i < upstream->servers().size(); ++i) pools.push_back(std::make_unique<Pool>(upstream->pool()));
+    head_out.reserve(std::size_t{16} << 10);
+    lines_out.reserve(std::size_t{8} << 10);
+}
+
+void Lane::store_answered(StoreTicket ticket, StoreAnswer answer) {
+    const auto found = waiting.find(ticket);
+    if (found == waiting.end()) return;  // who asked is gone
+    Relay* relay = found->second;
+    waiting.erase(found);
+    relay->store_answered(std::move(answer));
+}
+
+}  // namespace baton

@@ -1,0 +1,77 @@
+#pragma once
+
+// What client connections need of their loop. Every loop that serves clients owns one.
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "net/log.h"
+#include "net/loop.h"
+#include "net/tcp.h"
+#include "proxy/access_log.h"
+#include "proxy/head_block.h"
+#include "proxy/snapshot.h"
+#include "proxy/stats.h"
+#include "session/store.h"
+#include "upstream/pool.h"
+
+namespace baton {
+
+class Relay;
+
+// X-Request-Id: 8 random bytes of the lane and a counter, 32 hex digits.
+class RequestIds {
+public:
+    RequestIds();
+    void next(std::array<char, 32>& out) noexcept;
+
+private:
+    std::uint64_t lane_;
+    std::uint64_t count_ = 0;
+};
+
+// Milliseconds since 1970 by the wall clock: for log lines, never for time-outs.
+std::int64_t wall_now_ms() noexcept;
+
+// The target as logged: without its query unless `query`.
+std::string_view logged_target(const Head& head, bool query) noexcept;
+
+struct Lane {
+    Lane(Loop& the_loop, std::shared_ptr<const Snapshot> the_snapshot, std::unique_ptr<Store> the_store,
+         log::Writer* writer, log::Writer::Sink access_sink);
+
+    Loop& loop;
+    std::shared_ptr<const Snapshot> snapshot;
+    std::unique_ptr<Store> store;
+    std::vector<std::unique_ptr<Pool>> pools;  // by Server::pool
+    HeadBlocks blocks;
+    AccessLog access_log;
+    Counters counters;
+    TcpCounts tcp;
+    RequestIds ids;
+    std::string head_out;   // a head being built; empty between events
+    std::string lines_out;  // session lines being built
+    Pieces client_pieces;   // body data of this event
+    Pieces server_pieces;
+    std::int64_t epoch_offset_ms;  // loop.now() + this = milliseconds since 1970, but never jumps
+    log::OncePerMinute unknown_field_warning;
+    log::OncePerMinute foreign_cookie_warning;
+    log::OncePerMinute connect_warning;
+    bool stopping = false;  // idle connections close, answers say so
+
+    // Relays that wait for the store. An answer whose relay is gone finds nobody.
+    StoreTicket last_ticket = 0;
+    std::unordered_map<StoreTicket, Relay*> waiting;
+
+    // The store's late answer to `ticket`. This loop's thread, outside of any store operation.
+    void store_answered(StoreTicket ticket, StoreAnswer answer);
+
+    std::int64_t epoch_now_ms() const noexcept { return static_cast<std::int64_t>(loop.now()) + epoch_offset_ms; }
+};
+
+}  // namespace baton

@@ -1,0 +1,128 @@
+#include "proxy/listener.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace baton {
+
+namespace {
+
+// So that a burst of connections does not keep the loop from the requests of those that are in.
+constexpr int accepts_per_event = 32;
+constexpr int backlog = 4096;  // the kernel cuts it to net.core.somaxconn
+// Room may come back without this worker noticing: another worker's connection ends, or another process closes files.
+constexpr std::chrono::milliseconds retry_after{100};
+
+int make_socket(const Address& address, bool share) {
+    const int fd = ::socket(address.raw()->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -1;
+    const int on = 1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (share) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+    if (address.raw()->sa_family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));  // inherited by what is accepted
+    if (::bind(fd, address.raw(), address.size()) == 0) return fd;
+    const int error = errno;
+    ::close(fd);
+    errno = error;
+    return -1;
+}
+
+bool fail(const Address& address, const char* what, ListenerSockets& out, std::string& complaint) {
+    complaint = std::string{"cannot "} + what + " " + address.text() + ": " + std::strerror(errno);
+    for (const int fd : out.fds) ::close(fd);
+    out.fds.clear();
+    return false;
+}
+
+}  // namespace
+
+bool open_listener(const Address& address, unsigned workers, ListenerSockets& out, std::string& complaint) {
+    out.address = address;
+    if (address.port() != 0) {
+        const int probe = make_socket(address, false);
+        if (probe < 0) return fail(address, "listen on", out, complaint);
+        ::close(probe);
+    }
+    for (unsigned i = 0; i < workers; ++i) {
+        const int fd = make_socket(out.address, true);
+        if (fd < 0) return fail(address, "listen on", out, complaint);
+        out.fds.push_back(fd);
+        if (::listen(fd, backlog) < 0) return fail(address, "listen on", out, complaint);
+        socklen_t size = sizeof(out.address.v6);
+        if (getsockname(fd, out.address.raw(), &size) < 0) return fail(address, "listen on", out, complaint);
+    }
+    return true;
+}
+
+Listener::Listener(Loop& loop, int fd, Address address, const ListenerConfig& config, ConnectionGate& gate, void* holder,
+                   Accepted accepted)
+    : loop_(loop),
+      fd_(fd),
+      address_(address),
+      config_(config),
+      gate_(gate),
+      holder_(holder),
+      accepted_(accepted),
+      poll_(open_handle<uv_poll_t>(this, [&](uv_poll_t& poll) { return uv_poll_init(loop.uv(), &poll, fd); })),
+      retry_(loop, *this) {
+    on_retry();
+}
+
+Listener::~Listener() {
+    poll_.reset();  // stops polling at once; the block follows later
+    ::close(fd_);
+}
+
+void Listener::on_readable() {
+    for (int i = 0; i < accepts_per_event && !paused_; ++i)
+        if (!accept_one()) return;
+}
+
+bool Listener::accept_one() {
+    if (gate_.open.load(std::memory_order_relaxed) >= gate_.max) {
+        pause("the limit of client connections is reached");
+        return false;
+    }
+    Address peer;
+    socklen_t size = sizeof(peer.v6);
+    const int fd = ::accept4(fd_, peer.raw(), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+        accepted_(holder_, *this, fd, peer);
+        return true;
+    }
+    // Out of descriptors or memory: the connection stays queued, and polling for it would spin.
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) pause(std::strerror(errno));
+    return errno == EINTR || errno == ECONNABORTED;
+}
+
+void Listener::pause(const char* why) noexcept {
+    paused_ = true;
+    uv_poll_stop(poll_.get());
+    retry_.arm(retry_after);
+    if (warning_.due(loop_.now())) log::warn("accepting paused", {{"address", address_.text()}, {"reason", why}});
+}
+
+void Listener::resume() noexcept {
+    if (paused_) on_retry();
+}
+
+void Listener::on_retry() {
+    paused_ = false;
+    uv_poll_start(poll_.get(), UV_READABLE, [](uv_poll_t* poll, int, int) {
+        if (auto* listener = owner_of<Listener>(poll)) listener->on_readable();
+    });
+}
+
+void Listener::drain() {
+    while (!paused_ && accept_one()) {
+    }
+}
+
+}  // namespace baton

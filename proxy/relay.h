@@ -1,0 +1,170 @@
+#pragma once
+
+// One request, from its head to its last byte. Every event stores what it brought and calls `advance`, where the order of
+// things is written once. Lives in the request's block; the client side makes it, drives it and ends it.
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "net/http_parser.h"
+#include "net/result.h"
+#include "proxy/forward.h"
+#include "proxy/head_block.h"
+#include "proxy/lane.h"
+#include "proxy/request_session.h"
+#include "proxy/write_list.h"
+
+namespace baton {
+
+class Http1Client;
+
+class Relay {
+public:
+    enum class State : std::uint8_t {
+        routing,
+        finding_session,  // the store may have to answer
+        choosing,         // a server, and an idle connection to it
+        connecting,
+        exchanging,       // the request goes, the answer comes; they may overlap
+        tunnelling,       // after a 101: bytes both ways
+        replying,         // the last bytes leave for the client
+        over,
+    };
+    // How the client's connection goes on.
+    enum class End : std::uint8_t { keep, close, cut };
+
+    // `begun_at_us`: when the request's first byte came, in microseconds of uv_hrtime.
+    Relay(Lane& lane, Http1Client& client, HeadBlock& block, std::uint64_t begun_at_us);
+    ~Relay();
+    Relay(const Relay&) = delete;
+    Relay& operator=(const Relay&) = delete;
+
+    // Goes as far as it can with what is there. What the client has brought must be consumed when it returns.
+    State advance();
+    End end() const noexcept { return end_; }
+
+    // Events of the client side.
+    void client_gone(int uv_error) noexcept;
+    void client_fault(Error error);          // its body is not HTTP
+    void on_deadline(std::uint64_t now_ms);
+    void stop();                             // the process's grace is over
+    // Milliseconds of the loop's clock; 0: none.
+    std::uint64_t deadline(std::uint64_t now_ms) noexcept;
+    // An event of the store.
+    void store_answered(StoreAnswer answer);
+
+    bool wants_client_input() const noexcept { return wants_client_; }
+    bool tunnelling() const noexcept { return state_ == State::tunnelling; }
+    Http1Client& client() noexcept { return client_; }
+
+private:
+    enum class RequestSide : std::uint8_t { held, sending, sent };
+    enum class ResponseSide : std::uint8_t { none, committing, body, done };
+    struct Due {
+        std::uint64_t when = 0;  // 0: never
+        Fault fault = Fault::server_slow;
+    };
+    static const StreamEvents server_events;
+
+    void route();
+    void find_session();
+    void choose();
+    void connected();
+    void exchange();
+    void tunnel();
+    void reply();
+
+    void connect_failed(int uv_error);
+    void open_server(Lease lease);
+    void send_request();
+    void build_request_head();
+    void hold_body();
+    void keep_for_resend();
+    void resend_unsent();
+    void resend();
+    void receive();
+    bool on_interim();
+    void on_final();
+    void committed();
+    void count_ignored_fields();
+    void release_response();
+    void build_response_head(Body body);
+    void receive_body();
+    void pass_body(WriteList& list);
+    void response_done();
+    void server_lost();
+    void begin_tunnel();
+    void fail(Error error);
+    void finish(End end);
+
+    Due due(std::uint64_t now_ms) noexcept;
+    void see_progress(std::uint64_t now_ms) noexcept;
+    void set_interest();
+    bool session_step(RequestSession::Step step);
+    bool is_websocket() const noexcept;
+    bool client_persistent() const noexcept;
+    void write_log_line();
+    std::string_view request_id() const noexcept { return {id_.data(), id_size_}; }
+    std::uint64_t now() const noexcept { return lane_.loop.now(); }
+
+    Lane& lane_;
+    Http1Client& client_;
+    HeadBlock& block_;
+    std::shared_ptr<const Snapshot> snapshot_;
+    const Route* route_ = nullptr;
+    const Server* server_ = nullptr;
+    std::unique_ptr<Tcp> connecting_;
+    RequestSession session_;
+    Destination to_;
+    ServerSet tried_;    // not to be picked again
+    ServerSet refused_;  // of these, the ones no connection could be had to
+
+    State state_ = State::routing;
+    RequestSide request_ = RequestSide::held;
+    ResponseSide response_ = ResponseSide::none;
+    End end_ = End::keep;
+    bool advancing_ = false;
+    bool session_begun_ = false;
+    bool websocket_ = false;
+    bool body_at_hand_ = true;       // `held` is all of the body so far
+    bool client_is_1_0_ = false;
+    bool wants_client_ = true;
+    bool replied_ = false;           // the response's head has been written to the client
+    bool close_client_ = false;      // said so in it
+    bool wants_server_ = true;
+    bool fresh_only_ = false;        // sent again: no idle connection is good enough
+    std::uint8_t interim_ = 0;       // 1xx answers so far
+    unsigned tries_ = 0;             // requests of which a byte was written
+    StoreTicket ticket_ = 0;
+    std::optional<StoreAnswer> answer_;
+    std::optional<int> connect_result_;
+    std::optional<Fault> fault_;
+    Framing out_framing_ = Framing::none;  // of the answer's body to the client
+    Framing in_framing_ = Framing::none;   // of the request's body to the server
+    int status_ = 0;
+
+    // The loop's clock, in milliseconds; 0: not yet.
+    std::uint64_t begun_ms_ = 0;
+    std::uint64_t connect_began_ms_ = 0;
+    std::uint64_t request_progress_ms_ = 0;   // the server took request bytes
+    std::uint64_t response_progress_ms_ = 0;  // the server sent
+    std::uint64_t client_progress_ms_ = 0;    // the client took bytes
+    std::uint64_t client_sent_seen_ = 0;
+    std::uint64_t server_sent_seen_ = 0;
+    // For the log, in microseconds of uv_hrtime; 0: never.
+    std::uint64_t begun_us_;
+    std::uint64_t head_us_ = 0;
+    std::uint64_t chosen_us_ = 0;
+    std::uint64_t connected_us_ = 0;
+    std::uint64_t first_us_ = 0;
+    std::uint64_t client_sent_before_ = 0;
+    std::uint64_t tunnel_in_ = 0;  // bytes from the client
+    std::array<char, 128> id_;
+    std::uint8_t id_size_ = 0;
+};
+
+}  // namespace baton

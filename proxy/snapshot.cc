@@ -1,0 +1,41 @@
+#include "proxy/snapshot.h"
+
+#include <string>
+#include <utility>
+
+namespace baton {
+
+Snapshot::Snapshot(Config config)
+    : config_(std::move(config)), upstreams_(make_upstreams()), routes_(make_routes()), router_(routes_) {}
+
+std::vector<std::unique_ptr<Upstream>> Snapshot::make_upstreams() {
+    std::vector<std::unique_ptr<Upstream>> upstreams;
+    for (const UpstreamConfig& config : config_.upstreams) {
+        std::vector<Server> servers;
+        for (const ServerConfig& server : config.servers)
+            servers.push_back({server.address, server.text, server.weight, servers.size(), pools_++});
+        const auto& keep = config.keepalive;
+        upstreams.push_back(std::make_unique<Upstream>(
+            config.name, config.scope.empty() ? config.name : config.scope, std::move(servers),
+            PoolOptions{keep.idle_max, keep.idle_timeout, keep.age_max, keep.requests_max}));
+    }
+    return upstreams;
+}
+
+std::vector<Route> Snapshot::make_routes() const {
+    std::vector<Route> routes;
+    for (const RouteConfig& config : config_.routes) {
+        Route route;
+        route.config = &config;
+        for (std::size_t i = 0; i < upstreams_.size(); ++i) {
+            if (upstreams_[i]->name() != config.upstream) continue;
+            route.upstream = upstreams_[i].get();
+            route.upstream_config = &config_.upstreams[i];
+            route.scope = route.upstream->scope();
+        }
+        routes.push_back(route);
+    }
+    return routes;
+}
+
+}  // namespace baton

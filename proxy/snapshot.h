@@ -1,0 +1,37 @@
+#pragma once
+
+// One consistent truth: the configuration, its upstreams and its routes. Made once, then shared and const.
+
+#include <memory>
+#include <vector>
+
+#include "proxy/config.h"
+#include "proxy/router.h"
+#include "upstream/server.h"
+
+namespace baton {
+
+class Snapshot {
+public:
+    explicit Snapshot(Config config);
+    Snapshot(const Snapshot&) = delete;
+    Snapshot& operator=(const Snapshot&) = delete;
+
+    const Config& config() const noexcept { return config_; }
+    const Router& router() const noexcept { return router_; }
+    const std::vector<std::unique_ptr<Upstream>>& upstreams() const noexcept { return upstreams_; }
+    // A worker keeps one pool for each server; `Server::pool` is its place.
+    std::size_t pools() const noexcept { return pools_; }
+
+private:
+    std::vector<std::unique_ptr<Upstream>> make_upstreams();
+    std::vector<Route> make_routes() const;
+
+    Config config_;
+    std::size_t pools_ = 0;
+    std::vector<std::unique_ptr<Upstream>> upstreams_;
+    std::vector<Route> routes_;
+    Router router_;
+};
+
+}  // namespace baton

@@ -1,0 +1,71 @@
+#pragma once
+
+// One thread, one loop: accepts connections and owns everything they need.
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "net/loop.h"
+#include "proxy/http1_client.h"
+#include "proxy/lane.h"
+#include "proxy/listener.h"
+#include "proxy/snapshot.h"
+#include "session/memory_table.h"
+
+namespace baton {
+
+class Worker final : public ClientHost {
+public:
+    struct Needs {
+        std::shared_ptr<const Snapshot> snapshot;
+        std::unique_ptr<Store> store;
+        ConnectionGate* gate = nullptr;
+        log::Writer* writer = nullptr;
+        log::Writer::Sink access_sink = -1;
+        std::function<void()> on_stopped;  // called on this worker's thread when its last connection is gone
+    };
+    explicit Worker(Needs needs);
+    ~Worker();
+
+    // Before `start`: a listening socket of this worker's own.
+    void listen(int fd, const Address& address, const ListenerConfig& config);
+
+    void start();  // a thread that runs the loop until the worker has stopped
+    void join();
+
+    // Any thread. No new connections, idle ones close, requests finish.
+    void stop();
+    // Any thread. The grace is over: what is left is cut.
+    void abort();
+
+    // This worker's thread; tests turn the loop themselves.
+    Loop& loop() noexcept { return loop_; }
+    Lane& lane() noexcept { return lane_; }
+    std::size_t clients() const noexcept { return clients_.size(); }
+    void stop_now();
+    void abort_now();
+
+    void retire(std::size_t place) noexcept override;
+
+private:
+    void adopt(Listener& listener, int fd, const Address& peer);
+    void on_second();
+    void on_flush();
+    void stopped_if_empty();
+
+    Loop loop_;
+    Lane lane_;
+    ConnectionGate& gate_;
+    std::function<void()> on_stopped_;
+    Timer<&Worker::on_second> second_;
+    Timer<&Worker::on_flush> flush_;
+    std::vector<std::unique_ptr<Listener>> listeners_;
+    std::vector<std::unique_ptr<Http1Client>> clients_;
+    std::thread thread_;
+    bool stopping_ = false;
+};
+
+}  // namespace baton
