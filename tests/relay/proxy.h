@@ -1,0 +1,150 @@
+#pragma once
+
+// A worker whose loop the test turns itself, with scripted peers on both sides: whole requests, in process, on ports found at
+// run time. Nothing sleeps; what does not come within a few seconds fails loudly.
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "proxy/config.h"
+#include "proxy/worker.h"
+#include "session/memory_table.h"
+
+namespace baton::test {
+
+class Proxy;
+
+// One end of a connection that the test plays: a client of the proxy, or a server behind it.
+class Peer {
+public:
+    Peer(Proxy& proxy, int fd) : proxy_(&proxy), fd_(fd) {}
+    ~Peer();
+    Peer(Peer&& other) noexcept;
+    Peer& operator=(Peer&&) = delete;
+
+    Peer& sends(std::string_view text);
+    // The same, one byte a write, with the loop turned between.
+    Peer& dribbles(std::string_view text);
+    // Waits until `text` has come (anywhere behind what was expected before) and passes over it.
+    Peer& expects(std::string_view text);
+    // Waits for a whole head and returns it, its empty line included; what follows stays.
+    std::string head();
+    // Waits for `size` more bytes and returns them.
+    std::string bytes(std::size_t size);
+    // Waits for the other end to finish; returns everything that came before and was not expected.
+    std::string until_end();
+    // True if the end was a reset.
+    bool was_reset() const noexcept { return reset_; }
+    Peer& closes();    // both directions; unread bytes make it a reset, as always
+    Peer& shuts();     // no more bytes from this end
+    Peer& resets();
+    bool ended();      // so far
+    std::string got(); // unexpected so far
+    // Turns the loop a few times: nothing more must have come.
+    void expects_nothing();
+    int fd() const noexcept { return fd_; }
+
+private:
+    bool fill();
+
+    Proxy* proxy_;
+    int fd_;
+    std::string got_;
+    bool ended_ = false;
+    bool reset_ = false;
+};
+
+// A store that answers when the test says so, or never.
+class LateStore final : public Store {
+public:
+    explicit LateStore(MemoryTable& table) : table_(table) {}
+    std::optional<StoreAnswer> load(const SessionKey& key, std::int64_t now, StoreTicket ticket) override;
+    std::optional<StoreAnswer> create(const SessionKey& key, NewSession session, std::int64_t now, StoreTicket ticket) override;
+    std::optional<StoreAnswer> commit(const SessionKey& key, SessionChange change, std::int64_t now, StoreTicket ticket) override;
+    std::optional<StoreAnswer> kill(const SessionKey& key, std::int64_t now, StoreTicket ticket) override;
+    void touch(const SessionKey& key, std::int64_t slack, std::int64_t now) override { table_.touch(key, slack, now); }
+    void forget(StoreTicket ticket) noexcept override;
+
+    struct Question {
+        StoreTicket ticket;
+        std::string what;
+        StoreAnswer answer;
+    };
+    std::vector<Question> questions;  // asked and not answered
+    std::size_t forgotten = 0;
+
+private:
+    MemoryTable& table_;
+};
+
+struct Setup {
+    std::size_t servers = 1;
+    bool sessions = false;
+    bool late_store = false;
+    std::function<void(Config&)> change = [](Config&) {};
+};
+
+class Proxy {
+public:
+    explicit Proxy(Setup setup = {});
+    ~Proxy();
+    Proxy(const Proxy&) = delete;
+    Proxy& operator=(const Proxy&) = delete;
+
+    Peer connect_client();
+    // Waits for the proxy's connection to server `index`.
+    Peer accept_at_server(std::size_t index = 0);
+    // True if the proxy connects to server `index` while the loop is turned a few times.
+    bool connects_to_server(std::size_t index = 0);
+    // The next connection to any server, and which server it was.
+    Peer accept_at_any(std::size_t* index = nullptr);
+    void close_server(std::size_t index);  // refuses from now on
+    void reopen_server(std::size_t index);
+    // Fills the queue of server `index`, which accepts nobody: further connects get no answer. The sockets are the caller's.
+    void fill_queue(std::size_t index, std::vector<int>& fillers);
+
+    // Turns the loop until `condition` holds; fails the test after some seconds.
+    void turn_until(const std::function<bool()>& condition, const char* what);
+    void turn(int times = 8);
+
+    // Delivers the oldest question's answer, or `instead`.
+    void store_answers();
+    void store_answers(StoreAnswer instead);
+
+    Worker& worker() noexcept { return *worker_; }
+    const Counters& counters() noexcept { return worker_->lane().counters; }
+    std::uint64_t faults(Fault fault) { return counters().faults[static_cast<std::size_t>(fault)].read(); }
+    MemoryTable& table() noexcept { return table_; }
+    LateStore& late_store() noexcept { return *late_store_; }
+    const Config& config() const noexcept { return snapshot_->config(); }
+    std::string server_text(std::size_t index) const { return config().upstreams[0].servers[index].text; }
+    // The access log so far.
+    std::string log();
+
+private:
+    struct ServerEnd {
+        int fd = -1;
+        Address address;
+    };
+    int accept_now(std::size_t index);
+
+    std::vector<ServerEnd> servers_;
+    std::string log_path_;
+    log::Writer writer_;
+    MemoryTable table_;
+    ConnectionGate gate_;
+    std::shared_ptr<const Snapshot> snapshot_;
+    LateStore* late_store_ = nullptr;
+    std::unique_ptr<Worker> worker_;
+    Address address_;
+};
+
+// What a server answers most.
+inline constexpr std::string_view ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+}  // namespace baton::test
