@@ -1,0 +1,146 @@
+"""The house rules that a compiler does not know, read from the sources."""
+
+import os
+import re
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# What a folder may include besides its own files: tests -> proxy -> session, upstream -> net.
+ARROWS = {
+    "net": [],
+    "session": ["net"],
+    "upstream": ["net"],
+    "proxy": ["session", "upstream", "net"],
+    "tests": ["proxy", "session", "upstream", "net"],
+}
+
+# The files that may include a library's headers; tests may include all of them.
+LIBRARIES = {
+    r"uv\.h": r"net/.*|proxy/(listener|worker|control|main)\.(h|cc)",
+    r"llhttp\.h": r"net/(http_parser|http_syntax|head_guard)\.(h|cc)",
+    r"openssl/.*": r"session/id\.cc",
+    r"toml\+\+/.*": r"proxy/(config_load|toml_table|toml_value)\.(h|cc)",
+    r"doctest/doctest\.h": r"$",
+}
+
+# C headers of the system. Those of C++ have neither a dot nor a slash.
+SYSTEM = re.compile(r"(sys|net|netinet|arpa|linux)/\w+\.h|(dlfcn|fcntl|getopt|grp|ifaddrs|netdb|poll|pthread|pwd|sched|"
+                    r"signal|syslog|unistd)\.h")
+
+
+def sources(*names):
+    """The files of the project whose names match one of the patterns, with their paths below its top."""
+    for folder, folders, files in os.walk(ROOT):
+        folders[:] = sorted(f for f in folders if f not in (".git", "__pycache__") and not f.startswith("build"))
+        for file in sorted(files):
+            path = Path(folder, file)
+            if any(path.match(name) for name in names):
+                yield str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
+
+
+def cpp():
+    return sources("*.cc", "*.h")
+
+
+def own_text():
+    """All that a person writes here: code, scripts, configuration, prose."""
+    return sources("*.cc", "*.h", "*.py", "*.md", "*.toml", "*.txt", "*.service", "meson.build", "dev", "run",
+                   ".clang-*", ".editorconfig", ".gitignore")
+
+
+class TidyTest(unittest.TestCase):
+    def check(self, faults):
+        faults = list(faults)
+        if faults:
+            self.fail(f"{len(faults)} faults\n" + "\n".join(faults))
+
+    def lines(self, files, pattern, text):
+        for path, content in files:
+            for number, line in enumerate(content.splitlines(), 1):
+                if re.search(pattern, line):
+                    yield f"{path}:{number}: {text}: {line.strip()[:80]}"
+
+    def includes(self):
+        for path, content in cpp():
+            for number, line in enumerate(content.splitlines(), 1):
+                found = re.match(r'\s*#\s*include\s*([<"])([^>"]+)[>"]', line)
+                if found:
+                    yield path, f"{path}:{number}", found[1], found[2]
+
+    def test_there_is_something_to_check(self):
+        self.assertGreater(len(list(cpp())), 10)
+        self.assertGreater(len(list(self.includes())), 50)
+
+    def test_includes_follow_the_arrows(self):
+        def faults():
+            for path, place, quote, header in self.includes():
+                if quote != '"':
+                    continue
+                folder, target = path.split("/")[0], header.split("/")[0]
+                if not (ROOT / header).is_file():
+                    yield f'{place}: "{header}" is no path from the top of the project'
+                elif target != folder and target not in ARROWS.get(folder, []):
+                    yield f"{place}: {folder} may not include {header}"
+        self.check(faults())
+
+    def test_libraries_are_included_where_they_are_wrapped(self):
+        def faults():
+            for path, place, quote, header in self.includes():
+                if quote == '"' or not re.search(r"[./]", header) or SYSTEM.fullmatch(header):
+                    continue
+                allowed = [files for name, files in LIBRARIES.items() if re.fullmatch(name, header)]
+                if not allowed:
+                    yield f"{place}: <{header}> is of no library that is in use here"
+                elif not path.startswith("tests/") and not re.fullmatch(allowed[0], path):
+                    yield f"{place}: <{header}> may not be included here"
+        self.check(faults())
+
+    def test_folders_are_known(self):
+        self.check(f"{path}: not in a folder of the house" for path, _ in cpp() if path.split("/")[0] not in ARROWS)
+
+    def test_headers_are_included_once(self):
+        self.check(f"{path}: no #pragma once" for path, text in sources("*.h") if "#pragma once" not in text)
+
+    def test_there_are_no_tabs(self):
+        self.check(self.lines(own_text(), "\t", "a tab"))
+
+    def test_lines_are_not_too_long(self):
+        files = sources("*.cc", "*.h", "*.py", "meson.build", "dev", "run")
+        self.check(self.lines(files, r"^.{121,}", "more than 120 columns"))
+
+    def test_lines_end_where_they_end(self):
+        self.check(self.lines(own_text(), r"[ \r]$", "a blank at the end"))
+        self.check(f"{path}: no newline at its end" for path, text in own_text() if text and not text.endswith("\n"))
+
+    def test_session_ids_come_from_the_kernel_alone(self):
+        files = [(p, t) for p, t in cpp() if p.startswith("session/")]
+        self.assertTrue(files)
+        self.check(self.lines(files, r"\bs?rand(om)?\s*\(|random_device|mt19937|<random>", "no source of secrets"))
+
+    def test_nothing_is_left_to_do(self):
+        self.check(self.lines(own_text(), r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b", "left to do"))
+
+    def test_the_project_stands_alone(self):
+        outside = r"\.\./sha" r"red|/wo" r"rk\b|\bissue " r"#"
+        self.check(self.lines(own_text(), outside, "names something that is not here"))
+
+    def test_every_source_is_built(self):
+        def faults():
+            listed = {}
+            for path, text in sources("meson.build"):
+                folder = os.path.dirname(path)
+                for name in re.findall(r"'([\w./-]+\.cc)'", text):
+                    listed[os.path.normpath(os.path.join(folder, name))] = path
+            for path, _ in sources("*.cc"):
+                if path not in listed:
+                    yield f"{path}: in no meson.build"
+            for path, build in listed.items():
+                if not (ROOT / path).is_file():
+                    yield f"{build}: {path} does not exist"
+        self.check(faults())
+
+
+if __name__ == "__main__":
+    unittest.main()
