@@ -127,8 +127,8 @@ void Control::on_signal(int number) {
     case SIGHUP: log::warn("reloading is not supported yet, SIGHUP ignored"); return;
     default:
         if (state_ == State::serving) return begin_stop();
+        log::Writer::carry_events(nullptr);  // straight to stderr: nobody waits for the writer any more
         log::warn("second signal, ending at once");
-        log::Writer::carry_events(nullptr);
         _exit(1);
     }
 }
