@@ -1,6 +1,7 @@
 #pragma once
 
-// Addresses: a host and port as a socket address, and networks to match peers against. Names are not looked up here.
+// Addresses: a host and port as a socket address, and networks to match peers against. Names are
+// not looked up here.
 
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -37,15 +38,16 @@ struct Address {
     bool operator==(const Address& other) const noexcept;
 };
 
-// "127.0.0.1:80", "[::1]:80", and "localhost:80", which is 127.0.0.1. Nothing if it is none of these; the port must be
-// given, 0 to 65535.
+// "127.0.0.1:80", "[::1]:80", and "localhost:80", which is 127.0.0.1. Nothing if it is none of
+// these; the port must be given, 0 to 65535.
 std::optional<Address> parse_address(std::string_view text) noexcept;
 
 // "10.0.0.0/8", "::1/128", or one address without a mask.
 struct Network {
     Address base;
     unsigned prefix_bits = 0;
-    bool contains(const Address& address) const noexcept;  // IPv4 in IPv6 (::ffff:a.b.c.d) counts as IPv4
+    bool contains(
+        const Address& address) const noexcept;  // IPv4 in IPv6 (::ffff:a.b.c.d) counts as IPv4
 };
 // Nothing if it is none of these, or if a bit is set behind the prefix (10.0.0.1/8).
 std::optional<Network> parse_network(std::string_view text) noexcept;

@@ -1,9 +1,10 @@
 #pragma once
 
-// The event log (stderr, `key=value` lines) and the one thread that writes every log of the process.
+// The event log (stderr, `key=value` lines) and the one thread that writes every log of the
+// process.
 //
-// A loop never waits for a disk, a pipe or a terminal: it hands a block of whole lines to the writer, and when
-// the writer's queue is full the block is dropped and its lines are counted.
+// A loop never waits for a disk, a pipe or a terminal: it hands a block of whole lines to the
+// writer, and when the writer's queue is full the block is dropped and its lines are counted.
 
 #include <atomic>
 #include <concepts>
@@ -20,7 +21,8 @@ namespace baton::log {
 
 enum class Level : std::uint8_t { debug, info, warn, error };
 
-// One datum of an event. Values are escaped and quoted where they need it; bytes outside printable ASCII as \xHH.
+// One datum of an event. Values are escaped and quoted where they need it; bytes outside printable
+// ASCII as \xHH.
 struct Field {
     std::string_view key;
     std::variant<std::string_view, std::int64_t> value;
@@ -34,7 +36,8 @@ struct Field {
 
 using Fields = std::initializer_list<Field>;
 
-// Any thread. `event` is a constant phrase in lower case, without data; data are fields. A line is at most 4 KiB.
+// Any thread. `event` is a constant phrase in lower case, without data; data are fields. A line is
+// at most 4 KiB.
 //     ts=2026-03-01T10:00:00.123Z level=warn event="server down" server=127.0.0.1:9001
 void debug(std::string_view event, Fields fields = {});
 void info(std::string_view event, Fields fields = {});
@@ -51,7 +54,8 @@ std::string format_line(std::string_view ts, Level level, std::string_view event
 // The line of an event that happens now.
 std::string line_now(Level level, std::string_view event, Fields fields);
 
-// "2026-03-01T10:00:00.123Z" of milliseconds since 1970, UTC (RFC 3339). Writes exactly 24 bytes to `out`.
+// "2026-03-01T10:00:00.123Z" of milliseconds since 1970, UTC (RFC 3339). Writes exactly 24 bytes to
+// `out`.
 void format_time(std::int64_t epoch_ms, char* out) noexcept;
 
 // At most one "yes" a minute, from any thread: for warnings that a flood of requests would repeat.
@@ -72,31 +76,34 @@ public:
     static constexpr Sink stderr_sink = 0;
 
     Writer();
-    // Writes what is queued, but waits at most a second for a reader that is stuck. Its events go straight to stderr
-    // again.
+    // Writes what is queued, but waits at most a second for a reader that is stuck. Its events go
+    // straight to stderr again.
     ~Writer();
     Writer(const Writer&) = delete;
     Writer& operator=(const Writer&) = delete;
 
-    // A sink that appends to `target`: "stdout" or a path (made with mode 0640). -1 with errno if it cannot be opened.
-    // The same target is the same sink.
+    // A sink that appends to `target`: "stdout" or a path (made with mode 0640). -1 with errno if
+    // it cannot be opened. The same target is the same sink.
     Sink open(const std::string& target);
 
-    // Any thread. Takes a block of whole lines. Never waits; false if the sink's queue (4 MiB) was full and the lines
-    // are lost (they are counted).
+    // Any thread. Takes a block of whole lines. Never waits; false if the sink's queue (4 MiB) was
+    // full and the lines are lost (they are counted).
     bool write(Sink sink, std::string block, std::size_t lines);
 
-    // Any thread. An empty block for `write`, with the room of one that was written before if there is one.
+    // Any thread. An empty block for `write`, with the room of one that was written before if there
+    // is one.
     std::string spare();
 
-    // Any thread. Every file is closed and opened anew by its path, after what is queued before it was written.
-    // No line is lost or torn. A path that cannot be opened keeps its old file and says so on stderr.
+    // Any thread. Every file is closed and opened anew by its path, after what is queued before it
+    // was written. No line is lost or torn. A path that cannot be opened keeps its old file and
+    // says so on stderr.
     void reopen();
 
     // Lines that never reached their file: the queue was full, or the file could not be written.
     std::uint64_t lines_dropped() const noexcept;
 
-    // Events of this process go through `writer` (stderr sink) from now on; null: straight to stderr, as before.
+    // Events of this process go through `writer` (stderr sink) from now on; null: straight to
+    // stderr, as before.
     static void carry_events(Writer* writer) noexcept;
 
 private:

@@ -32,7 +32,8 @@ constexpr std::size_t queue_max = std::size_t{64} * 64 * 1024;
 // Blocks of this size are kept when they are written, so that a busy worker allocates none.
 constexpr std::size_t spare_size = std::size_t{32} * 1024;
 constexpr std::size_t spares_max = 64;
-// How often a sink that is stuck is looked at, and with it whether another sink has something to write.
+// How often a sink that is stuck is looked at, and with it whether another sink has something to
+// write.
 constexpr int stuck_poll_ms = 50;
 constexpr auto exit_patience = 1s;
 
@@ -59,8 +60,9 @@ int open_path(const std::string& path) noexcept {
     return fd < 0 && errno == ENXIO ? ::open(path.c_str(), O_RDWR | flags, 0640) : fd;
 }
 
-// The bytes to write next: all to a file, else whole lines that a pipe takes at once if poll() says that it takes
-// any (POSIX, write: up to PIPE_BUF bytes are one piece, never mixed with another process' lines).
+// The bytes to write next: all to a file, else whole lines that a pipe takes at once if poll() says
+// that it takes any (POSIX, write: up to PIPE_BUF bytes are one piece, never mixed with another
+// process' lines).
 std::string_view next_piece(std::string_view rest, Kind kind) noexcept {
     if (kind == Kind::file || rest.size() <= PIPE_BUF) return rest;
     const std::size_t line_end = rest.substr(0, PIPE_BUF).rfind('\n');
@@ -172,7 +174,8 @@ bool Writer::State::has_work() const noexcept {
     });
 }
 
-// Takes what has come, and waits for something to come if there is nothing to write. False at the end.
+// Takes what has come, and waits for something to come if there is nothing to write. False at the
+// end.
 bool Writer::State::take() {
     std::unique_lock lock{mutex};
     wake.wait(lock, [this] { return news || stopping || has_work(); });

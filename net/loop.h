@@ -2,8 +2,8 @@
 
 // libuv's loop, handles and timers as owned values.
 //
-// A handle's block is freed when libuv lets go of it, not when its owner does: the owner dies, the block forgets the
-// owner, and every callback that still comes finds nobody and returns.
+// A handle's block is freed when libuv lets go of it, not when its owner does: the owner dies, the
+// block forgets the owner, and every callback that still comes finds nobody and returns.
 
 #include <uv.h>
 
@@ -42,7 +42,8 @@ struct CloseLater {
 template <class Block>
 using Handle = std::unique_ptr<Block, CloseLater<Block>>;
 
-// Opens a handle with `init`, a uv_*_init call, which fails at start-up only. `owner` is what its callbacks find.
+// Opens a handle with `init`, a uv_*_init call, which fails at start-up only. `owner` is what its
+// callbacks find.
 template <class Block, class Init>
 Handle<Block> open_handle(void* owner, Init init) {
     auto block = std::make_unique<Block>();
@@ -57,10 +58,12 @@ Owner* owner_of(const UvHandle* handle) noexcept {
     return static_cast<Owner*>(handle->data);
 }
 
-// One event loop and the one buffer all its connections read into. Used by one thread, but for `post`.
+// One event loop and the one buffer all its connections read into. Used by one thread, but for
+// `post`.
 class Loop {
 public:
-    // Not 64 KiB: the MSS of loopback is 65,483, and a buffer just above it costs a second, tiny read.
+    // Not 64 KiB: the MSS of loopback is 65,483, and a buffer just above it costs a second, tiny
+    // read.
     static constexpr std::size_t read_size = 60'000;
 
     Loop();
@@ -104,7 +107,8 @@ template <class Owner, void (Owner::*OnFire)()>
 class Timer<OnFire> {
 public:
     Timer(Loop& loop, Owner& owner)
-        : timer_(open_handle<uv_timer_t>(&owner, [&](uv_timer_t& timer) { return uv_timer_init(loop.uv(), &timer); })) {}
+        : timer_(open_handle<uv_timer_t>(
+              &owner, [&](uv_timer_t& timer) { return uv_timer_init(loop.uv(), &timer); })) {}
 
     void arm(std::chrono::milliseconds after) noexcept {
         uv_timer_start(timer_.get(), fired, static_cast<std::uint64_t>(after.count()), 0);

@@ -1,7 +1,7 @@
 #pragma once
 
-// Errors as values. A fault has one name, and from the name follow its status, its word in the access
-// log and its metric; nothing else in the program knows status numbers of faults.
+// Errors as values. A fault has one name, and from the name follow its status, its word in the
+// access log and its metric; nothing else in the program knows status numbers of faults.
 
 #include <cassert>
 #include <cstdint>
@@ -75,7 +75,8 @@ constexpr std::string_view name(Fault fault) noexcept {
     return "unknown";
 }
 
-// The status of our own answer (RFC 9110, 15). 499 is never sent: nobody is left to read it; it stands in the log.
+// The status of our own answer (RFC 9110, 15). 499 is never sent: nobody is left to read it; it
+// stands in the log.
 constexpr int status_of(Fault fault) noexcept {
     switch (fault) {
     case Fault::client_gone: return 499;

@@ -1,6 +1,7 @@
 #pragma once
 
-// A byte stream to a peer: the word in every face that talks to the network. `Tcp` is its first kind.
+// A byte stream to a peer: the word in every face that talks to the network. `Tcp` is its first
+// kind.
 
 #include <sys/uio.h>
 
@@ -11,14 +12,17 @@
 
 namespace baton {
 
-// What a stream tells whoever holds it. Plain functions, so that a connection can change hands. Each event may come from
-// within `uv_run` only, never from within a call of the holder's, and the holder may destroy the stream during it.
+// What a stream tells whoever holds it. Plain functions, so that a connection can change hands.
+// Each event may come from within `uv_run` only, never from within a call of the holder's, and the
+// holder may destroy the stream during it.
 struct StreamEvents {
-    // `bytes` lie in the loop's read buffer: they may be overwritten, and are gone when the call returns.
+    // `bytes` lie in the loop's read buffer: they may be overwritten, and are gone when the call
+    // returns.
     void (*arrived)(void* holder, std::span<char> bytes);
     // Everything written has left for the kernel. Not told after a write that went out at once.
     void (*flushed)(void* holder);
-    // UV_EOF: the peer has finished sending; writing still works. Any other: the connection is dead.
+    // UV_EOF: the peer has finished sending; writing still works. Any other: the connection is
+    // dead.
     void (*ended)(void* holder, int uv_error);
 };
 
@@ -28,20 +32,22 @@ public:
 
     // From now on `holder` gets the events. `events` must outlive the stream (a constant).
     virtual void attach(void* holder, const StreamEvents& events) noexcept = 0;
-    // Writes all of it: what the kernel does not take now is copied and follows. Empty pieces are allowed.
+    // Writes all of it: what the kernel does not take now is copied and follows. Empty pieces are
+    // allowed.
     virtual void write(std::span<const iovec> pieces) = 0;
     // Bytes written and not yet taken by the kernel.
     virtual std::size_t unsent() const noexcept = 0;
     // Bytes the kernel has taken since the beginning.
     virtual std::uint64_t sent() const noexcept = 0;
-    // A write failed: what was written since is lost, and the connection is of no use. Look after each event.
+    // A write failed: what was written since is lost, and the connection is of no use. Look after
+    // each event.
     virtual bool broken() const noexcept = 0;
     // Reading on or off. Saying what is already so costs nothing.
     virtual void read(bool on) noexcept = 0;
     // No more will be written: the peer sees the end once the unsent bytes have left.
     virtual void shut() noexcept = 0;
-    // The connection's destruction is to be a reset instead of an orderly end: what the peer has of an answer must not
-    // look complete.
+    // The connection's destruction is to be a reset instead of an orderly end: what the peer has of
+    // an answer must not look complete.
     virtual void reset_on_close() noexcept = 0;
 };
 

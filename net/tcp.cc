@@ -21,7 +21,8 @@ constexpr std::size_t iovecs_max = 32;
 
 }  // namespace
 
-// What libuv may touch after the owner is gone. A connection connects before it writes, so the two requests share room.
+// What libuv may touch after the owner is gone. A connection connects before it writes, so the two
+// requests share room.
 struct Tcp::Block {
     uv_tcp_t tcp;
     union {
@@ -35,7 +36,8 @@ struct Tcp::Block {
 };
 
 Tcp::Tcp(Loop& loop, TcpCounts& counts)
-    : block_(open_handle<Block>(this, [&](Block& block) { return uv_tcp_init(loop.uv(), &block.tcp); })),
+    : block_(open_handle<Block>(this,
+                                [&](Block& block) { return uv_tcp_init(loop.uv(), &block.tcp); })),
       counts_(counts) {}
 
 Tcp::~Tcp() {
@@ -57,15 +59,17 @@ std::unique_ptr<Tcp> Tcp::adopt(Loop& loop, int fd, TcpCounts& counts) {
     return tcp;
 }
 
-std::unique_ptr<Tcp> Tcp::connect(Loop& loop, const Address& to, void* holder, Connected connected, TcpCounts& counts,
-                                  int* error) {
+std::unique_ptr<Tcp> Tcp::connect(Loop& loop, const Address& to, void* holder, Connected connected,
+                                  TcpCounts& counts, int* error) {
     std::unique_ptr<Tcp> tcp{new Tcp(loop, counts)};
     tcp->holder_ = holder;
     tcp->connected_ = connected;
     uv_tcp_nodelay(&tcp->block_->tcp, 1);
-    *error = uv_tcp_connect(&tcp->block_->connect, &tcp->block_->tcp, to.raw(), [](uv_connect_t* request, int status) {
-        if (auto* self = owner_of<Tcp>(request->handle)) self->connected_(self->holder_, status);
-    });
+    *error = uv_tcp_connect(&tcp->block_->connect, &tcp->block_->tcp, to.raw(),
+                            [](uv_connect_t* request, int status) {
+                                if (auto* self = owner_of<Tcp>(request->handle))
+                                    self->connected_(self->holder_, status);
+                            });
     if (*error < 0) return nullptr;
     return tcp;
 }
@@ -90,7 +94,8 @@ void Tcp::read(bool on) noexcept {
 void Tcp::allocate(uv_handle_t* handle, std::size_t, uv_buf_t* buffer) {
     auto* tcp = owner_of<Tcp>(handle);
     if (tcp == nullptr || tcp->full_reads_ == reads_per_event) {
-        *buffer = uv_buf_init(nullptr, 0);  // libuv goes on with the next socket and comes back in the next turn
+        *buffer = uv_buf_init(
+            nullptr, 0);  // libuv goes on with the next socket and comes back in the next turn
         if (tcp != nullptr) tcp->full_reads_ = 0;
         return;
     }
@@ -109,7 +114,8 @@ void Tcp::arrived(uv_stream_t* stream, ssize_t size, const uv_buf_t* buffer) {
         return tcp->events_->ended(tcp->holder_, static_cast<int>(size));
     }
     const auto count = static_cast<std::size_t>(size);
-    tcp->full_reads_ = count == Loop::read_size ? static_cast<std::uint8_t>(tcp->full_reads_ + 1) : std::uint8_t{0};
+    tcp->full_reads_ = count == Loop::read_size ? static_cast<std::uint8_t>(tcp->full_reads_ + 1)
+                                                : std::uint8_t{0};
     tcp->events_->arrived(tcp->holder_, {buffer->base, count});
 }
 
@@ -122,12 +128,14 @@ void Tcp::write(std::span<const iovec> pieces) {
     for (const iovec& piece : pieces) {
         if (piece.iov_len == 0) continue;
         if (count == iovecs_max) die("too many pieces in one write");
-        buffers[count++] = uv_buf_init(static_cast<char*>(piece.iov_base), static_cast<unsigned>(piece.iov_len));
+        buffers[count++] =
+            uv_buf_init(static_cast<char*>(piece.iov_base), static_cast<unsigned>(piece.iov_len));
         total += piece.iov_len;
     }
     if (total == 0) return;
     ++counts_.writes;
-    const int done = uv_try_write(reinterpret_cast<uv_stream_t*>(&block_->tcp), buffers.data(), static_cast<unsigned>(count));
+    const int done = uv_try_write(reinterpret_cast<uv_stream_t*>(&block_->tcp), buffers.data(),
+                                  static_cast<unsigned>(count));
     if (done < 0 && done != UV_EAGAIN) {
         broken_ = true;
         return;
@@ -155,8 +163,10 @@ void Tcp::send_kept() {
     delete std::exchange(block_->bytes, kept_.release());
     in_flight_ = true;
     ++counts_.writes;
-    uv_buf_t buffer = uv_buf_init(block_->bytes->data(), static_cast<unsigned>(block_->bytes->size()));
-    if (uv_write(&block_->write, reinterpret_cast<uv_stream_t*>(&block_->tcp), &buffer, 1, wrote) < 0) {
+    uv_buf_t buffer =
+        uv_buf_init(block_->bytes->data(), static_cast<unsigned>(block_->bytes->size()));
+    if (uv_write(&block_->write, reinterpret_cast<uv_stream_t*>(&block_->tcp), &buffer, 1, wrote) <
+        0) {
         in_flight_ = false;
         broken_ = true;
     }
@@ -167,7 +177,8 @@ void Tcp::wrote(uv_write_t* request, int status) {
     if (tcp == nullptr) return;
     tcp->in_flight_ = false;
     if (status < 0) {
-        // While reading is on, that side tells: what the peer sent before it left is still to be read.
+        // While reading is on, that side tells: what the peer sent before it left is still to be
+        // read.
         tcp->broken_ = true;
         tcp->unsent_ = 0;
         if (!tcp->reading_) tcp->events_->ended(tcp->holder_, status);

@@ -23,14 +23,15 @@ struct TcpCounts {
 
 class Tcp final : public Stream {
 public:
-    // Takes over a connected, non-blocking socket. Null if libuv refuses it; the socket is closed then.
+    // Takes over a connected, non-blocking socket. Null if libuv refuses it; the socket is closed
+    // then.
     static std::unique_ptr<Tcp> adopt(Loop& loop, int fd, TcpCounts& counts);
 
-    // Begins to connect; `connected(holder, uv_error)` is told once, later, 0 if it worked. Null and `*error` set if not
-    // even a socket could be had. Destroying the Tcp gives the attempt up.
+    // Begins to connect; `connected(holder, uv_error)` is told once, later, 0 if it worked. Null
+    // and `*error` set if not even a socket could be had. Destroying the Tcp gives the attempt up.
     using Connected = void (*)(void* holder, int uv_error);
-    static std::unique_ptr<Tcp> connect(Loop& loop, const Address& to, void* holder, Connected connected,
-                                        TcpCounts& counts, int* error);
+    static std::unique_ptr<Tcp> connect(Loop& loop, const Address& to, void* holder,
+                                        Connected connected, TcpCounts& counts, int* error);
 
     ~Tcp() override;
     Tcp(const Tcp&) = delete;

@@ -8,13 +8,15 @@ namespace baton {
 
 namespace {
 
-// The most a text takes in the line, escaped. Together with names, numbers and punctuation they stay under 4 KiB.
+// The most a text takes in the line, escaped. Together with names, numbers and punctuation they
+// stay under 4 KiB.
 constexpr std::size_t target_max = 2048;
 constexpr std::size_t host_max = 300;  // a name of 253 bytes and a port
 constexpr std::size_t label_max = 256;
 constexpr std::size_t word_max = 128;
 
-// time; id, client, method, session, token, fault; host; target; route, server; nine numbers; names and punctuation.
+// time; id, client, method, session, token, fault; host; target; route, server; nine numbers; names
+// and punctuation.
 static_assert(24 + 6 * word_max + host_max + target_max + 2 * label_max + 9 * 21 + 230 <=
               access_line_max);
 

@@ -1,6 +1,7 @@
 #pragma once
 
-// The access log: one JSON line a request, put together in a worker's block and handed to the log's writer.
+// The access log: one JSON line a request, put together in a worker's block and handed to the log's
+// writer.
 
 #include <cstddef>
 #include <cstdint>
@@ -11,7 +12,8 @@
 
 namespace baton {
 
-// What is told of one request. What is absent (an empty text, a number below its least) is left out of the line.
+// What is told of one request. What is absent (an empty text, a number below its least) is left out
+// of the line.
 struct AccessLine {
     std::int64_t time_ms = 0;  // since 1970: when its first byte came
     std::string_view id;
@@ -38,8 +40,9 @@ struct AccessLine {
 // No line is longer, its newline included, so that it goes into a pipe in one piece.
 inline constexpr std::size_t access_line_max = 4096;
 
-// Appends the line. It is valid JSON and printable ASCII whatever bytes a client sends: `"`, `\` and every byte
-// outside 0x20 to 0x7e become \u00HH. Texts that are too long (a target: 2 KiB as written) end in "...".
+// Appends the line. It is valid JSON and printable ASCII whatever bytes a client sends: `"`, `\`
+// and every byte outside 0x20 to 0x7e become \u00HH. Texts that are too long (a target: 2 KiB as
+// written) end in "...".
 void append_access_line(std::string& block, const AccessLine& line);
 
 // A worker's part of the access log. One thread.

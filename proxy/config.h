@@ -1,7 +1,8 @@
 #pragma once
 
-// What the program believes: the configuration as values with units, defaults in place. `config_load` is how it got
-// there from TOML, `conf/baton.toml` is what an operator sees; a test holds the three together.
+// What the program believes: the configuration as values with units, defaults in place.
+// `config_load` is how it got there from TOML, `conf/baton.toml` is what an operator sees; a test
+// holds the three together.
 
 #include <chrono>
 #include <cstddef>
@@ -31,7 +32,8 @@ struct ListenerConfig {
 
 struct ServerConfig {
     Address address;
-    std::string text;  // as written: the label in log and metrics, and the Host for a 1.0 request without one
+    // As written: the label in log and metrics, and the Host for a 1.0 request without one.
+    std::string text;
     unsigned weight = 1;  // 1–256
 };
 
@@ -50,28 +52,32 @@ struct UpstreamConfig {
 
     struct Timeouts {
         Milliseconds connect = 2s;
-        Milliseconds response = 60s;  // from the last request byte written to the first byte of the final head
-        Milliseconds idle = 60s;      // between two bytes of the response
-        Milliseconds total = 0s;      // from the first request byte to the end
+        // From the last request byte written to the first byte of the final head.
+        Milliseconds response = 60s;
+        Milliseconds idle = 60s;  // between two bytes of the response
+        Milliseconds total = 0s;  // from the first request byte to the end
     } timeouts;
 
     unsigned retry_tries = 2;  // requests of which a byte was written, 1–10
 };
 
 struct RouteConfig {
-    std::string name;                // label in log and metrics; default: first host + path
-    std::vector<std::string> hosts;  // lower case, no port, no last dot: exact, "*.example.com", "*"
-    std::string path = "/";          // prefix of the raw path, byte-wise
+    std::string name;  // label in log and metrics; default: first host + path
+    std::vector<std::string>
+        hosts;               // lower case, no port, no last dot: exact, "*.example.com", "*"
+    std::string path = "/";  // prefix of the raw path, byte-wise
     std::string upstream;
     SessionMode session = SessionMode::managed;
-    SessionCreate create = SessionCreate::on_demand;  // [session] create unless the route says otherwise
+    // [session] create unless the route says otherwise.
+    SessionCreate create = SessionCreate::on_demand;
     bool websocket = true;
 };
 
 struct SessionConfig {
     std::string cookie = "JSESSIONID";
     SessionCreate create = SessionCreate::on_demand;
-    // Written as "0s", no limit, it is longer than any browser keeps its cookies: the table needs a number to count with.
+    // Written as "0s", no limit, it is longer than any browser keeps its cookies: the table needs a
+    // number to count with.
     static constexpr Milliseconds idle_unlimited = std::chrono::hours{24 * 3650};
     Milliseconds idle = 30min;
     Milliseconds absolute = 12h;  // 0: none
@@ -87,19 +93,20 @@ struct SessionConfig {
 };
 
 struct ClientTimeouts {
-    Milliseconds header = 10s;      // the whole head, from its first byte; 0 is refused
-    Milliseconds body_idle = 60s;   // between two bytes of a request body
-    Milliseconds send = 60s;        // between two writes that the client takes bytes of
-    Milliseconds keepalive = 75s;   // idle between requests
+    Milliseconds header = 10s;     // the whole head, from its first byte; 0 is refused
+    Milliseconds body_idle = 60s;  // between two bytes of a request body
+    Milliseconds send = 60s;       // between two writes that the client takes bytes of
+    Milliseconds keepalive = 75s;  // idle between requests
     Milliseconds tunnel_idle = 1h;
-    Milliseconds client_gone = 30s; // an answer to a client that has closed its sending side; 0: none, abort at once
+    // An answer to a client that has closed its sending side; 0: none, abort at once.
+    Milliseconds client_gone = 30s;
 };
 
 struct LimitsConfig {
-    HeadLimits head;                                  // request_line, head, fields: both directions
-    Underscores underscores = Underscores::drop;      // fields with `_` in their name
-    std::uint64_t body_max = std::uint64_t{64} << 20; // 0: no limit
-    std::size_t connections_max = 0;                  // 0: derived from the descriptor limit
+    HeadLimits head;                              // request_line, head, fields: both directions
+    Underscores underscores = Underscores::drop;  // fields with `_` in their name
+    std::uint64_t body_max = std::uint64_t{64} << 20;  // 0: no limit
+    std::size_t connections_max = 0;                   // 0: derived from the descriptor limit
 };
 
 struct LogConfig {

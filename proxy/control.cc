@@ -30,8 +30,10 @@ std::size_t raise_descriptor_limit() {
     return limit.rlim_cur;
 }
 
-// Half of the descriptors for clients, half for servers, so that accepting never leaves a request without a server.
-std::size_t derive_connections(std::size_t descriptors, std::size_t workers, std::size_t listeners) {
+// Half of the descriptors for clients, half for servers, so that accepting never leaves a request
+// without a server.
+std::size_t derive_connections(std::size_t descriptors, std::size_t workers,
+                               std::size_t listeners) {
     const std::size_t reserved = 64 + 2 * workers * listeners;
     return descriptors > reserved + 2 ? (descriptors - reserved) / 2 : 1;
 }
@@ -55,14 +57,17 @@ int Control::run() {
     const Config& config = snapshot_->config();
     log::set_level(config.log.level);
     signal(SIGPIPE, SIG_IGN);
-    const unsigned workers = config.workers != 0 ? config.workers : std::max(1U, uv_available_parallelism());
+    const unsigned workers =
+        config.workers != 0 ? config.workers : std::max(1U, uv_available_parallelism());
     const std::size_t descriptors = raise_descriptor_limit();
-    gate_.max = config.limits.connections_max != 0 ? config.limits.connections_max
-                                                   : derive_connections(descriptors, workers, config.listeners.size());
+    gate_.max = config.limits.connections_max != 0
+                    ? config.limits.connections_max
+                    : derive_connections(descriptors, workers, config.listeners.size());
     if (!open_access_log() || !open_listeners(workers)) return 1;
     log::Writer::carry_events(&writer_);
     for (const int number : {SIGTERM, SIGINT, SIGUSR1, SIGHUP}) {
-        signals_.push_back(open_handle<uv_signal_t>(this, [&](uv_signal_t& handle) { return uv_signal_init(loop_.uv(), &handle); }));
+        signals_.push_back(open_handle<uv_signal_t>(
+            this, [&](uv_signal_t& handle) { return uv_signal_init(loop_.uv(), &handle); }));
         uv_signal_start(
             signals_.back().get(),
             [](uv_signal_t* handle, int signal_number) {
@@ -71,8 +76,10 @@ int Control::run() {
             number);
     }
     start_workers(workers);
-    for (const ListenerSockets& sockets : sockets_) log::info("listening", {{"address", sockets.address.text()}});
-    log::info("ready", {{"workers", workers}, {"connections_max", gate_.max}, {"descriptors", descriptors}});
+    for (const ListenerSockets& sockets : sockets_)
+        log::info("listening", {{"address", sockets.address.text()}});
+    log::info("ready",
+              {{"workers", workers}, {"connections_max", gate_.max}, {"descriptors", descriptors}});
     second_.repeat(std::chrono::seconds{1});
     loop_.run();
     for (const auto& worker : workers_) worker->join();
@@ -112,7 +119,8 @@ void Control::start_workers(unsigned workers) {
                           .access_sink = access_sink_,
                           .on_stopped = [this] { loop_.post([this] { on_worker_stopped(); }); }}));
         for (std::size_t l = 0; l < sockets_.size(); ++l)
-            workers_.back()->listen(sockets_[l].fds[i], sockets_[l].address, snapshot_->config().listeners[l]);
+            workers_.back()->listen(sockets_[l].fds[i], sockets_[l].address,
+                                    snapshot_->config().listeners[l]);
     }
     working_ = workers;
     for (const auto& worker : workers_) worker->start();
@@ -127,7 +135,8 @@ void Control::on_signal(int number) {
     case SIGHUP: log::warn("reloading is not supported yet, SIGHUP ignored"); return;
     default:
         if (state_ == State::serving) return begin_stop();
-        log::Writer::carry_events(nullptr);  // straight to stderr: nobody waits for the writer any more
+        log::Writer::carry_events(
+            nullptr);  // straight to stderr: nobody waits for the writer any more
         log::warn("second signal, ending at once");
         _exit(1);
     }
@@ -138,7 +147,8 @@ void Control::on_second() {
     table_.sweep(now_ms);
     const std::uint64_t evicted = table_.evicted_confirmed();
     if (evicted != evicted_seen_ && eviction_warning_.due(loop_.now())) {
-        log::warn("live sessions pushed out, the table is full", {{"sessions", table_.sessions()}, {"evicted", evicted}});
+        log::warn("live sessions pushed out, the table is full",
+                  {{"sessions", table_.sessions()}, {"evicted", evicted}});
         evicted_seen_ = evicted;
     }
 }
@@ -161,7 +171,8 @@ void Control::on_drained() {
 }
 
 void Control::on_grace_over() {
-    log::warn("grace is over, closing what is left", {{"connections", gate_.open.load(std::memory_order_relaxed)}});
+    log::warn("grace is over, closing what is left",
+              {{"connections", gate_.open.load(std::memory_order_relaxed)}});
     for (const auto& worker : workers_) worker->abort();
 }
 

@@ -20,8 +20,8 @@ void append_field(std::string& out, std::string_view name, std::string_view valu
     out.append(name).append(": ").append(value).append("\r\n");
 }
 
-// Fields that end at each connection, or that we write ourselves. Connection can name others, but none of these nor any that
-// says how a message is framed, where it goes or who sent it.
+// Fields that end at each connection, or that we write ourselves. Connection can name others, but
+// none of these nor any that says how a message is framed, where it goes or who sent it.
 bool is_ours(FieldName id) noexcept {
     switch (id) {
     case FieldName::host:
@@ -55,24 +55,28 @@ bool is_protected(FieldName id) noexcept {
     }
 }
 
-// The Connection fields of a head. Most name nothing but keep-alive or close, and then no other field needs comparing.
+// The Connection fields of a head. Most name nothing but keep-alive or close, and then no other
+// field needs comparing.
 class ConnectionNames {
 public:
     explicit ConnectionNames(const Head& head) noexcept {
         for (const Field& field : head.fields)
-            if (field.id == FieldName::connection && !is_plain(head.text(field.value))) head_ = &head;
+            if (field.id == FieldName::connection && !is_plain(head.text(field.value)))
+                head_ = &head;
     }
     bool name(const Head& head, const Field& field) const noexcept {
         if (head_ == nullptr || is_protected(field.id)) return false;
         for (const Field& connection : head.fields)
-            if (connection.id == FieldName::connection && list_has(head.text(connection.value), head.text(field.name)))
+            if (connection.id == FieldName::connection &&
+                list_has(head.text(connection.value), head.text(field.name)))
                 return true;
         return false;
     }
 
 private:
     static bool is_plain(std::string_view value) noexcept {
-        return equal_fold(value, "keep-alive") || equal_fold(value, "close") || equal_fold(value, "upgrade");
+        return equal_fold(value, "keep-alive") || equal_fold(value, "close") ||
+               equal_fold(value, "upgrade");
     }
     const Head* head_ = nullptr;
 };
@@ -98,12 +102,17 @@ void append_forwarded_for(std::string& out, const Head& head, const Peer& peer) 
 void append_forwarding(std::string& out, const ForwardRequest& request) {
     const Head& head = *request.head;
     const Peer& peer = *request.peer;
-    const auto believed = [&](FieldName name) { return peer.trusted ? head.value(name) : std::string_view{}; };
+    const auto believed = [&](FieldName name) {
+        return peer.trusted ? head.value(name) : std::string_view{};
+    };
     append_forwarded_for(out, head, peer);
     const auto proto = believed(FieldName::x_forwarded_proto);
     append_field(out, "X-Forwarded-Proto", !proto.empty() ? proto : peer.secure ? "https" : "http");
     const auto host = believed(FieldName::x_forwarded_host);
-    append_field(out, "X-Forwarded-Host", !host.empty() ? host : !request.to.host.empty() ? request.to.host : request.server_host);
+    append_field(out, "X-Forwarded-Host",
+                 !host.empty()              ? host
+                 : !request.to.host.empty() ? request.to.host
+                                            : request.server_host);
     out.append("X-Forwarded-Port: ");
     if (const auto port = believed(FieldName::x_forwarded_port); !port.empty())
         out.append(port);
@@ -128,7 +137,8 @@ void append_line(std::string& out, const Head& head, const Field& field) {
 
 enum class Treatment : std::uint8_t { pass, drop, session };
 
-Treatment treat(const ForwardRequest& request, const Field& field, const ConnectionNames& connection) {
+Treatment treat(const ForwardRequest& request, const Field& field,
+                const ConnectionNames& connection) {
     const Head& head = *request.head;
     if (is_ours(field.id)) return Treatment::drop;
     if (is_session_field(head.text(field.name), request.session_prefix)) return Treatment::session;
@@ -148,7 +158,8 @@ Treatment treat(const ForwardRequest& request, const Field& field, const Connect
 }
 
 // The field without the session cookie; nothing if no other cookie is left.
-void append_cookie_line(std::string& out, const Head& head, const Field& field, std::string_view session_cookie) {
+void append_cookie_line(std::string& out, const Head& head, const Field& field,
+                        std::string_view session_cookie) {
     const std::size_t before = out.size();
     out.append(head.text(field.name)).append(": ");
     if (append_cookies_without(out, head.text(field.value), session_cookie) == 0)
@@ -164,13 +175,15 @@ bool is_secure(const Peer& peer, const Head& head) noexcept {
     return peer.trusted && equal_fold(head.value(FieldName::x_forwarded_proto), "https");
 }
 
-std::string_view client_host(const Peer& peer, const Head& head, const std::vector<Network>& trusted) noexcept {
+std::string_view client_host(const Peer& peer, const Head& head,
+                             const std::vector<Network>& trusted) noexcept {
     std::string_view client = peer.host;
     if (!peer.trusted) return client;
     const auto is_trusted = [&](std::string_view host) {
         const auto address = parse_network(host);
-        return address && std::any_of(trusted.begin(), trusted.end(),
-                                      [&](const Network& network) { return network.contains(address->base); });
+        return address && std::any_of(trusted.begin(), trusted.end(), [&](const Network& network) {
+                   return network.contains(address->base);
+               });
     };
     // From the last field and its last element on: the further left, the less it is believed.
     for (auto field = head.fields.rbegin(); field != head.fields.rend(); ++field) {
@@ -192,7 +205,8 @@ std::string_view client_host(const Peer& peer, const Head& head, const std::vect
 
 Destination destination_of(const Head& head) noexcept {
     std::string_view target = head.text(head.target);
-    if (target.starts_with('/') || target == "*") return {head.value(FieldName::host), target, false};
+    if (target.starts_with('/') || target == "*")
+        return {head.value(FieldName::host), target, false};
     // Absolute form; the guard has seen to it that the authority is there and valid.
     target.remove_prefix(target.find("://") + 3);
     const auto end = std::min(target.find_first_of("/?"), target.size());
@@ -203,8 +217,12 @@ Destination destination_of(const Head& head) noexcept {
 
 std::size_t append_request_head(std::string& out, const ForwardRequest& request) {
     const Head& head = *request.head;
-    out.append(head.text(head.method_text)).append(request.to.slash_missing ? " /" : " ").append(request.to.path);
-    out.append(" HTTP/1.1\r\nHost: ").append(request.to.host.empty() ? request.server_host : request.to.host).append("\r\n");
+    out.append(head.text(head.method_text))
+        .append(request.to.slash_missing ? " /" : " ")
+        .append(request.to.path);
+    out.append(" HTTP/1.1\r\nHost: ")
+        .append(request.to.host.empty() ? request.server_host : request.to.host)
+        .append("\r\n");
     const ConnectionNames connection{head};
     std::size_t dropped = 0;
     for (const Field& field : head.fields) {
@@ -289,7 +307,8 @@ void append_reply(std::string& out, const OwnReply& reply) {
     const std::string_view reason = reason_of(status);
     out.append("HTTP/1.1 ");
     append_number(out, static_cast<std::uint64_t>(status));
-    out.append(" ").append(reason).append("\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ");
+    out.append(" ").append(reason).append(
+        "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ");
     append_number(out, reason.size() + 5);
     out.append("\r\n");
     if (status == 503) out.append("Retry-After: 1\r\n");
@@ -306,7 +325,8 @@ void append_reply(std::string& out, const OwnReply& reply) {
 bool is_request_id(std::string_view text) noexcept {
     if (text.empty() || text.size() > 128) return false;
     return std::all_of(text.begin(), text.end(), [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '.' || c == '_' || c == '-';
     });
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 
-// The heads we send: rebuilt from parsed values, never copied (RFC 9110, 7.6; RFC 9112, 6.3). Pure functions that append to a
-// buffer.
+// The heads we send: rebuilt from parsed values, never copied (RFC 9110, 7.6; RFC 9112, 6.3). Pure
+// functions that append to a buffer.
 
 #include <array>
 #include <cstdint>
@@ -20,22 +20,24 @@ namespace baton {
 // Who is at the other end of a client connection.
 struct Peer {
     Address address;
-    std::string host;            // of `address`, as text
+    std::string host;  // of `address`, as text
     std::uint16_t local_port = 0;
-    bool secure = false;         // the connection itself is TLS
-    bool trusted = false;        // its X-Forwarded-* and Forwarded are believed
+    bool secure = false;   // the connection itself is TLS
+    bool trusted = false;  // its X-Forwarded-* and Forwarded are believed
 };
 
 // What a request's forwarding fields say, where its peer is trusted.
 bool is_secure(const Peer& peer, const Head& head) noexcept;
-// The client's address for the log: the peer, or behind trusted proxies the last address in X-Forwarded-For that is not one
-// of them.
-std::string_view client_host(const Peer& peer, const Head& head, const std::vector<Network>& trusted) noexcept;
+// The client's address for the log: the peer, or behind trusted proxies the last address in
+// X-Forwarded-For that is not one of them.
+std::string_view client_host(const Peer& peer, const Head& head,
+                             const std::vector<Network>& trusted) noexcept;
 
 // Where a request goes, taken from its target and Host field (RFC 9112, 3.2).
 struct Destination {
-    std::string_view host;   // the authority of an absolute target, else the Host field; may be empty in HTTP/1.0
-    std::string_view path;   // origin form or "*"; "" where an absolute target has none
+    // The authority of an absolute target, else the Host field; may be empty in HTTP/1.0.
+    std::string_view host;
+    std::string_view path;       // origin form or "*"; "" where an absolute target has none
     bool slash_missing = false;  // the path is to be written with a "/" before it ("http://a?q")
 };
 Destination destination_of(const Head& head) noexcept;
@@ -43,29 +45,29 @@ Destination destination_of(const Head& head) noexcept;
 struct ForwardRequest {
     const Head* head = nullptr;
     Destination to;
-    std::string_view server_host;        // Host where the request has none
+    std::string_view server_host;  // Host where the request has none
     const Peer* peer = nullptr;
     Body body;
     std::string_view request_id;
-    std::string_view session_prefix;     // fields that begin with it, or with "Baton-", are dropped
-    std::string_view session_fields;     // ready-made lines, appended as they are
-    std::string_view session_cookie;     // this cookie is taken out of Cookie; empty: none
+    std::string_view session_prefix;  // fields that begin with it, or with "Baton-", are dropped
+    std::string_view session_fields;  // ready-made lines, appended as they are
+    std::string_view session_cookie;  // this cookie is taken out of Cookie; empty: none
     bool keep_underscores = false;
-    bool websocket = false;              // send the Upgrade on
+    bool websocket = false;  // send the Upgrade on
 };
 // Appends the head. Returns the number of session fields that were dropped.
 std::size_t append_request_head(std::string& out, const ForwardRequest& request);
 
 struct ForwardResponse {
     const Head* head = nullptr;
-    Body body;                           // what follows, as the client is sent it
-    bool keep_length = false;            // no body follows (HEAD, 304), but its Content-Length is passed on
+    Body body;                 // what follows, as the client is sent it
+    bool keep_length = false;  // no body follows (HEAD, 304), but its Content-Length is passed on
     bool client_is_1_0 = false;
-    bool close = false;                  // say that the connection ends
-    bool upgrade = false;                // a 101
-    std::string_view session_prefix;     // fields that begin with it are dropped
-    std::string_view session_cookie;     // a Set-Cookie of this name is dropped; empty: none
-    std::string_view added;              // ready-made lines; if not empty and no Cache-Control came: no-store
+    bool close = false;               // say that the connection ends
+    bool upgrade = false;             // a 101
+    std::string_view session_prefix;  // fields that begin with it are dropped
+    std::string_view session_cookie;  // a Set-Cookie of this name is dropped; empty: none
+    std::string_view added;  // ready-made lines; if not empty and no Cache-Control came: no-store
 };
 // Appends the head. Returns the number of Set-Cookie fields that were dropped.
 std::size_t append_response_head(std::string& out, const ForwardResponse& response);
@@ -75,7 +77,7 @@ struct OwnReply {
     Fault fault;
     std::string_view request_id;
     bool close = false;
-    bool head_only = false;   // an answer to HEAD: the fields without the body
+    bool head_only = false;  // an answer to HEAD: the fields without the body
 };
 void append_reply(std::string& out, const OwnReply& reply);
 

@@ -1,7 +1,8 @@
 #pragma once
 
-// The memory of one running request: its head, what of its body waits, the server side, the relay. Taken from the worker's
-// free list when a request's first byte comes, given back when its connection idles: an idle connection holds none of it.
+// The memory of one running request: its head, what of its body waits, the server side, the relay.
+// Taken from the worker's free list when a request's first byte comes, given back when its
+// connection idles: an idle connection holds none of it.
 
 #include <cstddef>
 #include <memory>
@@ -24,7 +25,8 @@ struct RelayEnd {
 
 class HeadBlock {
 public:
-    // A head of this size needs no other memory. A larger one moves once, into room for the largest.
+    // A head of this size needs no other memory. A larger one moves once, into room for the
+    // largest.
     static constexpr std::size_t room_size = std::size_t{16} << 10;
     // Body and pipelined bytes that wait; when there are as many, reading stops.
     static constexpr std::size_t waiting_max = room_size;
@@ -38,18 +40,20 @@ public:
     std::string_view partial() const noexcept { return {room(), filled_}; }
     // Adds as much as there is room for; returns how much that was.
     std::size_t add(std::string_view bytes);
-    // The head is whole: it lies in `bytes`, or in the room already. Afterwards `head` views the room.
+    // The head is whole: it lies in `bytes`, or in the room already. Afterwards `head` views the
+    // room.
     void settle(std::string_view head_bytes);
-    // Ready for the connection's next head; waiting input stays. What is larger than it need be is given back.
+    // Ready for the connection's next head; waiting input stays. What is larger than it need be is
+    // given back.
     void clear();
 
-    HttpParser parser;           // the request's
-    Head head;                   // the request's
+    HttpParser parser;  // the request's
+    Head head;          // the request's
     Http1Server server;
     std::unique_ptr<Relay, RelayEnd> relay;
-    std::string held;            // decoded body bytes, from the body's first on: to be sent, or sent again
-    std::string reading;         // input that had to wait and is read now
-    std::string later;           // input that waits behind it
+    std::string held;     // decoded body bytes, from the body's first on: to be sent, or sent again
+    std::string reading;  // input that had to wait and is read now
+    std::string later;    // input that waits behind it
 
     // Where the relay lives.
     static constexpr std::size_t relay_size = 1280;

@@ -20,12 +20,15 @@ std::uint64_t after(std::uint64_t since, Milliseconds limit) noexcept {
 }  // namespace
 
 const StreamEvents Http1Client::events{
-    .arrived = [](void* holder, std::span<char> bytes) { static_cast<Http1Client*>(holder)->on_arrived(bytes); },
+    .arrived = [](void* holder,
+                  std::span<char> bytes) { static_cast<Http1Client*>(holder)->on_arrived(bytes); },
     .flushed = [](void* holder) { static_cast<Http1Client*>(holder)->turn(); },
-    .ended = [](void* holder, int uv_error) { static_cast<Http1Client*>(holder)->on_ended(uv_error); },
+    .ended = [](void* holder,
+                int uv_error) { static_cast<Http1Client*>(holder)->on_ended(uv_error); },
 };
 
-Http1Client::Http1Client(Lane& lane, ClientHost& host, StreamPtr stream, Peer peer, const ListenerConfig& listener)
+Http1Client::Http1Client(Lane& lane, ClientHost& host, StreamPtr stream, Peer peer,
+                         const ListenerConfig& listener)
     : lane_(lane),
       host_(host),
       stream_(std::move(stream)),
@@ -70,7 +73,8 @@ void Http1Client::on_ended(int uv_error) {
         if (uv_error == UV_EOF) {
             half_closed_ = true;
             half_closed_at_ = now();
-            const bool waits = body_complete_ && lane_.snapshot->config().timeouts.client_gone.count() > 0;
+            const bool waits =
+                body_complete_ && lane_.snapshot->config().timeouts.client_gone.count() > 0;
             if (waits || block_->relay->tunnelling()) break;
         }
         block_->relay->client_gone(uv_error);
@@ -79,9 +83,7 @@ void Http1Client::on_ended(int uv_error) {
         half_closed_ = true;
         if (uv_error != UV_EOF) enter(State::over);
         break;
-    case State::reading_head:
-        log_refused({Fault::client_gone, uv_error}, {}, 0);
-        [[fallthrough]];
+    case State::reading_head: log_refused({Fault::client_gone, uv_error}, {}, 0); [[fallthrough]];
     default: enter(State::over);
     }
     turn();
@@ -171,7 +173,9 @@ void Http1Client::save_input() {
     input_ = {};
 }
 
-std::size_t Http1Client::waiting_bytes() const noexcept { return input_.size() + (block_ ? block_->later.size() : 0); }
+std::size_t Http1Client::waiting_bytes() const noexcept {
+    return input_.size() + (block_ ? block_->later.size() : 0);
+}
 
 std::span<char> Http1Client::take_raw() noexcept {
     next_input();
@@ -204,7 +208,8 @@ void Http1Client::begin_request() {
     body_complete_ = block_->parser.complete();
     body_bytes_ = 0;
     enter(State::relaying);
-    block_->relay.reset(new (block_->relay_room()) Relay(lane_, *this, *block_, std::exchange(head_begun_us_, 0)));
+    block_->relay.reset(new (block_->relay_room())
+                            Relay(lane_, *this, *block_, std::exchange(head_begun_us_, 0)));
 }
 
 void Http1Client::read_body() {
@@ -267,12 +272,14 @@ void Http1Client::log_refused(Error error, std::string_view id, std::size_t byte
     line.in = std::max(block_->partial().size(), input_.size());
     line.out = bytes_out;
     line.session = "off";
-    line.total_us = head_begun_us_ == 0 ? 0 : static_cast<std::int64_t>(uv_hrtime() / 1000 - head_begun_us_);
+    line.total_us =
+        head_begun_us_ == 0 ? 0 : static_cast<std::int64_t>(uv_hrtime() / 1000 - head_begun_us_);
     line.fault = name(error.fault);
     lane_.access_log.write(line);
 }
 
-// Once the answer has left. A client that is still sending would have its answer destroyed by a reset.
+// Once the answer has left. A client that is still sending would have its answer destroyed by a
+// reset.
 void Http1Client::close_after_reply() {
     linger_ = !body_complete_ || waiting_bytes() > 0;
     input_ = {};
@@ -308,7 +315,8 @@ std::uint64_t Http1Client::deadline() noexcept {
     return 0;
 }
 
-// The timer is not set anew for each event: it fires when the earliest deadline it was ever told has come, and looks again.
+// The timer is not set anew for each event: it fires when the earliest deadline it was ever told
+// has come, and looks again.
 void Http1Client::arm(std::uint64_t when) {
     if (when == 0 || (armed_for_ != 0 && armed_for_ <= when)) return;
     armed_for_ = when;

@@ -1,6 +1,7 @@
 #pragma once
 
-// The client side: frames the bytes of one connection into requests, one at a time and in order, and carries the answers back.
+// The client side: frames the bytes of one connection into requests, one at a time and in order,
+// and carries the answers back.
 
 #include <cstdint>
 #include <memory>
@@ -28,7 +29,8 @@ protected:
 
 class Http1Client {
 public:
-    Http1Client(Lane& lane, ClientHost& host, StreamPtr stream, Peer peer, const ListenerConfig& listener);
+    Http1Client(Lane& lane, ClientHost& host, StreamPtr stream, Peer peer,
+                const ListenerConfig& listener);
     ~Http1Client();
     Http1Client(const Http1Client&) = delete;
     Http1Client& operator=(const Http1Client&) = delete;
@@ -40,8 +42,8 @@ public:
     void stop();
     // The grace is over.
     void abort();
-    // Something of the running request's happened: goes on as far as possible. The outermost function of every event; the
-    // connection may be gone when it returns.
+    // Something of the running request's happened: goes on as far as possible. The outermost
+    // function of every event; the connection may be gone when it returns.
     void turn();
 
     // For the relay.
@@ -59,11 +61,14 @@ public:
 
 private:
     enum class State : std::uint8_t {
-        idle,          // between requests; holds no block
+        // Between requests; holds no block.
+        idle,
         reading_head,
         relaying,
-        flushing,      // the last answer leaves, then the connection ends
-        lingering,     // as before, and what the client still sends is read and dropped, so that no reset eats the answer
+        // The last answer leaves, then the connection ends.
+        flushing,
+        // It has left; what the client still sends is read and dropped, so that no reset eats it.
+        lingering,
         over,
     };
     static const StreamEvents events;
@@ -95,16 +100,17 @@ private:
     Peer peer_;
     Timer<&Http1Client::on_deadline> timer_;
     std::unique_ptr<HeadBlock> block_;  // not while idle
-    std::span<char> input_;             // arrived, unread: in the loop's buffer during an event, else in the block
+    // Arrived, unread: in the loop's buffer during an event, else in the block.
+    std::span<char> input_;
     State state_ = State::idle;
     bool turning_ = false;
     bool body_complete_ = false;
     bool half_closed_ = false;
-    bool linger_ = false;               // once flushed
-    std::size_t dropped_ = 0;           // while lingering
+    bool linger_ = false;      // once flushed
+    std::size_t dropped_ = 0;  // while lingering
     std::uint64_t body_bytes_ = 0;
-    std::uint64_t armed_for_ = 0;       // 0: not
-    std::uint64_t since_ = 0;           // when the state was entered
+    std::uint64_t armed_for_ = 0;  // 0: not
+    std::uint64_t since_ = 0;      // when the state was entered
     std::uint64_t half_closed_at_ = 0;
     std::uint64_t last_input_at_ = 0;
     std::uint64_t sent_seen_ = 0;

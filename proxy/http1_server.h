@@ -29,7 +29,8 @@ public:
     void ended(int uv_error) noexcept { end_ = uv_error; }
     std::optional<int> end() const noexcept { return end_; }
 
-    // True once the head is whole: then `head()` is it. It stays valid until the event is over, or after `keep`.
+    // True once the head is whole: then `head()` is it. It stays valid until the event is over, or
+    // after `keep`.
     Result<bool> read_head();
     const Head& head() const noexcept { return head_; }
     // An interim answer (1xx) was passed on: the next head follows.
@@ -47,7 +48,8 @@ public:
     // What is unread, and the head, must outlive this event.
     void keep();
 
-    // The answer is complete, and so is the request if `request_sent`: the connection, if it can carry another one.
+    // The answer is complete, and so is the request if `request_sent`: the connection, if it can
+    // carry another one.
     Lease release(bool request_sent);
     void close() noexcept;
 
@@ -59,11 +61,11 @@ private:
     HttpParser parser_;
     HttpParser::Asked asked_;
     Head head_;
-    std::string partial_;     // a head that came in pieces, or is kept
-    std::string kept_;        // unread bytes that outlived their event
-    std::span<char> input_;   // arrived, unread
+    std::string partial_;    // a head that came in pieces, or is kept
+    std::string kept_;       // unread bytes that outlived their event
+    std::span<char> input_;  // arrived, unread
     std::optional<int> end_;
-    bool heard_ = false;      // a byte of an answer came
+    bool heard_ = false;  // a byte of an answer came
 };
 
 }  // namespace baton

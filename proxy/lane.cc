@@ -44,8 +44,8 @@ HeadLimits head_limits(const LimitsConfig& limits) {
 
 }  // namespace
 
-Lane::Lane(Loop& the_loop, std::shared_ptr<const Snapshot> the_snapshot, std::unique_ptr<Store> the_store,
-           log::Writer* writer, log::Writer::Sink access_sink)
+Lane::Lane(Loop& the_loop, std::shared_ptr<const Snapshot> the_snapshot,
+           std::unique_ptr<Store> the_store, log::Writer* writer, log::Writer::Sink access_sink)
     : loop(the_loop),
       snapshot(std::move(the_snapshot)),
       store(std::move(the_store)),
@@ -53,7 +53,8 @@ Lane::Lane(Loop& the_loop, std::shared_ptr<const Snapshot> the_snapshot, std::un
       access_log(writer, access_sink),
       epoch_offset_ms(wall_now_ms() - static_cast<std::int64_t>(uv_hrtime() / 1'000'000)) {
     for (const auto& upstream : snapshot->upstreams())
-        for (std::size_t i = 0; i < upstream->servers().size(); ++i) pools.push_back(std::make_unique<Pool>(upstream->pool()));
+        for (std::size_t i = 0; i < upstream->servers().size(); ++i)
+            pools.push_back(std::make_unique<Pool>(upstream->pool()));
     head_out.reserve(std::size_t{16} << 10);
     lines_out.reserve(std::size_t{8} << 10);
 }

@@ -42,8 +42,8 @@ std::int64_t wall_now_ms() noexcept;
 std::string_view logged_target(const Head& head, bool query) noexcept;
 
 struct Lane {
-    Lane(Loop& the_loop, std::shared_ptr<const Snapshot> the_snapshot, std::unique_ptr<Store> the_store,
-         log::Writer* writer, log::Writer::Sink access_sink);
+    Lane(Loop& the_loop, std::shared_ptr<const Snapshot> the_snapshot,
+         std::unique_ptr<Store> the_store, log::Writer* writer, log::Writer::Sink access_sink);
 
     Loop& loop;
     std::shared_ptr<const Snapshot> snapshot;
@@ -71,7 +71,9 @@ struct Lane {
     // The store's late answer to `ticket`. This loop's thread, outside of any store operation.
     void store_answered(StoreTicket ticket, StoreAnswer answer);
 
-    std::int64_t epoch_now_ms() const noexcept { return static_cast<std::int64_t>(loop.now()) + epoch_offset_ms; }
+    std::int64_t epoch_now_ms() const noexcept {
+        return static_cast<std::int64_t>(loop.now()) + epoch_offset_ms;
+    }
 };
 
 }  // namespace baton

@@ -16,16 +16,19 @@ namespace {
 // So that a burst of connections does not keep the loop from the requests of those that are in.
 constexpr int accepts_per_event = 32;
 constexpr int backlog = 4096;  // the kernel cuts it to net.core.somaxconn
-// Room may come back without this worker noticing: another worker's connection ends, or another process closes files.
+// Room may come back without this worker noticing: another worker's connection ends, or another
+// process closes files.
 constexpr std::chrono::milliseconds retry_after{100};
 
 int make_socket(const Address& address, bool share) {
-    const int fd = ::socket(address.raw()->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const int fd =
+        ::socket(address.raw()->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return -1;
     const int on = 1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (share) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
-    if (address.raw()->sa_family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+    if (address.raw()->sa_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));  // inherited by what is accepted
     if (::bind(fd, address.raw(), address.size()) == 0) return fd;
     const int error = errno;
@@ -43,7 +46,8 @@ bool fail(const Address& address, const char* what, ListenerSockets& out, std::s
 
 }  // namespace
 
-bool open_listener(const Address& address, unsigned workers, ListenerSockets& out, std::string& complaint) {
+bool open_listener(const Address& address, unsigned workers, ListenerSockets& out,
+                   std::string& complaint) {
     out.address = address;
     if (address.port() != 0) {
         const int probe = make_socket(address, false);
@@ -56,13 +60,14 @@ bool open_listener(const Address& address, unsigned workers, ListenerSockets& ou
         out.fds.push_back(fd);
         if (::listen(fd, backlog) < 0) return fail(address, "listen on", out, complaint);
         socklen_t size = sizeof(out.address.v6);
-        if (getsockname(fd, out.address.raw(), &size) < 0) return fail(address, "listen on", out, complaint);
+        if (getsockname(fd, out.address.raw(), &size) < 0)
+            return fail(address, "listen on", out, complaint);
     }
     return true;
 }
 
-Listener::Listener(Loop& loop, int fd, Address address, const ListenerConfig& config, ConnectionGate& gate, void* holder,
-                   Accepted accepted)
+Listener::Listener(Loop& loop, int fd, Address address, const ListenerConfig& config,
+                   ConnectionGate& gate, void* holder, Accepted accepted)
     : loop_(loop),
       fd_(fd),
       address_(address),
@@ -70,7 +75,8 @@ Listener::Listener(Loop& loop, int fd, Address address, const ListenerConfig& co
       gate_(gate),
       holder_(holder),
       accepted_(accepted),
-      poll_(open_handle<uv_poll_t>(this, [&](uv_poll_t& poll) { return uv_poll_init(loop.uv(), &poll, fd); })),
+      poll_(open_handle<uv_poll_t>(
+          this, [&](uv_poll_t& poll) { return uv_poll_init(loop.uv(), &poll, fd); })),
       retry_(loop, *this) {
     on_retry();
 }
@@ -98,7 +104,8 @@ bool Listener::accept_one() {
         return true;
     }
     // Out of descriptors or memory: the connection stays queued, and polling for it would spin.
-    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) pause(std::strerror(errno));
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+        pause(std::strerror(errno));
     return errno == EINTR || errno == ECONNABORTED;
 }
 
@@ -106,7 +113,8 @@ void Listener::pause(const char* why) noexcept {
     paused_ = true;
     uv_poll_stop(poll_.get());
     retry_.arm(retry_after);
-    if (warning_.due(loop_.now())) log::warn("accepting paused", {{"address", address_.text()}, {"reason", why}});
+    if (warning_.due(loop_.now()))
+        log::warn("accepting paused", {{"address", address_.text()}, {"reason", why}});
 }
 
 void Listener::resume() noexcept {

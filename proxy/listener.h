@@ -1,6 +1,7 @@
 #pragma once
 
-// Listening sockets: made once at start, one per address and worker (SO_REUSEPORT), and accepting from one of them.
+// Listening sockets: made once at start, one per address and worker (SO_REUSEPORT), and accepting
+// from one of them.
 
 #include <atomic>
 #include <cstddef>
@@ -26,18 +27,19 @@ struct ListenerSockets {
     std::vector<int> fds;
 };
 
-// Binds and listens. On failure `complaint` says which address and why, and nothing stays open.
-// An address that another process listens on is a failure, even if that process would share it: half of the traffic would
-// silently go there.
-bool open_listener(const Address& address, unsigned workers, ListenerSockets& out, std::string& complaint);
+// Binds and listens. On failure `complaint` says which address and why, and nothing stays open. An
+// address that another process listens on is a failure, even if that process would share it: half
+// of the traffic would silently go there.
+bool open_listener(const Address& address, unsigned workers, ListenerSockets& out,
+                   std::string& complaint);
 
 // One socket of one worker.
 class Listener {
 public:
     // Takes the socket. `accepted` gets each connection: a non-blocking socket, to be closed by it.
     using Accepted = void (*)(void* holder, Listener& listener, int fd, const Address& peer);
-    Listener(Loop& loop, int fd, Address address, const ListenerConfig& config, ConnectionGate& gate, void* holder,
-             Accepted accepted);
+    Listener(Loop& loop, int fd, Address address, const ListenerConfig& config,
+             ConnectionGate& gate, void* holder, Accepted accepted);
     ~Listener();
     Listener(const Listener&) = delete;
     Listener& operator=(const Listener&) = delete;

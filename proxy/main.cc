@@ -73,19 +73,21 @@ Arguments parse(int count, char** words) {
     if (arguments.file != nullptr && (arguments.listen != nullptr || arguments.to != nullptr))
         arguments.complaint = "-c and --listen/--to exclude each other";
     else if (arguments.file == nullptr && (arguments.listen == nullptr || arguments.to == nullptr))
-        arguments.complaint = arguments.listen == nullptr && arguments.to == nullptr ? "expected -c FILE, or --listen and --to"
-                                                                                     : "--listen and --to go together";
+        arguments.complaint = arguments.listen == nullptr && arguments.to == nullptr
+                                  ? "expected -c FILE, or --listen and --to"
+                                  : "--listen and --to go together";
     return arguments;
 }
 
 int print_version() {
-    std::printf("baton %s (libuv %s, llhttp %d.%d.%d, %s)\n", BATON_VERSION, uv_version_string(), LLHTTP_VERSION_MAJOR,
-                LLHTTP_VERSION_MINOR, LLHTTP_VERSION_PATCH, crypto_version());
+    std::printf("baton %s (libuv %s, llhttp %d.%d.%d, %s)\n", BATON_VERSION, uv_version_string(),
+                LLHTTP_VERSION_MAJOR, LLHTTP_VERSION_MINOR, LLHTTP_VERSION_PATCH, crypto_version());
     return 0;
 }
 
 int refuse(const std::string& file, const std::vector<Complaint>& complaints) {
-    for (const Complaint& complaint : complaints) std::fprintf(stderr, "%s\n", format_complaint(file, complaint).c_str());
+    for (const Complaint& complaint : complaints)
+        std::fprintf(stderr, "%s\n", format_complaint(file, complaint).c_str());
     return exit_usage;
 }
 

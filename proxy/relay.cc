@@ -80,7 +80,8 @@ Relay::State Relay::advance() {
 
 void Relay::route() {
     const Head& head = block_.head;
-    const std::string_view given = client_.peer().trusted ? head.value(FieldName::x_request_id) : std::string_view{};
+    const std::string_view given =
+        client_.peer().trusted ? head.value(FieldName::x_request_id) : std::string_view{};
     if (is_request_id(given)) {
         id_size_ = static_cast<std::uint8_t>(given.copy(id_.data(), id_.size()));
     } else {
@@ -91,7 +92,8 @@ void Relay::route() {
     }
     to_ = destination_of(head);
     std::array<char, 256> room;
-    route_ = snapshot_->router().find(routing_host(to_.host, room), to_.slash_missing || to_.path.empty() ? "/" : to_.path);
+    route_ = snapshot_->router().find(routing_host(to_.host, room),
+                                      to_.slash_missing || to_.path.empty() ? "/" : to_.path);
     if (route_ == nullptr) return fail({Fault::no_route});
     if (snapshot_->config().limits.underscores == Underscores::reject) {
         for (const Field& field : head.fields)
@@ -108,7 +110,8 @@ bool Relay::is_websocket() const noexcept {
     if (block_.parser.body().framing != Framing::none) return false;
     bool asked = false;
     for (const Field& field : head.fields)
-        asked = asked || (field.id == FieldName::connection && list_has(head.text(field.value), "upgrade"));
+        asked = asked ||
+                (field.id == FieldName::connection && list_has(head.text(field.value), "upgrade"));
     return asked && equal_fold(head.value(FieldName::upgrade), "websocket");
 }
 
@@ -150,8 +153,8 @@ void Relay::store_answered(StoreAnswer answer) {
     client_.turn();
 }
 
-// Each server once: a refused connect costs the client nothing. A request that is sent again never takes an idle connection,
-// which may be as stale as the last.
+// Each server once: a refused connect costs the client nothing. A request that is sent again never
+// takes an idle connection, which may be as stale as the last.
 void Relay::choose() {
     const Upstream& upstream = *route_->upstream;
     if (chosen_us_ == 0) chosen_us_ = now_us();
@@ -165,7 +168,8 @@ void Relay::choose() {
         if (server_ == nullptr) return fail({tries_ > 0 ? Fault::server_gone : Fault::no_server});
         tried_.set(server_->index);
         if (!fresh_only_) {
-            if (Lease lease = lane_.pools[server_->pool]->take(now())) return open_server(std::move(lease));
+            if (Lease lease = lane_.pools[server_->pool]->take(now()))
+                return open_server(std::move(lease));
         }
         int error = 0;
         connect_began_ms_ = now();
@@ -201,8 +205,9 @@ void Relay::connect_failed(int uv_error) {
     refused_.set(server_->index);
     lane_.counters.connects_failed.add();
     if (lane_.connect_warning.due(now()))
-        log::warn("cannot connect to a server",
-                  {{"server", server_->text}, {"upstream", route_->upstream->name()}, {"error", uv_err_name(uv_error)}});
+        log::warn("cannot connect to a server", {{"server", server_->text},
+                                                 {"upstream", route_->upstream->name()},
+                                                 {"error", uv_err_name(uv_error)}});
 }
 
 void Relay::open_server(Lease lease) {
@@ -211,7 +216,8 @@ void Relay::open_server(Lease lease) {
     lease->stream->attach(this, server_events);
     lease->stream->read(true);
     server_sent_seen_ = lease->stream->sent();
-    block_.server.open(std::move(lease), {.head = block_.head.method == Method::head, .upgrade = websocket_});
+    block_.server.open(std::move(lease),
+                       {.head = block_.head.method == Method::head, .upgrade = websocket_});
     request_ = RequestSide::held;
     state_ = State::exchanging;
 }
@@ -221,7 +227,8 @@ void Relay::exchange() {
     if (state_ == State::exchanging) receive();
 }
 
-// The head with what is held of the body, then the body as it comes: in one write what came in one read.
+// The head with what is held of the body, then the body as it comes: in one write what came in one
+// read.
 void Relay::send_request() {
     const bool first = request_ == RequestSide::held;
     const Pieces& pieces = lane_.client_pieces;
@@ -251,9 +258,11 @@ void Relay::send_request() {
 
 // As long as the request could be sent again, what is received of its body is kept, if it fits.
 void Relay::keep_for_resend() {
-    const bool can_resend = is_idempotent(block_.head.method) && tries_ < route_->upstream_config->retry_tries;
+    const bool can_resend =
+        is_idempotent(block_.head.method) && tries_ < route_->upstream_config->retry_tries;
     Pieces& pieces = lane_.client_pieces;
-    if (can_resend && body_at_hand_ && block_.held.size() + pieces.bytes() <= HeadBlock::waiting_max)
+    if (can_resend && body_at_hand_ &&
+        block_.held.size() + pieces.bytes() <= HeadBlock::waiting_max)
         return hold_body();
     if (!block_.held.empty() || !pieces.empty()) body_at_hand_ = false;
     block_.held.clear();
@@ -271,21 +280,24 @@ void Relay::build_request_head() {
     session_.append_request_fields(lane_.lines_out);
     lane_.head_out.clear();
     const std::size_t dropped = append_request_head(
-        lane_.head_out, {.head = &block_.head,
-                         .to = to_,
-                         .server_host = server_->text,
-                         .peer = &client_.peer(),
-                         .body = block_.parser.body(),
-                         .request_id = request_id(),
-                         .session_prefix = session.header_prefix,
-                         .session_fields = lane_.lines_out,
-                         .session_cookie = route_->config->session == SessionMode::off ? std::string_view{} : session.cookie,
-                         .keep_underscores = snapshot_->config().limits.underscores == Underscores::keep,
-                         .websocket = websocket_});
+        lane_.head_out,
+        {.head = &block_.head,
+         .to = to_,
+         .server_host = server_->text,
+         .peer = &client_.peer(),
+         .body = block_.parser.body(),
+         .request_id = request_id(),
+         .session_prefix = session.header_prefix,
+         .session_fields = lane_.lines_out,
+         .session_cookie =
+             route_->config->session == SessionMode::off ? std::string_view{} : session.cookie,
+         .keep_underscores = snapshot_->config().limits.underscores == Underscores::keep,
+         .websocket = websocket_});
     if (dropped > 0) lane_.counters.session_fields_dropped.add(dropped);
 }
 
-// Nothing was written: the connection had been closed before, and the server has not seen this request.
+// Nothing was written: the connection had been closed before, and the server has not seen this
+// request.
 void Relay::resend_unsent() {
     block_.server.close();
     fresh_only_ = true;
@@ -317,7 +329,8 @@ void Relay::receive() {
         if (state_ != State::exchanging) return;
     }
     if (response_ == ResponseSide::body) receive_body();
-    if (state_ == State::exchanging && response_ != ResponseSide::committing && block_.server.end()) server_lost();
+    if (state_ == State::exchanging && response_ != ResponseSide::committing && block_.server.end())
+        server_lost();
 }
 
 // 1xx: passed on to those who know them (RFC 9110, 15.2), without any deadline moving.
@@ -325,8 +338,9 @@ bool Relay::on_interim() {
     if (++interim_ > interim_max) return false;
     if (!client_is_1_0_) {
         lane_.head_out.clear();
-        append_response_head(lane_.head_out, {.head = &block_.server.head(),
-                                              .session_prefix = snapshot_->config().session.header_prefix});
+        append_response_head(lane_.head_out,
+                             {.head = &block_.server.head(),
+                              .session_prefix = snapshot_->config().session.header_prefix});
         const iovec piece{lane_.head_out.data(), lane_.head_out.size()};
         client_.stream().write({&piece, 1});
     }
@@ -334,7 +348,8 @@ bool Relay::on_interim() {
     return true;
 }
 
-// A response that changes the session is committed before its first byte is released: a client that follows it finds the change.
+// A response that changes the session is committed before its first byte is released: a client that
+// follows it finds the change.
 void Relay::on_final() {
     const bool off = route_->config->session == SessionMode::off;
     if (off) count_ignored_fields();
@@ -367,10 +382,13 @@ void Relay::release_response() {
     if (const auto fault = session_.fault()) return fail({*fault});
     if (block_.server.head().status == 101) return begin_tunnel();
     const Body body = block_.server.body();
-    const bool unknown_length = body.framing == Framing::chunked || body.framing == Framing::until_close;
-    out_framing_ = !unknown_length ? body.framing : client_is_1_0_ ? Framing::until_close : Framing::chunked;
-    close_client_ = !client_persistent() || !client_.body_complete() || client_.half_closed() || lane_.stopping ||
-                    out_framing_ == Framing::until_close;
+    const bool unknown_length =
+        body.framing == Framing::chunked || body.framing == Framing::until_close;
+    out_framing_ = !unknown_length  ? body.framing
+                   : client_is_1_0_ ? Framing::until_close
+                                    : Framing::chunked;
+    close_client_ = !client_persistent() || !client_.body_complete() || client_.half_closed() ||
+                    lane_.stopping || out_framing_ == Framing::until_close;
     // The body is looked at first: what is wrong with its beginning can still be a 502.
     Pieces& pieces = lane_.server_pieces;
     pieces.clear();
@@ -390,24 +408,27 @@ void Relay::build_response_head(Body body) {
     const bool managed = route_->config->session != SessionMode::off;
     lane_.lines_out.clear();
     const bool secure = config.session.secure == SecureCookie::always ||
-                        (config.session.secure == SecureCookie::automatic && is_secure(client_.peer(), block_.head));
+                        (config.session.secure == SecureCookie::automatic &&
+                         is_secure(client_.peer(), block_.head));
     session_.append_cookie_line(lane_.lines_out, secure);
     lane_.head_out.clear();
     const bool upgrade = head.status == 101;
     const std::size_t dropped = append_response_head(
-        lane_.head_out, {.head = &head,
-                         .body = body,
-                         .keep_length = block_.head.method == Method::head || head.status == 304,
-                         .client_is_1_0 = client_is_1_0_,
-                         .close = close_client_,
-                         .upgrade = upgrade,
-                         .session_prefix = config.session.header_prefix,
-                         .session_cookie = managed ? std::string_view{config.session.cookie} : std::string_view{},
-                         .added = lane_.lines_out});
+        lane_.head_out,
+        {.head = &head,
+         .body = body,
+         .keep_length = block_.head.method == Method::head || head.status == 304,
+         .client_is_1_0 = client_is_1_0_,
+         .close = close_client_,
+         .upgrade = upgrade,
+         .session_prefix = config.session.header_prefix,
+         .session_cookie = managed ? std::string_view{config.session.cookie} : std::string_view{},
+         .added = lane_.lines_out});
     if (dropped == 0) return;
     lane_.counters.session_cookies_dropped.add(dropped);
     if (lane_.foreign_cookie_warning.due(now()))
-        log::warn("a server sets the session cookie itself, dropped", {{"server", server_->text}, {"route", route_->config->name}});
+        log::warn("a server sets the session cookie itself, dropped",
+                  {{"server", server_->text}, {"route", route_->config->name}});
 }
 
 void Relay::receive_body() {
@@ -428,12 +449,14 @@ void Relay::pass_body(WriteList& list) {
     if (complete) response_done();
 }
 
-// The answer is whole. If the request is not, neither connection can carry another one (RFC 9112, 9.3 and 9.5).
+// The answer is whole. If the request is not, neither connection can carry another one (RFC 9112,
+// 9.3 and 9.5).
 void Relay::response_done() {
     response_ = ResponseSide::done;
     const bool request_sent = request_ == RequestSide::sent;
     if (!request_sent) close_client_ = true;
-    if (Lease lease = block_.server.release(request_sent)) lane_.pools[server_->pool]->give_back(std::move(lease), now());
+    if (Lease lease = block_.server.release(request_sent))
+        lane_.pools[server_->pool]->give_back(std::move(lease), now());
     state_ = State::replying;
 }
 
@@ -450,7 +473,8 @@ void Relay::server_lost() {
     const RetryFacts facts{.method = block_.head.method,
                            .answer_begun = block_.server.heard(),
                            .body_at_hand = body_at_hand_,
-                           .tries_left = route_->upstream_config->retry_tries - std::min(tries_, route_->upstream_config->retry_tries)};
+                           .tries_left = route_->upstream_config->retry_tries -
+                                         std::min(tries_, route_->upstream_config->retry_tries)};
     if (may_retry(Fault::server_gone, facts)) return resend();
     fail({Fault::server_gone, *block_.server.end()});
 }
@@ -485,7 +509,8 @@ void Relay::tunnel() {
         if (*end != UV_EOF) return finish(End::cut);
         client_.stream().shut();
     }
-    if ((client_.half_closed() || server.stream().broken()) && server.end()) state_ = State::replying;
+    if ((client_.half_closed() || server.stream().broken()) && server.end())
+        state_ = State::replying;
 }
 
 void Relay::reply() {
@@ -504,10 +529,12 @@ void Relay::fail(Error error) {
     fault_ = error.fault;
     connecting_.reset();
     block_.server.close();
-    if (error.fault == Fault::client_gone || error.fault == Fault::stopping || replied_) return finish(End::cut);
+    if (error.fault == Fault::client_gone || error.fault == Fault::stopping || replied_)
+        return finish(End::cut);
     // After a time-out a late body would be taken for the next request.
     const bool timed_out = error.fault == Fault::client_slow || error.fault == Fault::server_slow;
-    close_client_ = timed_out || !client_.body_complete() || !client_persistent() || client_.half_closed() || lane_.stopping;
+    close_client_ = timed_out || !client_.body_complete() || !client_persistent() ||
+                    client_.half_closed() || lane_.stopping;
     lane_.head_out.clear();
     append_reply(lane_.head_out, {.fault = error.fault,
                                   .request_id = request_id(),
@@ -548,14 +575,18 @@ namespace {
 // On until there is this much unsent on the other side, then off until half of it has left.
 constexpr std::size_t unsent_max = std::size_t{64} << 10;
 
-bool flows(bool on, std::size_t unsent) noexcept { return unsent < (on ? unsent_max : unsent_max / 2); }
+bool flows(bool on, std::size_t unsent) noexcept {
+    return unsent < (on ? unsent_max : unsent_max / 2);
+}
 
 }  // namespace
 
-// Whether to read from the client and from the server, from the state and what is unsent; nothing else decides it.
+// Whether to read from the client and from the server, from the state and what is unsent; nothing
+// else decides it.
 void Relay::set_interest() {
     Http1Server& server = block_.server;
-    const bool sending = state_ == State::tunnelling || (state_ == State::exchanging && request_ == RequestSide::sending);
+    const bool sending = state_ == State::tunnelling ||
+                         (state_ == State::exchanging && request_ == RequestSide::sending);
     if (sending)
         wants_client_ = flows(wants_client_, server.is_open() ? server.stream().unsent() : 0);
     else if (client_.body_complete())
@@ -563,7 +594,8 @@ void Relay::set_interest() {
     else
         wants_client_ = block_.held.size() < HeadBlock::waiting_max;
     if (!server.is_open() || server.end()) return;
-    wants_server_ = response_ != ResponseSide::committing && flows(wants_server_, client_.stream().unsent());
+    wants_server_ =
+        response_ != ResponseSide::committing && flows(wants_server_, client_.stream().unsent());
     server.stream().read(wants_server_);
 }
 
@@ -594,25 +626,34 @@ Relay::Due Relay::due(std::uint64_t now_ms) noexcept {
     see_progress(now_ms);
     const ClientTimeouts& client = snapshot_->config().timeouts;
     Due due;
-    if (client_.half_closed()) sooner(due, client_.half_closed_at(), client.client_gone, Fault::client_gone);
+    if (client_.half_closed())
+        sooner(due, client_.half_closed_at(), client.client_gone, Fault::client_gone);
     if (state_ == State::tunnelling) {
-        const auto active = std::max({response_progress_ms_, request_progress_ms_, client_progress_ms_, client_.last_input_at()});
+        const auto active = std::max({response_progress_ms_, request_progress_ms_,
+                                      client_progress_ms_, client_.last_input_at()});
         sooner(due, active, client.tunnel_idle, Fault::server_slow);
         return due;
     }
-    if (client_.stream().unsent() > 0) sooner(due, client_progress_ms_, client.send, Fault::client_slow);
+    if (client_.stream().unsent() > 0)
+        sooner(due, client_progress_ms_, client.send, Fault::client_slow);
     if (state_ == State::replying || route_ == nullptr) return due;
     const UpstreamConfig::Timeouts& server = route_->upstream_config->timeouts;
     const bool unheard = tries_ == 0;
     sooner(due, begun_ms_, server.total, unheard ? Fault::no_server : Fault::server_slow);
-    if (state_ == State::connecting) sooner(due, connect_began_ms_, server.connect, Fault::no_server);
+    if (state_ == State::connecting)
+        sooner(due, connect_began_ms_, server.connect, Fault::no_server);
     if (state_ != State::exchanging) return due;
     if (response_ == ResponseSide::body) {
-        if (wants_server_) sooner(due, std::max(response_progress_ms_, client_progress_ms_), server.idle, Fault::server_slow);
+        if (wants_server_)
+            sooner(due, std::max(response_progress_ms_, client_progress_ms_), server.idle,
+                   Fault::server_slow);
     } else if (response_ == ResponseSide::none) {
         const bool stalled = block_.server.is_open() && block_.server.stream().unsent() > 0;
-        if (request_ == RequestSide::sent || stalled) sooner(due, request_progress_ms_, server.response, Fault::server_slow);
-        else sooner(due, std::max(client_.last_input_at(), begun_ms_), client.body_idle, Fault::client_slow);
+        if (request_ == RequestSide::sent || stalled)
+            sooner(due, request_progress_ms_, server.response, Fault::server_slow);
+        else
+            sooner(due, std::max(client_.last_input_at(), begun_ms_), client.body_idle,
+                   Fault::client_slow);
     }
     return due;
 }
@@ -622,8 +663,10 @@ std::uint64_t Relay::deadline(std::uint64_t now_ms) noexcept { return due(now_ms
 void Relay::on_deadline(std::uint64_t now_ms) {
     const Due now_due = due(now_ms);
     if (now_due.when == 0 || now_ms < now_due.when) return;
-    const auto connect = route_ == nullptr ? Milliseconds{0} : route_->upstream_config->timeouts.connect;
-    if (state_ == State::connecting && connect.count() > 0 && now_ms >= connect_began_ms_ + static_cast<std::uint64_t>(connect.count())) {
+    const auto connect =
+        route_ == nullptr ? Milliseconds{0} : route_->upstream_config->timeouts.connect;
+    if (state_ == State::connecting && connect.count() > 0 &&
+        now_ms >= connect_began_ms_ + static_cast<std::uint64_t>(connect.count())) {
         connecting_.reset();
         connect_result_ = UV_ETIMEDOUT;
         return;  // `connected` goes on to the next server

@@ -1,7 +1,8 @@
 #pragma once
 
-// One request, from its head to its last byte. Every event stores what it brought and calls `advance`, where the order of
-// things is written once. Lives in the request's block; the client side makes it, drives it and ends it.
+// One request, from its head to its last byte. Every event stores what it brought and calls
+// `advance`, where the order of things is written once. Lives in the request's block; the client
+// side makes it, drives it and ends it.
 
 #include <array>
 #include <cstdint>
@@ -29,9 +30,9 @@ public:
         finding_session,  // the store may have to answer
         choosing,         // a server, and an idle connection to it
         connecting,
-        exchanging,       // the request goes, the answer comes; they may overlap
-        tunnelling,       // after a 101: bytes both ways
-        replying,         // the last bytes leave for the client
+        exchanging,  // the request goes, the answer comes; they may overlap
+        tunnelling,  // after a 101: bytes both ways
+        replying,    // the last bytes leave for the client
         over,
     };
     // How the client's connection goes on.
@@ -43,15 +44,16 @@ public:
     Relay(const Relay&) = delete;
     Relay& operator=(const Relay&) = delete;
 
-    // Goes as far as it can with what is there. What the client has brought must be consumed when it returns.
+    // Goes as far as it can with what is there. What the client has brought must be consumed when
+    // it returns.
     State advance();
     End end() const noexcept { return end_; }
 
     // Events of the client side.
     void client_gone(int uv_error) noexcept;
-    void client_fault(Error error);          // its body is not HTTP
+    void client_fault(Error error);  // its body is not HTTP
     void on_deadline(std::uint64_t now_ms);
-    void stop();                             // the process's grace is over
+    void stop();  // the process's grace is over
     // Milliseconds of the loop's clock; 0: none.
     std::uint64_t deadline(std::uint64_t now_ms) noexcept;
     // An event of the store.
@@ -130,15 +132,15 @@ private:
     bool advancing_ = false;
     bool session_begun_ = false;
     bool websocket_ = false;
-    bool body_at_hand_ = true;       // `held` is all of the body so far
+    bool body_at_hand_ = true;  // `held` is all of the body so far
     bool client_is_1_0_ = false;
     bool wants_client_ = true;
-    bool replied_ = false;           // the response's head has been written to the client
-    bool close_client_ = false;      // said so in it
+    bool replied_ = false;       // the response's head has been written to the client
+    bool close_client_ = false;  // said so in it
     bool wants_server_ = true;
-    bool fresh_only_ = false;        // sent again: no idle connection is good enough
-    std::uint8_t interim_ = 0;       // 1xx answers so far
-    unsigned tries_ = 0;             // requests of which a byte was written
+    bool fresh_only_ = false;   // sent again: no idle connection is good enough
+    std::uint8_t interim_ = 0;  // 1xx answers so far
+    unsigned tries_ = 0;        // requests of which a byte was written
     StoreTicket ticket_ = 0;
     std::optional<StoreAnswer> answer_;
     std::optional<int> connect_result_;

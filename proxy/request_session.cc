@@ -9,7 +9,8 @@ namespace baton {
 
 using Step = RequestSession::Step;
 
-// A session lives up to this much longer than its idle time, so that it needs a touch only once in as long.
+// A session lives up to this much longer than its idle time, so that it needs a touch only once in
+// as long.
 std::int64_t RequestSession::slack_ms() const noexcept {
     return std::clamp<std::int64_t>(needs_.config->idle.count() / 10, 1'000, 60'000);
 }
@@ -25,7 +26,8 @@ Step RequestSession::find(const Needs& needs, const Head& request, std::int64_t 
     state_ = SessionState::none;
     CookieCandidates cookies;
     for (const Field& field : request.fields)
-        if (field.id == FieldName::cookie) cookies.collect(request.text(field.value), needs.config->cookie);
+        if (field.id == FieldName::cookie)
+            cookies.collect(request.text(field.value), needs.config->cookie);
     cookie_sent_ = cookies.count > 0;
     for (std::size_t i = 0; i < cookies.count; ++i) {
         const auto id = parse_session_id(cookies.values[i]);
@@ -39,12 +41,14 @@ Step RequestSession::find(const Needs& needs, const Head& request, std::int64_t 
     return load_next(now_ms);
 }
 
-// The first live session wins. One more look tells whether there is a second one, which is worth counting.
+// The first live session wins. One more look tells whether there is a second one, which is worth
+// counting.
 Step RequestSession::load_next(std::int64_t now_ms) {
     while (candidate_ < candidate_count_) {
         const SessionId& id = candidates_[candidate_++];
         doing_ = Doing::loading;
-        auto answer = needs_.store->load(session_key(needs_.route->scope, needs_.config->cookie, id), now_ms, needs_.ticket);
+        auto answer = needs_.store->load(
+            session_key(needs_.route->scope, needs_.config->cookie, id), now_ms, needs_.ticket);
         if (!answer) return Step::waits;
         if (loaded(std::move(*answer))) break;
     }
@@ -79,8 +83,9 @@ bool RequestSession::loaded(StoreAnswer answer) {
     }
 }
 
-// No live session. The server is given a proposed id, written nowhere; or a session is made for this request, but not for an
-// id that has just been ended: a straggler would overwrite the cookie of a fresh login.
+// No live session. The server is given a proposed id, written nowhere; or a session is made for
+// this request, but not for an id that has just been ended: a straggler would overwrite the cookie
+// of a fresh login.
 Step RequestSession::not_found(std::int64_t now_ms) {
     doing_ = Doing::nothing;
     use(mint_session_id());
@@ -95,7 +100,8 @@ Step RequestSession::make(Doing why, Attributes attributes, std::int64_t now_ms)
     session.slack_ms = slack_ms();
     session.absolute_ms = needs_.config->absolute.count();
     session.attributes = std::move(attributes);
-    return continue_with(needs_.store->create(key_, std::move(session), now_ms, needs_.ticket), now_ms);
+    return continue_with(needs_.store->create(key_, std::move(session), now_ms, needs_.ticket),
+                         now_ms);
 }
 
 Step RequestSession::made(StoreAnswer answer, std::int64_t now_ms) {
@@ -131,7 +137,8 @@ void RequestSession::take_response_fields(const Head& response, std::int64_t now
         if (asked_.take(name.substr(prefix.size()), response.text(field.value))) continue;
         needs_.counters->session_fields_dropped.add();
         if (needs_.unknown_field->due(static_cast<std::uint64_t>(now_ms)))
-            log::warn("unknown session field from a server", {{"field", name}, {"id", needs_.request_id}});
+            log::warn("unknown session field from a server",
+                      {{"field", name}, {"id", needs_.request_id}});
     }
 }
 
@@ -147,13 +154,15 @@ Step RequestSession::apply(const Head& response, std::int64_t now_ms) {
     case SessionRequest::Verdict::change: break;
     }
     if (state_ == SessionState::unavailable) {
-        // The server had been told, and it has acted already: its answer passes, the change is lost.
+        // The server had been told, and it has acted already: its answer passes, the change is
+        // lost.
         needs_.counters->session_gone.add();
         log::warn("session change dropped, the store is unavailable", {{"id", needs_.request_id}});
         return Step::done;
     }
     if (asked_.destroy()) return end_session(now_ms);
-    if (state_ == SessionState::none) return asked_.create() ? make(Doing::making_asked, asked_.set(), now_ms) : Step::done;
+    if (state_ == SessionState::none)
+        return asked_.create() ? make(Doing::making_asked, asked_.set(), now_ms) : Step::done;
     if (asked_.set().empty() && asked_.unset().empty()) return Step::done;
     return commit(now_ms);
 }
@@ -167,7 +176,8 @@ Step RequestSession::end_session(std::int64_t now_ms) {
     return continue_with(needs_.store->kill(key_, now_ms, needs_.ticket), now_ms);
 }
 
-// Ended; with Create or Set a new one follows, whose cookie takes the place of the old (the classical login).
+// Ended; with Create or Set a new one follows, whose cookie takes the place of the old (the
+// classical login).
 Step RequestSession::killed(std::int64_t now_ms) {
     doing_ = Doing::nothing;
     if (!asked_.create()) return Step::done;
@@ -182,7 +192,8 @@ Step RequestSession::commit(std::int64_t now_ms) {
     change.set = std::move(asked_.set());
     change.unset = std::move(asked_.unset());
     change.slack_ms = slack_ms();
-    return continue_with(needs_.store->commit(key_, std::move(change), now_ms, needs_.ticket), now_ms);
+    return continue_with(needs_.store->commit(key_, std::move(change), now_ms, needs_.ticket),
+                         now_ms);
 }
 
 Step RequestSession::committed(const StoreAnswer& answer) {
@@ -190,11 +201,13 @@ Step RequestSession::committed(const StoreAnswer& answer) {
     switch (answer.kind) {
     case StoreAnswer::Kind::committed: return Step::done;
     case StoreAnswer::Kind::gone:
-        // Ended meanwhile by another request. The answer passes; nothing brings the session back, nor touches the cookie.
+        // Ended meanwhile by another request. The answer passes; nothing brings the session back,
+        // nor touches the cookie.
         needs_.counters->session_gone.add();
         cookie_ = CookieAction::none;
         return Step::done;
-    case StoreAnswer::Kind::limit: return refuse("the session would have too many attributes or bytes", {});
+    case StoreAnswer::Kind::limit:
+        return refuse("the session would have too many attributes or bytes", {});
     case StoreAnswer::Kind::too_large: return refuse("the session is larger than the table", {});
     default: fault_ = Fault::store_unavailable; return Step::done;
     }
@@ -202,7 +215,8 @@ Step RequestSession::committed(const StoreAnswer& answer) {
 
 Step RequestSession::refuse(std::string_view complaint, std::string_view attribute) {
     needs_.counters->session_refused.add();
-    log::warn("session fields of a server refused", {{"reason", complaint}, {"attribute", attribute}, {"id", needs_.request_id}});
+    log::warn("session fields of a server refused",
+              {{"reason", complaint}, {"attribute", attribute}, {"id", needs_.request_id}});
     fault_ = Fault::session_refused;
     return Step::done;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
-// The session of one request: found before a server is asked, changed as its response asks, before that is released.
+// The session of one request: found before a server is asked, changed as its response asks, before
+// that is released.
 
 #include <array>
 #include <cstddef>
@@ -39,7 +40,8 @@ public:
 
     // Looks the cookie up; with `create = "always"` makes a session where there is none.
     Step find(const Needs& needs, const Head& request, std::int64_t now_ms);
-    // Takes the session fields of a response and carries them out. After `done`, `fault` says whether the response may pass.
+    // Takes the session fields of a response and carries them out. After `done`, `fault` says
+    // whether the response may pass.
     Step apply(const Head& response, std::int64_t now_ms);
     Step answered(StoreAnswer answer, std::int64_t now_ms);
     // The request is over: moves the session's expiry on if that is due.
@@ -56,7 +58,14 @@ public:
     const SessionId& id() const noexcept { return id_; }
 
 private:
-    enum class Doing : std::uint8_t { nothing, loading, making_always, killing, making_asked, committing };
+    enum class Doing : std::uint8_t {
+        nothing,
+        loading,
+        making_always,
+        killing,
+        making_asked,
+        committing
+    };
     enum class CookieAction : std::uint8_t { none, give, end };
 
     Step load_next(std::int64_t now_ms);
@@ -78,14 +87,14 @@ private:
     SessionState state_ = SessionState::off;
     Doing doing_ = Doing::nothing;
     CookieAction cookie_ = CookieAction::none;
-    bool cookie_sent_ = false;   // the client sent a cookie of the name
-    bool dead_seen_ = false;     // one of its ids is a tombstone's: nothing is made by itself
+    bool cookie_sent_ = false;  // the client sent a cookie of the name
+    bool dead_seen_ = false;    // one of its ids is a tombstone's: nothing is made by itself
     bool live_seen_ = false;
-    bool changed_ = false;       // committed or killed: no touch
+    bool changed_ = false;  // committed or killed: no touch
     std::array<SessionId, CookieCandidates::count_max> candidates_;
     std::size_t candidate_count_ = 0;
     std::size_t candidate_ = 0;
-    SessionId id_;               // live, new: the session's; none: the proposed one
+    SessionId id_;  // live, new: the session's; none: the proposed one
     SessionKey key_;
     std::array<char, 8> token_;
     SessionRecord record_;

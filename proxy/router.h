@@ -29,14 +29,17 @@ public:
     // `routes` must outlive the router.
     explicit Router(const std::vector<Route>& routes);
 
-    // `host`: lower case, without port and last dot; empty for a request without one, which takes the routes of "*".
-    // `target`: as received; a prefix of it is compared byte by byte, `*` counts as "/". Null: no route.
+    // `host`: lower case, without port and last dot; empty for a request without one, which takes
+    // the routes of "*". `target`: as received; a prefix of it is compared byte by byte, `*` counts
+    // as "/". Null: no route.
     const Route* find(std::string_view host, std::string_view target) const noexcept;
 
 private:
     struct Hash {
         using is_transparent = void;
-        std::size_t operator()(std::string_view text) const noexcept { return std::hash<std::string_view>{}(text); }
+        std::size_t operator()(std::string_view text) const noexcept {
+            return std::hash<std::string_view>{}(text);
+        }
     };
     using Paths = std::vector<std::pair<std::string_view, const Route*>>;  // longest prefix first
     using Hosts = std::unordered_map<std::string, Paths, Hash, std::equal_to<>>;
@@ -48,8 +51,9 @@ private:
     Paths any_;
 };
 
-// The host of a Host field as the router knows it: lower case, no port, no last dot. Writes into `room` and returns a view
-// of it; a host longer than the room (253 bytes is the longest name) is no configured one and comes out empty.
+// The host of a Host field as the router knows it: lower case, no port, no last dot. Writes into
+// `room` and returns a view of it; a host longer than the room (253 bytes is the longest name) is
+// no configured one and comes out empty.
 std::string_view routing_host(std::string_view host_field, std::span<char, 256> room) noexcept;
 
 }  // namespace baton

@@ -6,14 +6,18 @@
 namespace baton {
 
 Snapshot::Snapshot(Config config)
-    : config_(std::move(config)), upstreams_(make_upstreams()), routes_(make_routes()), router_(routes_) {}
+    : config_(std::move(config)),
+      upstreams_(make_upstreams()),
+      routes_(make_routes()),
+      router_(routes_) {}
 
 std::vector<std::unique_ptr<Upstream>> Snapshot::make_upstreams() {
     std::vector<std::unique_ptr<Upstream>> upstreams;
     for (const UpstreamConfig& config : config_.upstreams) {
         std::vector<Server> servers;
         for (const ServerConfig& server : config.servers)
-            servers.push_back({server.address, server.text, server.weight, servers.size(), pools_++});
+            servers.push_back(
+                {server.address, server.text, server.weight, servers.size(), pools_++});
         const auto& keep = config.keepalive;
         upstreams.push_back(std::make_unique<Upstream>(
             config.name, config.scope.empty() ? config.name : config.scope, std::move(servers),

@@ -1,6 +1,7 @@
 #pragma once
 
-// One consistent truth: the configuration, its upstreams and its routes. Made once, then shared and const.
+// One consistent truth: the configuration, its upstreams and its routes. Made once, then shared and
+// const.
 
 #include <memory>
 #include <vector>

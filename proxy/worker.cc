@@ -13,7 +13,8 @@ constexpr std::chrono::milliseconds flush_every{200};
 }  // namespace
 
 Worker::Worker(Needs needs)
-    : lane_(loop_, std::move(needs.snapshot), std::move(needs.store), needs.writer, needs.access_sink),
+    : lane_(loop_, std::move(needs.snapshot), std::move(needs.store), needs.writer,
+            needs.access_sink),
       gate_(*needs.gate),
       on_stopped_(std::move(needs.on_stopped)),
       second_(loop_, *this),
@@ -29,7 +30,8 @@ Worker::~Worker() {
 
 void Worker::listen(int fd, const Address& address, const ListenerConfig& config) {
     listeners_.push_back(std::make_unique<Listener>(
-        loop_, fd, address, config, gate_, this, [](void* holder, Listener& listener, int accepted, const Address& peer) {
+        loop_, fd, address, config, gate_, this,
+        [](void* holder, Listener& listener, int accepted, const Address& peer) {
             static_cast<Worker*>(holder)->adopt(listener, accepted, peer);
         }));
 }
@@ -50,8 +52,10 @@ void Worker::adopt(Listener& listener, int fd, const Address& address) {
     peer.host = address.host();
     peer.local_port = listener.address().port();
     const auto& trusted = listener.config().trusted_proxies;
-    peer.trusted = std::any_of(trusted.begin(), trusted.end(), [&](const Network& network) { return network.contains(address); });
-    auto client = std::make_unique<Http1Client>(lane_, *this, std::move(stream), std::move(peer), listener.config());
+    peer.trusted = std::any_of(trusted.begin(), trusted.end(),
+                               [&](const Network& network) { return network.contains(address); });
+    auto client = std::make_unique<Http1Client>(lane_, *this, std::move(stream), std::move(peer),
+                                                listener.config());
     client->place = clients_.size();
     clients_.push_back(std::move(client));
     // Relaxed: a count, nothing is ordered by it.

@@ -25,7 +25,8 @@ public:
         ConnectionGate* gate = nullptr;
         log::Writer* writer = nullptr;
         log::Writer::Sink access_sink = -1;
-        std::function<void()> on_stopped;  // called on this worker's thread when its last connection is gone
+        std::function<void()>
+            on_stopped;  // called on this worker's thread when its last connection is gone
     };
     explicit Worker(Needs needs);
     ~Worker();

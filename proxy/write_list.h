@@ -1,7 +1,7 @@
 #pragma once
 
-// The pieces of one write. Head, chunk line, data and end leave together: a write of their own each costs a fifth of the
-// speed of small requests.
+// The pieces of one write. Head, chunk line, data and end leave together: a write of their own each
+// costs a fifth of the speed of small requests.
 
 #include <sys/uio.h>
 
@@ -24,9 +24,10 @@ public:
         vectors_[count_++] = {const_cast<char*>(text.data()), text.size()};
         bytes_ += text.size();
     }
-    // Body data, framed: as it is, or as one chunk of all of it (RFC 9112, 7.1). No data makes no chunk, as an empty one
-    // would be the end.
-    void add_body(std::span<const std::string_view> data, std::size_t bytes, Framing framing) noexcept {
+    // Body data, framed: as it is, or as one chunk of all of it (RFC 9112, 7.1). No data makes no
+    // chunk, as an empty one would be the end.
+    void add_body(std::span<const std::string_view> data, std::size_t bytes,
+                  Framing framing) noexcept {
         if (bytes == 0) return;
         if (framing == Framing::chunked) add_chunk_line(bytes);
         for (const std::string_view piece : data) add(piece);

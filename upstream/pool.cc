@@ -49,7 +49,8 @@ void Pool::sweep(std::uint64_t now_ms) {
     const auto idle_timeout = static_cast<std::uint64_t>(options_.idle_timeout.count());
     std::size_t kept = 0;
     for (Lease& lease : idle_) {
-        const bool idle_too_long = idle_timeout != 0 && now_ms - lease->idle_since_ms >= idle_timeout;
+        const bool idle_too_long =
+            idle_timeout != 0 && now_ms - lease->idle_since_ms >= idle_timeout;
         if (idle_too_long || !fresh(*lease, now_ms)) continue;
         lease->place = kept;
         if (&idle_[kept] != &lease) idle_[kept] = std::move(lease);

@@ -15,7 +15,8 @@ namespace baton {
 
 class Pool;
 
-// A connection to a server, lent to one request at a time. It keeps its address while it changes hands.
+// A connection to a server, lent to one request at a time. It keeps its address while it changes
+// hands.
 struct ServerConnection {
     StreamPtr stream;
     std::uint64_t born_ms = 0;
@@ -34,10 +35,12 @@ public:
     Pool(const Pool&) = delete;
     Pool& operator=(const Pool&) = delete;
 
-    // The newest idle connection, or null. The taker must attach itself before anything else happens.
+    // The newest idle connection, or null. The taker must attach itself before anything else
+    // happens.
     Lease take(std::uint64_t now_ms);
-    // A connection whose answer is complete and whose next bytes could only be an answer to nothing. It is kept if the
-    // options allow, else closed. Reads stay armed: an idle connection that becomes readable or ends is closed.
+    // A connection whose answer is complete and whose next bytes could only be an answer to
+    // nothing. It is kept if the options allow, else closed. Reads stay armed: an idle connection
+    // that becomes readable or ends is closed.
     void give_back(Lease lease, std::uint64_t now_ms);
     // Closes what has been idle or alive for too long. Called about once a second.
     void sweep(std::uint64_t now_ms);

@@ -10,7 +10,8 @@ std::vector<std::uint16_t> smooth_sequence(const std::vector<unsigned>& weights)
     for (const unsigned weight : weights) divisor = std::gcd(divisor, weight);
     if (divisor == 0) return {};
     std::vector<long> current(weights.size(), 0);
-    const long total = std::accumulate(weights.begin(), weights.end(), 0L) / static_cast<long>(divisor);
+    const long total =
+        std::accumulate(weights.begin(), weights.end(), 0L) / static_cast<long>(divisor);
     std::vector<std::uint16_t> sequence;
     sequence.reserve(static_cast<std::size_t>(total));
     for (long turn = 0; turn < total; ++turn) {
@@ -35,7 +36,8 @@ std::vector<unsigned> weights_of(const std::vector<Server>& servers) {
 
 }  // namespace
 
-Upstream::Upstream(std::string name, std::string scope, std::vector<Server> servers, PoolOptions pool)
+Upstream::Upstream(std::string name, std::string scope, std::vector<Server> servers,
+                   PoolOptions pool)
     : name_(std::move(name)),
       scope_(std::move(scope)),
       servers_(std::move(servers)),

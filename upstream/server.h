@@ -19,7 +19,7 @@ namespace baton {
 // One backend process.
 struct Server {
     Address address;
-    std::string text;      // as configured: the label in log and metrics
+    std::string text;  // as configured: the label in log and metrics
     unsigned weight = 1;
     std::size_t index = 0;  // within its upstream
     std::size_t pool = 0;   // the place of its pool in every worker
@@ -28,8 +28,9 @@ struct Server {
 inline constexpr std::size_t servers_max = 256;  // of one upstream
 using ServerSet = std::bitset<servers_max>;
 
-// Smooth weighted round robin as a sequence of indices: each server stands in it as often as its weight says, as evenly
-// spread as can be (weights 5, 1, 1 give a a b a c a a). Weights are divided by their greatest common divisor first.
+// Smooth weighted round robin as a sequence of indices: each server stands in it as often as its
+// weight says, as evenly spread as can be (weights 5, 1, 1 give a a b a c a a). Weights are divided
+// by their greatest common divisor first.
 std::vector<std::uint16_t> smooth_sequence(const std::vector<unsigned>& weights);
 
 struct PoolOptions {
@@ -49,8 +50,9 @@ public:
     const std::vector<Server>& servers() const noexcept { return servers_; }
     const PoolOptions& pool() const noexcept { return pool_; }
 
-    // Any thread. The next server in turn that is not in `tried`; null if all are. "In turn" holds over all workers. A pick
-    // for another attempt takes a turn too, so that the share of a server that is down falls evenly on the others.
+    // Any thread. The next server in turn that is not in `tried`; null if all are. "In turn" holds
+    // over all workers. A pick for another attempt takes a turn too, so that the share of a server
+    // that is down falls evenly on the others.
     const Server* pick(const ServerSet& tried) const noexcept;
 
 private:

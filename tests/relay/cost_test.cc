@@ -17,7 +17,8 @@ std::atomic<bool> counting{false};
 std::atomic<std::uint64_t> allocations{0};
 
 void* allocate(std::size_t size) {
-    if (counting.load(std::memory_order_relaxed)) allocations.fetch_add(1, std::memory_order_relaxed);
+    if (counting.load(std::memory_order_relaxed))
+        allocations.fetch_add(1, std::memory_order_relaxed);
     if (void* memory = std::malloc(size)) return memory;
     std::abort();
 }
@@ -36,7 +37,9 @@ namespace baton::test {
 namespace {
 
 // Peers that neither allocate nor turn the loop by themselves.
-bool send_all(int fd, std::string_view text) { return ::send(fd, text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size()); }
+bool send_all(int fd, std::string_view text) {
+    return ::send(fd, text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size());
+}
 
 std::size_t receive(Proxy& proxy, int fd, char* room, std::size_t size) {
     for (int turns = 0; turns < 100'000; ++turns) {
@@ -53,9 +56,12 @@ TEST_CASE("1,000 warm small requests: two reads, two writes, no toggle and no me
     Proxy proxy{{.change = [](Config& config) { config.upstreams[0].keepalive.requests_max = 0; }}};
     Peer client = proxy.connect_client();
     const std::string request =
-        "GET /a/path?with=query HTTP/1.1\r\nHost: example.com\r\nUser-Agent: test\r\nAccept: */*\r\nCookie: a=b; c=d\r\n"
+        "GET /a/path?with=query HTTP/1.1\r\nHost: example.com\r\nUser-Agent: test\r\nAccept: "
+        "*/*\r\nCookie: a=b; c=d\r\n"
         "X-Forwarded-For: 1.2.3.4\r\nConnection: keep-alive\r\n\r\n";
-    const std::string reply = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1024\r\n\r\n" + std::string(1024, 'x');
+    const std::string reply =
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1024\r\n\r\n" +
+        std::string(1024, 'x');
     client.sends(request);
     Peer server = proxy.accept_at_server();
     server.head();

@@ -120,7 +120,8 @@ TEST_CASE("connect: a server that does not answer the connect is left for the ne
     for (const int fd : fillers) ::close(fd);
 }
 
-TEST_CASE("client_gone: an answer to a client that has closed its side is waited for only so long") {
+TEST_CASE(
+    "client_gone: an answer to a client that has closed its side is waited for only so long") {
     Proxy proxy{{.change = [](Config& config) { config.timeouts.client_gone = 50ms; }}};
     Peer client = proxy.connect_client();
     client.sends(get).shuts();
@@ -136,7 +137,8 @@ TEST_CASE("tunnel_idle: a silent tunnel ends") {
     client.sends("GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
     Peer server = proxy.accept_at_server();
     server.head();
-    server.sends("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
+    server.sends(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
     client.head();
     client.until_end();
     server.until_end();

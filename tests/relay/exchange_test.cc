@@ -33,13 +33,19 @@ std::string unchunk(std::string_view text) {
 TEST_CASE("a request reaches the server rebuilt, and its answer the client") {
     Proxy proxy;
     Peer client = proxy.connect_client();
-    client.sends("GET /a?b=c HTTP/1.1\r\nHost: Example.com:80\r\nX-One:  two \r\nConnection: keep-alive\r\n\r\n");
+    client.sends(
+        "GET /a?b=c HTTP/1.1\r\nHost: Example.com:80\r\nX-One:  two \r\nConnection: "
+        "keep-alive\r\n\r\n");
     Peer server = proxy.accept_at_server();
     const std::string head = server.head();
-    CHECK(head.starts_with("GET /a?b=c HTTP/1.1\r\nHost: Example.com:80\r\nX-One: two\r\nX-Forwarded-For: 127.0.0.1\r\n"));
+    CHECK(
+        head.starts_with("GET /a?b=c HTTP/1.1\r\nHost: Example.com:80\r\nX-One: "
+                         "two\r\nX-Forwarded-For: 127.0.0.1\r\n"));
     CHECK(head.find("Connection:") == std::string::npos);
     CHECK(head.find("Baton-") == std::string::npos);
-    server.sends("HTTP/1.1 200 Fine\r\nX-Two: three\r\nKeep-Alive: timeout=5\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok");
+    server.sends(
+        "HTTP/1.1 200 Fine\r\nX-Two: three\r\nKeep-Alive: timeout=5\r\nConnection: "
+        "keep-alive\r\nContent-Length: 2\r\n\r\nok");
     CHECK(client.head() == "HTTP/1.1 200 Fine\r\nX-Two: three\r\nContent-Length: 2\r\n\r\n");
     CHECK(client.bytes(2) == "ok");
     client.sends(get);
@@ -51,14 +57,17 @@ TEST_CASE("a request reaches the server rebuilt, and its answer the client") {
 TEST_CASE("a request that comes byte by byte is the same request, and so is its answer") {
     Proxy proxy;
     Peer client = proxy.connect_client();
-    client.dribbles("POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;x=y\r\n world\r\n0\r\nT: 1\r\n\r\n");
+    client.dribbles(
+        "POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;x=y\r\n "
+        "world\r\n0\r\nT: 1\r\n\r\n");
     Peer server = proxy.accept_at_server();
     const std::string head = server.head();
     CHECK(head.find("Transfer-Encoding: chunked\r\n") != std::string::npos);
     std::string body;
     while (!body.ends_with("0\r\n\r\n")) body += server.bytes(1);
     CHECK(unchunk(body) == "hello world");
-    server.dribbles("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
+    server.dribbles(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
     CHECK(client.head() == "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
     body.clear();
     while (!body.ends_with("0\r\n\r\n")) body += client.bytes(1);
@@ -85,7 +94,8 @@ TEST_CASE("a body of a known length passes byte for byte, whatever the pieces") 
     Peer client = proxy.connect_client();
     std::string body(300'000, '\0');
     for (std::size_t i = 0; i < body.size(); ++i) body[i] = static_cast<char>(i * 7 + i / 251);
-    client.sends("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 0300000\r\n\r\n" + body.substr(0, 10));
+    client.sends("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 0300000\r\n\r\n" +
+                 body.substr(0, 10));
     Peer server = proxy.accept_at_server();
     CHECK(server.head().find("Content-Length: 300000\r\n") != std::string::npos);
     client.sends(body.substr(10));
@@ -99,13 +109,15 @@ TEST_CASE("pipelined requests are answered one after the other, in their order")
     Proxy proxy;
     Peer client = proxy.connect_client();
     std::string all;
-    for (int i = 0; i < 50; ++i) all += "GET /" + std::to_string(i) + " HTTP/1.1\r\nHost: h\r\n\r\n";
+    for (int i = 0; i < 50; ++i)
+        all += "GET /" + std::to_string(i) + " HTTP/1.1\r\nHost: h\r\n\r\n";
     client.sends(all);
     Peer server = proxy.accept_at_server();
     for (int i = 0; i < 50; ++i) {
         CHECK(server.head().starts_with("GET /" + std::to_string(i) + " "));
         const std::string body = "n" + std::to_string(i);
-        server.sends("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+        server.sends("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) +
+                     "\r\n\r\n" + body);
         client.expects(body);
     }
     client.expects_nothing();
@@ -114,7 +126,8 @@ TEST_CASE("pipelined requests are answered one after the other, in their order")
 TEST_CASE("a pipeline larger than what may wait stops being read, and goes on") {
     Proxy proxy;
     Peer client = proxy.connect_client();
-    const std::string one = "GET / HTTP/1.1\r\nHost: h\r\nX: " + std::string(1000, 'x') + "\r\n\r\n";
+    const std::string one =
+        "GET / HTTP/1.1\r\nHost: h\r\nX: " + std::string(1000, 'x') + "\r\n\r\n";
     std::string all;
     for (int i = 0; i < 200; ++i) all += one;
     client.sends(all);
@@ -143,7 +156,9 @@ TEST_CASE("a body that waited behind an earlier request, in several pieces, is r
     client.expects("ok");
 }
 
-TEST_CASE("an answer without a length becomes chunked for a 1.1 client and ends with the connection for a 1.0 one") {
+TEST_CASE(
+    "an answer without a length becomes chunked for a 1.1 client and ends with the connection for "
+    "a 1.0 one") {
     SUBCASE("1.1") {
         Proxy proxy;
         Peer client = proxy.connect_client();
@@ -161,8 +176,10 @@ TEST_CASE("an answer without a length becomes chunked for a 1.1 client and ends 
         Peer client = proxy.connect_client();
         client.sends("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
         Peer server = proxy.accept_at_server();
-        CHECK(server.head().starts_with("GET / HTTP/1.1\r\nHost: " + proxy.server_text(0) + "\r\n"));
-        server.sends("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+        CHECK(
+            server.head().starts_with("GET / HTTP/1.1\r\nHost: " + proxy.server_text(0) + "\r\n"));
+        server.sends(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
         CHECK(client.head() == "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
         CHECK(client.until_end() == "hello");
         CHECK_FALSE(client.was_reset());
@@ -176,7 +193,8 @@ TEST_CASE("a 1.0 client keeps its connection if it asks and the length is known"
     Peer server = proxy.accept_at_server();
     server.head();
     server.sends(ok);
-    CHECK(client.head() == "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\n");
+    CHECK(client.head() ==
+          "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\n");
     client.expects("ok").sends("GET / HTTP/1.0\r\n\r\n");
     server.head();
     server.sends(ok);
@@ -190,11 +208,16 @@ TEST_CASE("answers without a body end with their head") {
         const char* passed;
     };
     const Case cases[] = {
-        {"HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n"},
-        {"HEAD", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n"},
-        {"GET", "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n"},
-        {"GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n"},
-        {"GET", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"},
+        {"HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n",
+         "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n"},
+        {"HEAD", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+         "HTTP/1.1 200 OK\r\n\r\n"},
+        {"GET", "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n",
+         "HTTP/1.1 204 No Content\r\n\r\n"},
+        {"GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n",
+         "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n"},
+        {"GET", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+         "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"},
     };
     for (const Case& c : cases) {
         CAPTURE(c.answer);
@@ -219,7 +242,10 @@ TEST_CASE("interim answers pass to a 1.1 client, in order, and to no 1.0 one") {
         client.sends(std::string{"GET / HTTP/"} + version + "\r\nHost: h\r\n\r\n");
         Peer server = proxy.accept_at_server();
         server.head();
-        server.sends("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nBaton-Session-Set: a=1\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n" + std::string{ok});
+        server.sends(
+            "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nBaton-Session-Set: a=1\r\n\r\nHTTP/1.1 102 "
+            "Processing\r\n\r\n" +
+            std::string{ok});
         if (std::string_view{version} == "1.1") {
             CHECK(client.head() == "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
             CHECK(client.head() == "HTTP/1.1 102 Processing\r\n\r\n");
@@ -254,7 +280,8 @@ TEST_CASE("Expect: 100-continue is passed on, and the server's 100 back") {
     client.expects_nothing();
 }
 
-TEST_CASE("a final answer instead of a 100 goes out, and the connection with the unread body ends") {
+TEST_CASE(
+    "a final answer instead of a 100 goes out, and the connection with the unread body ends") {
     Proxy proxy;
     Peer client = proxy.connect_client();
     client.sends("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
@@ -269,7 +296,8 @@ TEST_CASE("a final answer instead of a 100 goes out, and the connection with the
 TEST_CASE("an early answer reaches a client that is still sending") {
     Proxy proxy;
     Peer client = proxy.connect_client();
-    client.sends("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n" + std::string(5000, 'x'));
+    client.sends("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n" +
+                 std::string(5000, 'x'));
     Peer server = proxy.accept_at_server();
     server.head();
     server.sends("HTTP/1.1 413 Too Much\r\nContent-Length: 2\r\n\r\nno");
@@ -291,7 +319,8 @@ TEST_CASE("a body over the limit is refused, announced or counted") {
     SUBCASE("counted") {
         Proxy proxy{{.change = limit}};
         Peer client = proxy.connect_client();
-        client.sends("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n32\r\n" + std::string(50, 'x') + "\r\n");
+        client.sends("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n32\r\n" +
+                     std::string(50, 'x') + "\r\n");
         Peer server = proxy.accept_at_server();
         server.head();
         client.sends("33\r\n" + std::string(51, 'x') + "\r\n0\r\n\r\n");
@@ -302,7 +331,8 @@ TEST_CASE("a body over the limit is refused, announced or counted") {
     SUBCASE("exactly as much passes") {
         Proxy proxy{{.change = limit}};
         Peer client = proxy.connect_client();
-        client.sends("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n" + std::string(100, 'x'));
+        client.sends("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n" +
+                     std::string(100, 'x'));
         Peer server = proxy.accept_at_server();
         server.head();
         server.sends(ok);
@@ -339,7 +369,8 @@ TEST_CASE("an answer that is cut never looks complete") {
             server.head();
             server.sends(std::string_view{answer}.substr(0, 50));
             client.head();
-            server.sends(std::string_view{answer}.substr(std::min<std::size_t>(50, std::string_view{answer}.size())));
+            server.sends(std::string_view{answer}.substr(
+                std::min<std::size_t>(50, std::string_view{answer}.size())));
             proxy.turn();
             server.closes();
             const std::string got = client.until_end();
@@ -412,7 +443,8 @@ TEST_CASE("a head up to the limit passes, though it is larger than its block") {
     Proxy proxy;
     Peer client = proxy.connect_client();
     const std::string value(7000, 'v');
-    const std::string head = "GET / HTTP/1.1\r\nHost: h\r\nA: " + value + "\r\nB: " + value + "\r\nC: " + value + "\r\nD: " + value + "\r\n\r\n";
+    const std::string head = "GET / HTTP/1.1\r\nHost: h\r\nA: " + value + "\r\nB: " + value +
+                             "\r\nC: " + value + "\r\nD: " + value + "\r\n\r\n";
     for (const bool whole : {true, false}) {
         if (whole) {
             client.sends(head);
@@ -461,13 +493,17 @@ TEST_CASE("an absolute target is sent on in origin form, its authority as Host")
 TEST_CASE("a websocket becomes a tunnel after the server's 101, first bytes included") {
     Proxy proxy;
     Peer client = proxy.connect_client();
-    client.sends("GET /chat HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\n\r\nearly");
+    client.sends(
+        "GET /chat HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: "
+        "websocket\r\nSec-WebSocket-Key: k\r\n\r\nearly");
     Peer server = proxy.accept_at_server();
     const std::string head = server.head();
     CHECK(head.find("Connection: Upgrade\r\nUpgrade: websocket\r\n") != std::string::npos);
     CHECK(head.find("Sec-WebSocket-Key: k\r\n") != std::string::npos);
-    server.sends("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhi");
-    CHECK(client.head() == "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    server.sends(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhi");
+    CHECK(client.head() ==
+          "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
     CHECK(client.bytes(2) == "hi");
     CHECK(server.bytes(5) == "early");
     const std::string much(400'000, 'm');
@@ -486,8 +522,10 @@ TEST_CASE("a websocket becomes a tunnel after the server's 101, first bytes incl
 }
 
 TEST_CASE("an upgrade that is not allowed goes on as an ordinary request") {
-    const char* upgrades[] = {"Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: x\r\n",
-                              "Upgrade: websocket\r\n", "Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n"};
+    const char* upgrades[] = {
+        "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: x\r\n",
+        "Upgrade: websocket\r\n",
+        "Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n"};
     for (const char* upgrade : upgrades) {
         CAPTURE(upgrade);
         Proxy proxy;
@@ -558,7 +596,8 @@ TEST_CASE("a client that leaves takes its server connection with it") {
         client.sends(get);
         Peer server = proxy.accept_at_server();
         server.head();
-        server.sends("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n" + std::string(1000, 'x'));
+        server.sends("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n" +
+                     std::string(1000, 'x'));
         client.head();
         client.resets();
         server.sends(std::string(1000, 'x'));
@@ -585,7 +624,8 @@ TEST_CASE("a reader that stalls stops the server, and both sides' memory stays b
     std::size_t sent = 0;
     // As much as the kernel's buffers and the proxy's hold; far less than the whole.
     for (int idle = 0; idle < 50 && sent < 40'000'000;) {
-        const ssize_t size = ::send(server.fd(), block.data(), std::min(block.size(), 40'000'000 - sent), MSG_NOSIGNAL);
+        const ssize_t size = ::send(server.fd(), block.data(),
+                                    std::min(block.size(), 40'000'000 - sent), MSG_NOSIGNAL);
         if (size > 0) sent += static_cast<std::size_t>(size);
         idle = size > 0 ? 0 : idle + 1;
         proxy.turn(2);
@@ -596,7 +636,8 @@ TEST_CASE("a reader that stalls stops the server, and both sides' memory stays b
     std::size_t got = 0;
     while (got < 40'000'000) {
         if (sent < 40'000'000) {
-            const ssize_t size = ::send(server.fd(), block.data(), std::min(block.size(), 40'000'000 - sent), MSG_NOSIGNAL);
+            const ssize_t size = ::send(server.fd(), block.data(),
+                                        std::min(block.size(), 40'000'000 - sent), MSG_NOSIGNAL);
             if (size > 0) sent += static_cast<std::size_t>(size);
         }
         got += client.bytes(std::min<std::size_t>(sent - got, 50'000)).size();
@@ -613,7 +654,8 @@ TEST_CASE("an upload to a server that does not read stops the client") {
     const std::string block(100'000, 'x');
     std::size_t sent = 0;
     for (int idle = 0; idle < 50 && sent < 40'000'000;) {
-        const ssize_t size = ::send(client.fd(), block.data(), std::min(block.size(), 40'000'000 - sent), MSG_NOSIGNAL);
+        const ssize_t size = ::send(client.fd(), block.data(),
+                                    std::min(block.size(), 40'000'000 - sent), MSG_NOSIGNAL);
         if (size > 0) sent += static_cast<std::size_t>(size);
         idle = size > 0 ? 0 : idle + 1;
         proxy.turn(2);
@@ -622,7 +664,8 @@ TEST_CASE("an upload to a server that does not read stops the client") {
     std::size_t got = 0;
     while (got < 40'000'000) {
         if (sent < 40'000'000) {
-            const ssize_t size = ::send(client.fd(), block.data(), std::min(block.size(), 40'000'000 - sent), MSG_NOSIGNAL);
+            const ssize_t size = ::send(client.fd(), block.data(),
+                                        std::min(block.size(), 40'000'000 - sent), MSG_NOSIGNAL);
             if (size > 0) sent += static_cast<std::size_t>(size);
         }
         got += server.bytes(std::min<std::size_t>(sent - got, 50'000)).size();
@@ -642,7 +685,8 @@ TEST_CASE("at the limit of connections accepting stops, and goes on when there i
     proxy.accept_at_server().expects("GET / ");
 }
 
-TEST_CASE("when the worker stops, idle connections close and a running request ends with its answer") {
+TEST_CASE(
+    "when the worker stops, idle connections close and a running request ends with its answer") {
     Proxy proxy;
     Peer idle = proxy.connect_client();
     Peer busy = proxy.connect_client();

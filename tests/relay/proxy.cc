@@ -105,7 +105,9 @@ Peer& Peer::expects(std::string_view text) {
             return at != std::string::npos || ended_;
         },
         std::string{text}.c_str());
-    if (at == std::string::npos) fail_now("the connection ended before \"" + std::string{text} + "\", after \"" + got_ + "\"");
+    if (at == std::string::npos)
+        fail_now("the connection ended before \"" + std::string{text} + "\", after \"" + got_ +
+                 "\"");
     got_.erase(0, at + text.size());
     return *this;
 }
@@ -119,7 +121,8 @@ std::string Peer::head() {
             return at != std::string::npos || ended_;
         },
         "a head");
-    if (at == std::string::npos) fail_now("the connection ended before a head, after \"" + got_ + "\"");
+    if (at == std::string::npos)
+        fail_now("the connection ended before a head, after \"" + got_ + "\"");
     std::string head = got_.substr(0, at + 4);
     got_.erase(0, at + 4);
     return head;
@@ -132,7 +135,8 @@ std::string Peer::bytes(std::size_t size) {
             return got_.size() >= size || ended_;
         },
         "bytes");
-    if (got_.size() < size) fail_now("the connection ended after " + std::to_string(got_.size()) + " bytes");
+    if (got_.size() < size)
+        fail_now("the connection ended after " + std::to_string(got_.size()) + " bytes");
     std::string taken = got_.substr(0, size);
     got_.erase(0, size);
     return taken;
@@ -187,22 +191,26 @@ Peer& Peer::resets() {
     return closes();
 }
 
-std::optional<StoreAnswer> LateStore::load(const SessionKey& key, std::int64_t now, StoreTicket ticket) {
+std::optional<StoreAnswer> LateStore::load(const SessionKey& key, std::int64_t now,
+                                           StoreTicket ticket) {
     questions.push_back({ticket, "load", table_.load(key, now)});
     return std::nullopt;
 }
 
-std::optional<StoreAnswer> LateStore::create(const SessionKey& key, NewSession session, std::int64_t now, StoreTicket ticket) {
+std::optional<StoreAnswer> LateStore::create(const SessionKey& key, NewSession session,
+                                             std::int64_t now, StoreTicket ticket) {
     questions.push_back({ticket, "create", table_.create(key, std::move(session), now)});
     return std::nullopt;
 }
 
-std::optional<StoreAnswer> LateStore::commit(const SessionKey& key, SessionChange change, std::int64_t now, StoreTicket ticket) {
+std::optional<StoreAnswer> LateStore::commit(const SessionKey& key, SessionChange change,
+                                             std::int64_t now, StoreTicket ticket) {
     questions.push_back({ticket, "commit", table_.commit(key, std::move(change), now)});
     return std::nullopt;
 }
 
-std::optional<StoreAnswer> LateStore::kill(const SessionKey& key, std::int64_t now, StoreTicket ticket) {
+std::optional<StoreAnswer> LateStore::kill(const SessionKey& key, std::int64_t now,
+                                           StoreTicket ticket) {
     questions.push_back({ticket, "kill", table_.kill(key, now)});
     return std::nullopt;
 }
@@ -212,11 +220,12 @@ void LateStore::forget(StoreTicket ticket) noexcept {
     std::erase_if(questions, [&](const Question& question) { return question.ticket == ticket; });
 }
 
-Proxy::Proxy(Setup setup) : table_([&] {
-      Config config = base_config(setup);
-      setup.change(config);
-      return table_limits(config);
-  }()) {
+Proxy::Proxy(Setup setup)
+    : table_([&] {
+          Config config = base_config(setup);
+          setup.change(config);
+          return table_limits(config);
+      }()) {
     signal(SIGPIPE, SIG_IGN);
     log::set_level(log::Level::error);
     Config config = base_config(setup);
@@ -224,7 +233,8 @@ Proxy::Proxy(Setup setup) : table_([&] {
         ServerEnd end;
         end.fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
         end.address = *parse_address("127.0.0.1:0");
-        if (::bind(end.fd, end.address.raw(), end.address.size()) != 0 || ::listen(end.fd, 64) != 0) fail_now("no server port");
+        if (::bind(end.fd, end.address.raw(), end.address.size()) != 0 || ::listen(end.fd, 64) != 0)
+            fail_now("no server port");
         socklen_t size = end.address.size();
         getsockname(end.fd, end.address.raw(), &size);
         servers_.push_back(end);
@@ -235,7 +245,9 @@ Proxy::Proxy(Setup setup) : table_([&] {
     ::close(mkstemp(path));
     log_path_ = path;
     snapshot_ = std::make_shared<const Snapshot>(std::move(config));
-    gate_.max = snapshot_->config().limits.connections_max != 0 ? snapshot_->config().limits.connections_max : 1000;
+    gate_.max = snapshot_->config().limits.connections_max != 0
+                    ? snapshot_->config().limits.connections_max
+                    : 1000;
     std::unique_ptr<Store> store;
     if (setup.late_store) {
         auto late = std::make_unique<LateStore>(table_);
@@ -251,7 +263,8 @@ Proxy::Proxy(Setup setup) : table_([&] {
                                                      .access_sink = writer_.open(log_path_)});
     ListenerSockets sockets;
     std::string complaint;
-    if (!open_listener(snapshot_->config().listeners[0].address, 1, sockets, complaint)) fail_now(complaint);
+    if (!open_listener(snapshot_->config().listeners[0].address, 1, sockets, complaint))
+        fail_now(complaint);
     address_ = sockets.address;
     worker_->listen(sockets.fds[0], address_, snapshot_->config().listeners[0]);
 }
@@ -266,7 +279,8 @@ Proxy::~Proxy() {
 
 Peer Proxy::connect_client() {
     const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-    if (::connect(fd, address_.raw(), address_.size()) != 0) fail_now("cannot connect to the proxy");
+    if (::connect(fd, address_.raw(), address_.size()) != 0)
+        fail_now("cannot connect to the proxy");
     const int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     ::fcntl(fd, F_SETFL, O_NONBLOCK);
@@ -275,7 +289,9 @@ Peer Proxy::connect_client() {
 }
 
 int Proxy::accept_now(std::size_t index) {
-    const int fd = servers_[index].fd < 0 ? -1 : ::accept4(servers_[index].fd, nullptr, nullptr, SOCK_NONBLOCK);
+    const int fd = servers_[index].fd < 0
+                       ? -1
+                       : ::accept4(servers_[index].fd, nullptr, nullptr, SOCK_NONBLOCK);
     const int on = 1;
     if (fd >= 0) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     return fd;
@@ -315,7 +331,8 @@ void Proxy::reopen_server(std::size_t index) {
     end.fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     const int on = 1;
     setsockopt(end.fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (::bind(end.fd, end.address.raw(), end.address.size()) != 0 || ::listen(end.fd, 64) != 0) fail_now("port taken");
+    if (::bind(end.fd, end.address.raw(), end.address.size()) != 0 || ::listen(end.fd, 64) != 0)
+        fail_now("port taken");
 }
 
 void Proxy::fill_queue(std::size_t index, std::vector<int>& fillers) {
@@ -332,7 +349,8 @@ void Proxy::turn_until(const std::function<bool()>& condition, const char* what)
     for (unsigned turns = 0; !condition(); ++turns) {
         worker_->loop().turn();
         if (turns > 50) ::poll(nullptr, 0, 1);  // do not burn a core while a timer runs down
-        if (std::chrono::steady_clock::now() > end) fail_now(std::string{"waited in vain for: "} + what);
+        if (std::chrono::steady_clock::now() > end)
+            fail_now(std::string{"waited in vain for: "} + what);
     }
 }
 

@@ -1,7 +1,8 @@
 #pragma once
 
-// A worker whose loop the test turns itself, with scripted peers on both sides: whole requests, in process, on ports found at
-// run time. Nothing sleeps; what does not come within a few seconds fails loudly.
+// A worker whose loop the test turns itself, with scripted peers on both sides: whole requests, in
+// process, on ports found at run time. Nothing sleeps; what does not come within a few seconds
+// fails loudly.
 
 #include <cstddef>
 #include <cstdint>
@@ -40,11 +41,11 @@ public:
     std::string until_end();
     // True if the end was a reset.
     bool was_reset() const noexcept { return reset_; }
-    Peer& closes();    // both directions; unread bytes make it a reset, as always
-    Peer& shuts();     // no more bytes from this end
+    Peer& closes();  // both directions; unread bytes make it a reset, as always
+    Peer& shuts();   // no more bytes from this end
     Peer& resets();
-    bool ended();      // so far
-    std::string got(); // unexpected so far
+    bool ended();       // so far
+    std::string got();  // unexpected so far
     // Turns the loop a few times: nothing more must have come.
     void expects_nothing();
     int fd() const noexcept { return fd_; }
@@ -63,11 +64,17 @@ private:
 class LateStore final : public Store {
 public:
     explicit LateStore(MemoryTable& table) : table_(table) {}
-    std::optional<StoreAnswer> load(const SessionKey& key, std::int64_t now, StoreTicket ticket) override;
-    std::optional<StoreAnswer> create(const SessionKey& key, NewSession session, std::int64_t now, StoreTicket ticket) override;
-    std::optional<StoreAnswer> commit(const SessionKey& key, SessionChange change, std::int64_t now, StoreTicket ticket) override;
-    std::optional<StoreAnswer> kill(const SessionKey& key, std::int64_t now, StoreTicket ticket) override;
-    void touch(const SessionKey& key, std::int64_t slack, std::int64_t now) override { table_.touch(key, slack, now); }
+    std::optional<StoreAnswer> load(const SessionKey& key, std::int64_t now,
+                                    StoreTicket ticket) override;
+    std::optional<StoreAnswer> create(const SessionKey& key, NewSession session, std::int64_t now,
+                                      StoreTicket ticket) override;
+    std::optional<StoreAnswer> commit(const SessionKey& key, SessionChange change, std::int64_t now,
+                                      StoreTicket ticket) override;
+    std::optional<StoreAnswer> kill(const SessionKey& key, std::int64_t now,
+                                    StoreTicket ticket) override;
+    void touch(const SessionKey& key, std::int64_t slack, std::int64_t now) override {
+        table_.touch(key, slack, now);
+    }
     void forget(StoreTicket ticket) noexcept override;
 
     struct Question {
@@ -105,7 +112,8 @@ public:
     Peer accept_at_any(std::size_t* index = nullptr);
     void close_server(std::size_t index);  // refuses from now on
     void reopen_server(std::size_t index);
-    // Fills the queue of server `index`, which accepts nobody: further connects get no answer. The sockets are the caller's.
+    // Fills the queue of server `index`, which accepts nobody: further connects get no answer. The
+    // sockets are the caller's.
     void fill_queue(std::size_t index, std::vector<int>& fillers);
 
     // Turns the loop until `condition` holds; fails the test after some seconds.
@@ -118,11 +126,15 @@ public:
 
     Worker& worker() noexcept { return *worker_; }
     const Counters& counters() noexcept { return worker_->lane().counters; }
-    std::uint64_t faults(Fault fault) { return counters().faults[static_cast<std::size_t>(fault)].read(); }
+    std::uint64_t faults(Fault fault) {
+        return counters().faults[static_cast<std::size_t>(fault)].read();
+    }
     MemoryTable& table() noexcept { return table_; }
     LateStore& late_store() noexcept { return *late_store_; }
     const Config& config() const noexcept { return snapshot_->config(); }
-    std::string server_text(std::size_t index) const { return config().upstreams[0].servers[index].text; }
+    std::string server_text(std::size_t index) const {
+        return config().upstreams[0].servers[index].text;
+    }
     // The access log so far.
     std::string log();
 

@@ -13,7 +13,8 @@ namespace {
 const std::string get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 const std::string post = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc";
 
-// A client and a server with one answered request between them, so that an idle connection is in the pool.
+// A client and a server with one answered request between them, so that an idle connection is in
+// the pool.
 struct Warm {
     Proxy& proxy;
     Peer client;
@@ -119,9 +120,13 @@ TEST_CASE("bytes behind an answer end the connection; they are no answer to the 
     CHECK(client.bytes(2) == "ok");
 }
 
-TEST_CASE("a stale connection on which nothing came back: an idempotent request is sent again on a new connection") {
-    for (const char* request : {"GET / HTTP/1.1\r\nHost: h\r\n\r\n", "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc",
-                                "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"}) {
+TEST_CASE(
+    "a stale connection on which nothing came back: an idempotent request is sent again on a new "
+    "connection") {
+    for (const char* request :
+         {"GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+          "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc",
+          "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"}) {
         CAPTURE(request);
         Proxy proxy;
         Warm warm{proxy};
@@ -182,7 +187,8 @@ TEST_CASE("tries = 1 repeats nothing, and tries = 2 once") {
 TEST_CASE("a body larger than what is kept cannot be sent again") {
     Proxy proxy;
     Peer client = proxy.connect_client();
-    client.sends("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 40000\r\n\r\n" + std::string(40'000, 'x'));
+    client.sends("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 40000\r\n\r\n" +
+                 std::string(40'000, 'x'));
     Peer server = proxy.accept_at_server();
     server.head();
     server.bytes(40'000);
@@ -195,7 +201,9 @@ TEST_CASE("a body that had to wait for a server is sent whole") {
     Proxy proxy{{.servers = 2, .sessions = true, .late_store = true}};
     Peer client = proxy.connect_client();
     const std::string body(10'000, 'b');
-    client.sends("POST / HTTP/1.1\r\nHost: h\r\nCookie: JSESSIONID=00000000000000000000000000000000\r\nContent-Length: 10000\r\n\r\n");
+    client.sends(
+        "POST / HTTP/1.1\r\nHost: h\r\nCookie: "
+        "JSESSIONID=00000000000000000000000000000000\r\nContent-Length: 10000\r\n\r\n");
     proxy.turn();
     client.sends(body.substr(0, 4000));
     proxy.turn();
@@ -211,7 +219,8 @@ TEST_CASE("a body that had to wait for a server is sent whole") {
 
 TEST_CASE("a pooled connection is used up to its limits") {
     SUBCASE("requests_max") {
-        Proxy proxy{{.change = [](Config& config) { config.upstreams[0].keepalive.requests_max = 1; }}};
+        Proxy proxy{
+            {.change = [](Config& config) { config.upstreams[0].keepalive.requests_max = 1; }}};
         Warm warm{proxy};
         CHECK(warm.server.ended());
     }
@@ -221,12 +230,14 @@ TEST_CASE("a pooled connection is used up to its limits") {
         CHECK(warm.server.ended());
     }
     SUBCASE("idle_timeout") {
-        Proxy proxy{{.change = [](Config& config) { config.upstreams[0].keepalive.idle_timeout = 1ms; }}};
+        Proxy proxy{
+            {.change = [](Config& config) { config.upstreams[0].keepalive.idle_timeout = 1ms; }}};
         Warm warm{proxy};
         warm.server.until_end();  // the sweep
     }
     SUBCASE("age_max") {
-        Proxy proxy{{.change = [](Config& config) { config.upstreams[0].keepalive.age_max = 1ms; }}};
+        Proxy proxy{
+            {.change = [](Config& config) { config.upstreams[0].keepalive.age_max = 1ms; }}};
         Warm warm{proxy};
         warm.server.until_end();
     }

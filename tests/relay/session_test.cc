@@ -12,9 +12,13 @@ namespace {
 
 const std::string get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 
-std::string get_with(const std::string& cookie) { return "GET / HTTP/1.1\r\nHost: h\r\nCookie: JSESSIONID=" + cookie + "\r\n\r\n"; }
+std::string get_with(const std::string& cookie) {
+    return "GET / HTTP/1.1\r\nHost: h\r\nCookie: JSESSIONID=" + cookie + "\r\n\r\n";
+}
 
-std::string answer(const std::string& fields) { return "HTTP/1.1 200 OK\r\n" + fields + "Content-Length: 2\r\n\r\nok"; }
+std::string answer(const std::string& fields) {
+    return "HTTP/1.1 200 OK\r\n" + fields + "Content-Length: 2\r\n\r\nok";
+}
 
 // The value of a field in a head, or "(none)".
 std::string field(const std::string& head, const std::string& name) {
@@ -31,7 +35,9 @@ std::string cookie_id(const std::string& head) {
 
 }  // namespace
 
-TEST_CASE("S60 the proposed id is the id of the session a Set makes, and a proposal never used leaves no trace") {
+TEST_CASE(
+    "S60 the proposed id is the id of the session a Set makes, and a proposal never used leaves no "
+    "trace") {
     Proxy proxy{{.sessions = true}};
     Peer client = proxy.connect_client();
     client.sends(get);
@@ -45,7 +51,8 @@ TEST_CASE("S60 the proposed id is the id of the session a Set makes, and a propo
     const std::string proposed = field(server.head(), "Baton-Session-Id");
     server.sends(answer("Baton-Session-Set: cart=3&user=al%20i\r\n"));
     const std::string head = client.head();
-    CHECK(field(head, "Set-Cookie") == "JSESSIONID=" + proposed + "; Path=/; HttpOnly; SameSite=Lax");
+    CHECK(field(head, "Set-Cookie") ==
+          "JSESSIONID=" + proposed + "; Path=/; HttpOnly; SameSite=Lax");
     CHECK(field(head, "Cache-Control") == "no-store");
     CHECK(head.find("Baton-") == std::string::npos);
     client.bytes(2);
@@ -59,7 +66,9 @@ TEST_CASE("S60 the proposed id is the id of the session a Set makes, and a propo
 }
 
 TEST_CASE("S1 with create = always the first answer carries one cookie, and none follows") {
-    Proxy proxy{{.sessions = true, .change = [](Config& config) { config.routes[0].create = SessionCreate::always; }}};
+    Proxy proxy{{.sessions = true, .change = [](Config& config) {
+                     config.routes[0].create = SessionCreate::always;
+                 }}};
     Peer client = proxy.connect_client();
     client.sends(get);
     Peer server = proxy.accept_at_server();
@@ -79,14 +88,16 @@ TEST_CASE("S1 with create = always the first answer carries one cookie, and none
 }
 
 TEST_CASE("fields of a later contract are refused: 502, named in the log, nothing written") {
-    for (const char* name : {"Incr: a=1", "Base: 1", "Rotate: login", "Idle: 900", "Use: 0123456789ABCDEF0123456789ABCDEF"}) {
+    for (const char* name : {"Incr: a=1", "Base: 1", "Rotate: login", "Idle: 900",
+                             "Use: 0123456789ABCDEF0123456789ABCDEF"}) {
         CAPTURE(name);
         Proxy proxy{{.sessions = true}};
         Peer client = proxy.connect_client();
         client.sends(get);
         Peer server = proxy.accept_at_server();
         server.head();
-        server.sends(answer("Baton-Session-Set: x=1\r\nBaton-Session-" + std::string{name} + "\r\n"));
+        server.sends(
+            answer("Baton-Session-Set: x=1\r\nBaton-Session-" + std::string{name} + "\r\n"));
         client.expects("HTTP/1.1 502 Bad Gateway\r\n");
         CHECK(proxy.faults(Fault::session_refused) == 1);
         CHECK(proxy.table().sessions() == 0);
@@ -94,8 +105,12 @@ TEST_CASE("fields of a later contract are refused: 502, named in the log, nothin
     }
 }
 
-TEST_CASE("S26 a change that comes after the session's end is dropped; its answer passes without a cookie") {
-    Proxy proxy{{.servers = 2, .sessions = true, .change = [](Config& config) { config.routes[0].create = SessionCreate::always; }}};
+TEST_CASE(
+    "S26 a change that comes after the session's end is dropped; its answer passes without a "
+    "cookie") {
+    Proxy proxy{{.servers = 2, .sessions = true, .change = [](Config& config) {
+                     config.routes[0].create = SessionCreate::always;
+                 }}};
     Peer client = proxy.connect_client();
     client.sends(get);
     Peer first = proxy.accept_at_any();
@@ -112,7 +127,8 @@ TEST_CASE("S26 a change that comes after the session's end is dropped; its answe
     logout.head();
     logout.sends(answer("Baton-Session-Destroy: 1\r\n"));
     CHECK(field(client.head(), "Set-Cookie") ==
-          "JSESSIONID=; Path=/; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; SameSite=Lax");
+          "JSESSIONID=; Path=/; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; "
+          "SameSite=Lax");
     client.bytes(2);
     slow_server.sends(answer("Baton-Session-Set: z=1\r\n"));
     const std::string late = slow.head();
@@ -130,7 +146,9 @@ TEST_CASE("S26 a change that comes after the session's end is dropped; its answe
 }
 
 TEST_CASE("Destroy with Set ends the old session and makes a new one: one cookie") {
-    Proxy proxy{{.sessions = true, .change = [](Config& config) { config.routes[0].create = SessionCreate::always; }}};
+    Proxy proxy{{.sessions = true, .change = [](Config& config) {
+                     config.routes[0].create = SessionCreate::always;
+                 }}};
     Peer client = proxy.connect_client();
     client.sends(get);
     Peer server = proxy.accept_at_server();
@@ -166,7 +184,9 @@ TEST_CASE("Destroy without a session clears a cookie only if the client sent one
 }
 
 TEST_CASE("a store that answers later: found, made and changed sessions, each answer awaited") {
-    Proxy proxy{{.sessions = true, .late_store = true, .change = [](Config& config) { config.routes[0].create = SessionCreate::always; }}};
+    Proxy proxy{{.sessions = true, .late_store = true, .change = [](Config& config) {
+                     config.routes[0].create = SessionCreate::always;
+                 }}};
     Peer client = proxy.connect_client();
     client.sends(get);
     CHECK_FALSE(proxy.connects_to_server());  // the session is made before the server is asked
@@ -197,7 +217,9 @@ TEST_CASE("a store that answers later: found, made and changed sessions, each an
     CHECK(cookie_id(client.head()) != id);
 }
 
-TEST_CASE("an answer that waits for its commit keeps what came with it, and the end that came meanwhile") {
+TEST_CASE(
+    "an answer that waits for its commit keeps what came with it, and the end that came "
+    "meanwhile") {
     Proxy proxy{{.sessions = true, .late_store = true}};
     Peer client = proxy.connect_client();
     client.sends(get);
@@ -247,7 +269,9 @@ TEST_CASE("a store that cannot be asked: state unavailable, no cookie touched, c
 TEST_CASE("a store that goes away between load and commit: 503, no cookie") {
     for (const char* fields : {"Baton-Session-Set: a=1\r\n", "Baton-Session-Destroy: 1\r\n"}) {
         CAPTURE(fields);
-        Proxy proxy{{.sessions = true, .late_store = true, .change = [](Config& config) { config.routes[0].create = SessionCreate::always; }}};
+        Proxy proxy{{.sessions = true, .late_store = true, .change = [](Config& config) {
+                         config.routes[0].create = SessionCreate::always;
+                     }}};
         Peer client = proxy.connect_client();
         client.sends(get);
         proxy.turn();
@@ -266,7 +290,9 @@ TEST_CASE("a store that goes away between load and commit: 503, no cookie") {
 }
 
 TEST_CASE("an id that is taken is minted anew") {
-    Proxy proxy{{.sessions = true, .late_store = true, .change = [](Config& config) { config.routes[0].create = SessionCreate::always; }}};
+    Proxy proxy{{.sessions = true, .late_store = true, .change = [](Config& config) {
+                     config.routes[0].create = SessionCreate::always;
+                 }}};
     Peer client = proxy.connect_client();
     client.sends(get);
     proxy.turn();
@@ -278,7 +304,9 @@ TEST_CASE("an id that is taken is minted anew") {
 
 TEST_CASE("changes the table cannot take are a 502, not a lost change") {
     for (const auto kind : {StoreAnswer::Kind::limit, StoreAnswer::Kind::too_large}) {
-        Proxy proxy{{.sessions = true, .late_store = true, .change = [](Config& config) { config.routes[0].create = SessionCreate::always; }}};
+        Proxy proxy{{.sessions = true, .late_store = true, .change = [](Config& config) {
+                         config.routes[0].create = SessionCreate::always;
+                     }}};
         Peer client = proxy.connect_client();
         client.sends(get);
         proxy.turn();
@@ -303,7 +331,9 @@ TEST_CASE("changes the table cannot take are a 502, not a lost change") {
 }
 
 TEST_CASE("S6 the first live cookie wins; a second live one is counted, a dead one passed over") {
-    Proxy proxy{{.sessions = true, .change = [](Config& config) { config.routes[0].create = SessionCreate::always; }}};
+    Proxy proxy{{.sessions = true, .change = [](Config& config) {
+                     config.routes[0].create = SessionCreate::always;
+                 }}};
     Peer client = proxy.connect_client();
     std::optional<Peer> server;
     std::string ids[2];
@@ -315,8 +345,10 @@ TEST_CASE("S6 the first live cookie wins; a second live one is counted, a dead o
         id = cookie_id(client.head());
         client.bytes(2);
     }
-    client.sends("GET / HTTP/1.1\r\nHost: h\r\nCookie: JSESSIONID=00000000000000000000000000000000; a=1; JSESSIONID=" + ids[1] +
-                 "; JSESSIONID=" + ids[0] + "\r\n\r\n");
+    client.sends(
+        "GET / HTTP/1.1\r\nHost: h\r\nCookie: JSESSIONID=00000000000000000000000000000000; a=1; "
+        "JSESSIONID=" +
+        ids[1] + "; JSESSIONID=" + ids[0] + "\r\n\r\n");
     const std::string head = server->head();
     CHECK(field(head, "Baton-Session-Id") == ids[1]);
     CHECK(field(head, "Cookie") == "a=1");
@@ -329,15 +361,18 @@ TEST_CASE("S15 session fields of a client reach no server, with sessions or with
         Proxy proxy{{.sessions = sessions}};
         Peer client = proxy.connect_client();
         client.sends(
-            "POST / HTTP/1.1\r\nHost: h\r\nBaton-Session-Data: admin=1\r\nBATON-SESSION-ID: x\r\nbaton_session_data: admin=1\r\n"
-            "Baton-Other: y\r\nConnection: Baton-Session-State\r\nTransfer-Encoding: chunked\r\n\r\n"
+            "POST / HTTP/1.1\r\nHost: h\r\nBaton-Session-Data: admin=1\r\nBATON-SESSION-ID: "
+            "x\r\nbaton_session_data: admin=1\r\n"
+            "Baton-Other: y\r\nConnection: Baton-Session-State\r\nTransfer-Encoding: "
+            "chunked\r\n\r\n"
             "2\r\nhi\r\n0\r\nBaton-Session-Data: admin=1\r\n\r\n");
         Peer server = proxy.accept_at_server();
         const std::string head = server.head();
         CHECK(head.find("admin") == std::string::npos);
         CHECK(head.find("BATON") == std::string::npos);
         CHECK(head.find("Baton-Other") == std::string::npos);
-        CHECK((head.find("Baton-Session-State: none") != std::string::npos) == sessions);  // our own, once
+        CHECK((head.find("Baton-Session-State: none") != std::string::npos) ==
+              sessions);  // our own, once
         CHECK(server.bytes(12) == "2\r\nhi\r\n0\r\n\r\n");
         CHECK(proxy.counters().session_fields_dropped.read() == 4);
         server.sends(answer("Baton-Session-Set: a=1\r\n"));
@@ -353,7 +388,9 @@ TEST_CASE("a change on a 101 is committed before the tunnel begins") {
     client.sends("GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
     Peer server = proxy.accept_at_server();
     server.head();
-    server.sends("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nBaton-Session-Create: 1\r\n\r\nfirst");
+    server.sends(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: "
+        "Upgrade\r\nBaton-Session-Create: 1\r\n\r\nfirst");
     proxy.turn();
     client.expects_nothing();
     proxy.store_answers();

@@ -252,7 +252,8 @@ TEST_CASE("events go through the writer while it carries them, and straight to s
         for (int i = 0; i < 1000; ++i) info("carried", {{"i", i}});
         error("fatal");
     }
-    // All of it is there when the writer is gone: this is how the last words of the process are heard.
+    // All of it is there when the writer is gone: this is how the last words of the process are
+    // heard.
     CHECK(count_of(err.text(), "event=carried") == 1000);
     CHECK(err.text().ends_with("event=fatal\n"));
     info("after");
@@ -359,7 +360,8 @@ TEST_CASE("a stuck reader: producers never wait, the queue ends at 4 MiB, the re
     {
         Writer writer;
         const Writer::Sink sink = writer.open(dir / "fifo");
-        // Fill the pipe: 64 KiB that leave the queue. They have left it when their block can be used again.
+        // Fill the pipe: 64 KiB that leave the queue. They have left it when their block can be
+        // used again.
         CHECK(writer.write(sink, lines_of(64, 1024, 'a'), 64));
         REQUIRE(eventually([&] { return writer.spare().capacity() >= 65536; }));
         // What the thread has taken over and cannot write counts as well.
@@ -556,7 +558,8 @@ TEST_CASE("written blocks are used again") {
 }
 
 TEST_CASE("signals are left to the main thread") {
-    // A signal for the process that the main thread blocks must stay pending: the writer's thread may not take it.
+    // A signal for the process that the main thread blocks must stay pending: the writer's thread
+    // may not take it.
     Writer writer;
     sigset_t usr1;
     sigset_t before;
