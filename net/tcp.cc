@@ -1,6 +1,7 @@
 #include "net/tcp.h"
 
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -77,6 +78,13 @@ std::unique_ptr<Tcp> Tcp::connect(Loop& loop, const Address& to, void* holder, C
 void Tcp::attach(void* holder, const StreamEvents& events) noexcept {
     holder_ = holder;
     events_ = &events;
+}
+
+std::size_t Tcp::arrived_unread() const noexcept {
+    int fd = -1;
+    int bytes = 0;
+    if (uv_fileno(reinterpret_cast<const uv_handle_t*>(&block_->tcp), &fd) < 0) return 0;
+    return ::ioctl(fd, FIONREAD, &bytes) == 0 ? static_cast<std::size_t>(bytes) : 0;
 }
 
 void Tcp::read(bool on) noexcept {

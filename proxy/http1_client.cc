@@ -103,7 +103,8 @@ void Http1Client::on_deadline() {
 }
 
 void Http1Client::stop() {
-    if (state_ == State::idle) enter(State::over);
+    // A request that has arrived is answered, and the answer says that the connection ends.
+    if (state_ == State::idle && stream_->arrived_unread() == 0) enter(State::over);
     turn();
 }
 

@@ -626,7 +626,7 @@ Relay::Due Relay::due(std::uint64_t now_ms) noexcept {
     see_progress(now_ms);
     const ClientTimeouts& client = snapshot_->config().timeouts;
     Due due;
-    if (client_.half_closed())
+    if (client_.half_closed() && !replied_)
         sooner(due, client_.half_closed_at(), client.client_gone, Fault::client_gone);
     if (state_ == State::tunnelling) {
         const auto active = std::max({response_progress_ms_, request_progress_ms_,

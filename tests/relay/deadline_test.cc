@@ -131,6 +131,21 @@ TEST_CASE(
     CHECK(proxy.faults(Fault::client_gone) == 1);
 }
 
+TEST_CASE("client_gone ends with the first byte of the answer: a download flows on") {
+    Proxy proxy{{.change = [](Config& config) { config.timeouts.client_gone = 50ms; }}};
+    Peer client = proxy.connect_client();
+    client.sends(get).shuts();
+    Peer server = proxy.accept_at_server();
+    server.head();
+    server.sends("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no");
+    client.expects("\r\n\r\no");
+    const std::uint64_t later = proxy.worker().loop().now() + 100;
+    proxy.turn_until([&] { return proxy.worker().loop().now() > later; }, "time to pass");
+    server.sends("k");
+    CHECK(client.until_end() == "k");
+    CHECK(proxy.faults(Fault::client_gone) == 0);
+}
+
 TEST_CASE("tunnel_idle: a silent tunnel ends") {
     Proxy proxy{{.change = [](Config& config) { config.timeouts.tunnel_idle = 50ms; }}};
     Peer client = proxy.connect_client();

@@ -701,6 +701,23 @@ TEST_CASE(
     CHECK(proxy.worker().clients() == 0);
 }
 
+TEST_CASE("a request that had arrived when the worker stops is answered") {
+    Proxy proxy;
+    Peer known = proxy.connect_client();
+    Peer queued = proxy.connect_client();
+    proxy.turn();
+    known.sends(get);
+    queued.sends(get);
+    proxy.worker().stop_now();  // neither has been read yet
+    for (int i = 0; i < 2; ++i) {
+        Peer server = proxy.accept_at_server();
+        server.head();
+        server.sends(ok);
+    }
+    CHECK(known.until_end().ends_with("ok"));
+    CHECK(queued.until_end().ends_with("ok"));
+}
+
 TEST_CASE("when the grace is over what is left is cut, and the log says why") {
     Proxy proxy;
     Peer busy = proxy.connect_client();

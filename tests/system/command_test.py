@@ -344,6 +344,36 @@ class StopTest(SystemTest):
         self.assertEqual(len(app.requests), 1)
         self.assertEqual(baton.wait_exit(), 0)
 
+    def test_requests_that_had_arrived_are_answered(self):
+        # They wait in the kernel, accepted or not, when the signal comes.
+        app = self.app()
+        for _ in range(4):
+            baton = self.baton([app], top={"workers": 2})
+            known = self.client(baton)
+            known.ask()
+            baton.signal(signal.SIGSTOP)
+            clients = [known] + [self.client(baton) for _ in range(60)]
+            for client in clients:
+                client.request()
+            baton.signal(signal.SIGTERM)
+            baton.signal(signal.SIGCONT)
+            for client in clients:
+                self.assertEqual(client.answer().status, 200)
+                self.assertEqual(client.wait_end(), b"")
+            self.assertEqual(baton.wait_exit(), 0)
+
+    def test_download_finishes(self):
+        app = self.app(lambda request: reply(b"x" * 20_000_000))
+        baton = self.baton([app], top={"grace": "10s"})
+        client = self.client(baton, receive_buffer=64 << 10)
+        client.request()
+        head = client.head()
+        baton.signal(signal.SIGTERM)
+        baton.wait_event("event=stopping")
+        self.assertEqual(sum(len(piece) for piece in client.body_of(head)), 20_000_000)
+        self.assertEqual(client.wait_end(), b"")
+        self.assertEqual(baton.wait_exit(), 0)
+
     def test_request_half_sent_finishes(self):
         app = self.app(self.slow)
         baton = self.baton([app])

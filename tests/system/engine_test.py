@@ -2,13 +2,12 @@
 
 import base64
 import hashlib
-import os
 import random
 import socket
 import threading
 import unittest
 
-from harness import App, Incomplete, SystemTest, chunk, eventually, reply, sha
+from harness import App, Incomplete, SystemTest, chunk, reply, sha
 
 MIB = 1 << 20
 
@@ -66,6 +65,14 @@ class MessageTest(SystemTest):
         self.assertEqual(client.wait_end(), b"")
         self.assertEqual([request.target for request in app.requests], ["/1"])
 
+    def test_good_request_then_garbage(self):
+        client = self.client(self.baton([self.app()]))
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGARBAGE\x00\r\n\r\n")
+        self.assertEqual(client.answer().status, 200)
+        answer = client.answer()
+        self.assertEqual((answer.status, answer.closes()), (400, True))
+        self.assertEqual(client.wait_end(), b"")
+
     def test_http_1_0(self):
         app = self.app()
         baton = self.baton([app])
@@ -118,6 +125,30 @@ class MessageTest(SystemTest):
         client = self.client(self.baton([app]))
         self.assertEqual(client.ask("HEAD").status, 200)
         self.assertEqual(client.ask("GET").body, b"hello")
+
+    def test_empty_bodies(self):
+        app = self.app()
+        client = self.client(self.baton([app]))
+        client.ask("POST", body=b"")
+        self.assertEqual(app.last().get("Content-Length"), "0")
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+        self.assertEqual(client.answer().status, 200)
+        self.assertEqual((app.last().get("Transfer-Encoding"), app.last().body), ("chunked", b""))
+        client.ask("POST")
+        self.assertEqual((app.last().get("Transfer-Encoding"), app.last().get("Content-Length")), (None, None))
+
+    def test_servers_say_whether_they_go_on(self):
+        def answer(request):
+            version, connection = request.target[1:].split("-", 1)
+            fields = f"Connection: {connection}\r\n" if connection else ""
+            return f"HTTP/{version} 200 OK\r\nContent-Length: 1\r\n{fields}\r\nx".encode()
+
+        for target, connections in (("/1.1-", 1), ("/1.1-close", 4), ("/1.0-", 4), ("/1.0-keep-alive", 1)):
+            app = self.app(answer)
+            client = self.client(self.baton([app]))
+            for _ in range(4):
+                self.assertFalse(client.ask(target=target).closes())
+            self.assertEqual(app.connections, connections, target)
 
     def test_trailers_are_dropped(self):
         def answer(request):
@@ -193,6 +224,48 @@ class InterimTest(SystemTest):
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8000000\r\n\r\n" + b"x" * 1000)
         got = client.answer()
         self.assertEqual((got.status, got.body, got.closes()), (403, b"no", True))
+
+    def test_early_answer_from_a_server_that_reads_no_more(self):
+        def answer(request):
+            request.wire.send(reply(b"no", [("Connection", "close")], "403 No"))
+            request.wire.half_close()
+            go.wait(10)
+            raise App.Close()
+
+        go = threading.Event()
+        baton = self.baton([self.app(answer)])
+        self.addCleanup(go.set)
+        client = self.client(baton)
+
+        def upload():
+            try:
+                client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 60000000\r\n\r\n" + b"x" * 60_000_000)
+            except OSError:
+                pass  # baton does not take it all
+
+        sender = threading.Thread(target=upload)
+        sender.start()
+        got = client.answer()
+        self.assertEqual((got.status, got.body, got.closes()), (403, b"no", True))
+        sender.join()
+
+    def test_expect_is_sent_again_on_a_new_connection(self):
+        def answer(request):
+            if request.method == "GET":
+                return reply(b"x")
+            if len(app.requests) == 2:
+                raise App.Close()  # the idle connection was stale
+            request.wire.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            return reply(request.body)
+
+        app = self.app(answer)
+        client = self.client(self.baton([app]))
+        client.ask()
+        client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+        self.assertEqual(client.head().status, 100)
+        client.send(b"hello")
+        self.assertEqual(client.answer().body, b"hello")
+        self.assertEqual(len(app.requests), 3)
 
     def test_unknown_expectation(self):
         client = self.client(self.baton([self.app()]))
@@ -339,6 +412,58 @@ class TransferTest(SystemTest):
         self.assertLess(baton.memory() - before, 8 * MIB)
 
 
+    def test_last_answer_to_a_slow_reader(self):
+        client = self.client(self.baton([self.app(lambda request: reply(b"x" * 5_000_000))]), receive_buffer=32 << 10)
+        client.request(fields=[("Connection", "close")])
+        head = client.head()
+        threading.Event().wait(0.1)  # baton has nothing left to do but to wait for the reader
+        self.assertEqual(sum(len(piece) for piece in client.body_of(head)), 5_000_000)
+        self.assertEqual(client.wait_end(), b"")
+
+    def until_stuck(self, client, data):
+        """Sends until nothing is taken any more; 100 MB are never taken."""
+        client.sock.settimeout(0.3)
+        with self.assertRaises(socket.timeout):
+            for _ in range(100 * MIB // len(data)):
+                client.send(data)
+        client.sock.settimeout(10)
+
+    def test_requests_without_end_from_a_client_that_reads_nothing(self):
+        baton = self.baton([self.app(lambda request: reply(b"x" * 10_000))])
+        self.ask(baton)
+        before = baton.memory()
+        client = self.client(baton, receive_buffer=32 << 10)
+        self.until_stuck(client, b"GET / HTTP/1.1\r\nHost: a\r\nX: %s\r\n\r\n" % (b"y" * 20_000))
+        self.assertLess(baton.memory() - before, 8 * MIB)
+        cpu = baton.cpu_seconds()
+        threading.Event().wait(0.3)  # the time to be measured
+        self.assertLess(baton.cpu_seconds() - cpu, 0.15)
+
+    def test_tunnel_to_a_server_that_reads_nothing(self):
+        def answer(request):
+            request.wire.send(TunnelTest.accept(request))
+            go.wait(10)
+            raise App.Close()
+
+        go = threading.Event()
+        baton = self.baton([self.app(answer, receive_buffer=32 << 10)])
+        self.addCleanup(go.set)
+        client = self.client(baton)
+        client.ask(fields=TunnelTest.ASKS)
+        before = baton.memory()
+        self.until_stuck(client, b"x" * MIB)
+        self.assertLess(baton.memory() - before, 8 * MIB)
+
+    def test_idle_connections_hold_little(self):
+        baton = self.baton([self.app()])
+        self.ask(baton)
+        before = baton.memory()
+        clients = [self.client(baton) for _ in range(500)]
+        for client in clients:
+            client.ask()
+        self.assertLess((baton.memory() - before) / 500, 4096)
+
+
 class TruncationTest(SystemTest):
     """What was cut on the server's side never looks whole on the client's."""
 
@@ -431,7 +556,8 @@ class TunnelTest(SystemTest):
     ASKS = [("Connection", "keep-alive, Upgrade"), ("Upgrade", "WebSocket"), ("Sec-WebSocket-Version", "13"),
             ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")]
 
-    def accept(self, request):
+    @staticmethod
+    def accept(request):
         key = request.get("Sec-WebSocket-Key").encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
         proof = base64.b64encode(hashlib.sha1(key).digest()).decode()
         return (f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -501,6 +627,20 @@ class TunnelTest(SystemTest):
         client.send(b"this")
         client.half_close()
         self.assertEqual(client.wait_end(), b"you said this")
+
+    def test_half_closed_tunnel_outlives_client_gone(self):
+        def answer(request):
+            request.wire.send(self.accept(request))
+            list(request.wire.to_the_end())
+            for _ in range(8):
+                threading.Event().wait(0.1)  # the time must pass
+                request.wire.send(b"x")
+            raise App.Close()
+
+        client = self.client(self.baton([self.app(answer)], timeouts={"client_gone": "300ms"}))
+        client.ask(fields=self.ASKS)
+        client.half_close()
+        self.assertEqual(client.wait_end(), b"x" * 8)
 
     def test_reset_of_one_side_ends_the_other(self):
         app = self.app(self.echo)

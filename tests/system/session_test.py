@@ -93,6 +93,13 @@ class IdentityTest(SessionTest):
             client.ask(fields=[("Cookie", f"JSESSIONID={proposed}")])
         self.assertEqual({r.get("Baton-Session-State") for r in app.requests}, {"none"})
 
+    def test_route_overrides_create(self):
+        [app] = self.obedient("A")
+        routes = [{"upstream": "app", "path": "/always", "create": "always"}, {"upstream": "app"}]
+        baton = self.baton([app], routes=routes)
+        self.assertIsNotNone(self.ask(baton, target="/always").cookie())
+        self.assertIsNone(self.ask(baton, target="/").cookie())
+
     def test_S4_invented_id_is_not_adopted(self):
         [app] = self.obedient("A")
         baton = self.baton([app])
