@@ -94,4 +94,38 @@ bool list_has(std::string_view list, std::string_view token) noexcept {
     return false;
 }
 
+ConnectionOptions::ConnectionOptions(const Head& head) noexcept {
+    for (const Field& field : head.fields) {
+        if (field.id != FieldName::connection) continue;
+        std::string_view list = head.text(field.value);
+        while (!list.empty()) {
+            const std::size_t end = std::min(list.find(','), list.size());
+            take(list.substr(0, end));
+            list.remove_prefix(std::min(end + 1, list.size()));
+        }
+    }
+}
+
+void ConnectionOptions::take(std::string_view option) noexcept {
+    while (option.starts_with(' ') || option.starts_with('\t')) option.remove_prefix(1);
+    while (option.ends_with(' ') || option.ends_with('\t')) option.remove_suffix(1);
+    if (option.empty()) return;
+    if (equal_fold(option, "close"))
+        close = true;
+    else if (equal_fold(option, "keep-alive"))
+        keep_alive = true;
+    else if (equal_fold(option, "upgrade"))
+        upgrade = true;
+    else if (count_ < names_.size())
+        names_[count_++] = option;
+    else
+        too_many = true;
+}
+
+bool ConnectionOptions::names(std::string_view field_name) const noexcept {
+    for (std::size_t i = 0; i < count_; ++i)
+        if (equal_fold(names_[i], field_name)) return true;
+    return false;
+}
+
 }  // namespace baton

@@ -2,6 +2,7 @@
 
 // A message's first line and fields, seen in the bytes that hold them.
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -95,5 +96,27 @@ struct Head {
 bool equal_fold(std::string_view a, std::string_view b) noexcept;
 // Whether a comma-separated list holds `token`, in any letter case (RFC 9110, 5.6.1).
 bool list_has(std::string_view list, std::string_view token) noexcept;
+
+// What the Connection fields of a head say (RFC 9110, 7.6.1). The names view the head.
+class ConnectionOptions {
+public:
+    explicit ConnectionOptions(const Head& head) noexcept;
+
+    bool close = false;
+    bool keep_alive = false;
+    bool upgrade = false;
+    // More names than any program lists: such a head is refused, for each of its fields would have to
+    // be compared with each name.
+    bool too_many = false;
+
+    // Whether a field of this name ends at this connection. The options above are no field names.
+    bool names(std::string_view field_name) const noexcept;
+
+private:
+    void take(std::string_view option) noexcept;
+
+    std::array<std::string_view, 16> names_;
+    std::size_t count_ = 0;
+};
 
 }  // namespace baton

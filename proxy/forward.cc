@@ -55,31 +55,9 @@ bool is_protected(FieldName id) noexcept {
     }
 }
 
-// The Connection fields of a head. Most name nothing but keep-alive or close, and then no other
-// field needs comparing.
-class ConnectionNames {
-public:
-    explicit ConnectionNames(const Head& head) noexcept {
-        for (const Field& field : head.fields)
-            if (field.id == FieldName::connection && !is_plain(head.text(field.value)))
-                head_ = &head;
-    }
-    bool name(const Head& head, const Field& field) const noexcept {
-        if (head_ == nullptr || is_protected(field.id)) return false;
-        for (const Field& connection : head.fields)
-            if (connection.id == FieldName::connection &&
-                list_has(head.text(connection.value), head.text(field.name)))
-                return true;
-        return false;
-    }
-
-private:
-    static bool is_plain(std::string_view value) noexcept {
-        return equal_fold(value, "keep-alive") || equal_fold(value, "close") ||
-               equal_fold(value, "upgrade");
-    }
-    const Head* head_ = nullptr;
-};
+bool is_dropped(const ConnectionOptions& connection, const Head& head, const Field& field) noexcept {
+    return !is_protected(field.id) && connection.names(head.text(field.name));
+}
 
 bool is_session_field(std::string_view name, std::string_view prefix) noexcept {
     const auto first = static_cast<char>(name.empty() ? '\0' : name[0] | 0x20);
@@ -138,7 +116,7 @@ void append_line(std::string& out, const Head& head, const Field& field) {
 enum class Treatment : std::uint8_t { pass, drop, session };
 
 Treatment treat(const ForwardRequest& request, const Field& field,
-                const ConnectionNames& connection) {
+                const ConnectionOptions& connection) {
     const Head& head = *request.head;
     if (is_ours(field.id)) return Treatment::drop;
     if (is_session_field(head.text(field.name), request.session_prefix)) return Treatment::session;
@@ -153,7 +131,7 @@ Treatment treat(const ForwardRequest& request, const Field& field,
     case FieldName::x_real_ip: return request.peer->trusted ? Treatment::pass : Treatment::drop;
     // A 1.0 client cannot wait for a 100 (RFC 9110, 10.1.1).
     case FieldName::expect: return head.minor == 0 ? Treatment::drop : Treatment::pass;
-    default: return connection.name(head, field) ? Treatment::drop : Treatment::pass;
+    default: return is_dropped(connection, head, field) ? Treatment::drop : Treatment::pass;
     }
 }
 
@@ -223,7 +201,7 @@ std::size_t append_request_head(std::string& out, const ForwardRequest& request)
     out.append(" HTTP/1.1\r\nHost: ")
         .append(request.to.host.empty() ? request.server_host : request.to.host)
         .append("\r\n");
-    const ConnectionNames connection{head};
+    const ConnectionOptions connection{head};
     std::size_t dropped = 0;
     for (const Field& field : head.fields) {
         switch (treat(request, field, connection)) {
@@ -249,7 +227,7 @@ std::size_t append_response_head(std::string& out, const ForwardResponse& respon
     out.append("HTTP/1.1 ");
     append_number(out, head.status);
     out.append(" ").append(head.text(head.reason)).append("\r\n");
-    const ConnectionNames connection{head};
+    const ConnectionOptions connection{head};
     bool cache_control = false;
     std::size_t dropped = 0;
     for (const Field& field : head.fields) {
@@ -257,7 +235,7 @@ std::size_t append_response_head(std::string& out, const ForwardResponse& respon
             append_line(out, head, field);
             continue;
         }
-        if (is_ours(field.id) || connection.name(head, field)) continue;
+        if (is_ours(field.id) || is_dropped(connection, head, field)) continue;
         const std::string_view name = head.text(field.name);
         if (is_session_field(name, response.session_prefix)) continue;
         if (field.id == FieldName::set_cookie && !response.session_cookie.empty() &&

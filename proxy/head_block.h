@@ -56,7 +56,7 @@ public:
     std::string later;    // input that waits behind it
 
     // Where the relay lives.
-    static constexpr std::size_t relay_size = 1280;
+    static constexpr std::size_t relay_size = 1664;
     void* relay_room() noexcept { return relay_room_; }
 
 private:

@@ -197,6 +197,8 @@ void Http1Client::read_head() {
     if (!size) return refuse(size.error());
     if (*size == 0) {
         if (before == 0) block_->add(received);
+        // The log may want what was read of it, when the loop's buffer holds another's bytes.
+        block_->head.bytes = block_->partial().data();
         input_ = {};
         return;
     }

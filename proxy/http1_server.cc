@@ -74,20 +74,13 @@ void Http1Server::keep() {
     }
 }
 
-bool Http1Server::connection_says(std::string_view token) const noexcept {
-    for (const Field& field : head_.fields)
-        if (field.id == FieldName::connection && list_has(head_.text(field.value), token))
-            return true;
-    return false;
-}
-
 // RFC 9112, 9.3: what the server said, and nothing more may have come than its answer.
 bool Http1Server::persistent() const noexcept {
     if (end_ || !input_.empty() || !parser_.complete() ||
         parser_.body().framing == Framing::until_close)
         return false;
-    if (connection_says("close")) return false;
-    return head_.minor == 1 || connection_says("keep-alive");
+    const ConnectionOptions connection{head_};
+    return !connection.close && (head_.minor == 1 || connection.keep_alive);
 }
 
 Lease Http1Server::release(bool request_sent) {

@@ -55,7 +55,6 @@ public:
 
 private:
     bool persistent() const noexcept;
-    bool connection_says(std::string_view token) const noexcept;
 
     Lease lease_;
     HttpParser parser_;

@@ -40,6 +40,7 @@ Relay::Relay(Lane& lane, Http1Client& client, HeadBlock& block, std::uint64_t be
       client_(client),
       block_(block),
       snapshot_(lane.snapshot),
+      connection_(block.head),
       client_is_1_0_(block.head.minor == 0),
       begun_ms_(lane.loop.now()),
       begun_us_(begun_at_us),
@@ -94,6 +95,7 @@ void Relay::route() {
     std::array<char, 256> room;
     route_ = snapshot_->router().find(routing_host(to_.host, room),
                                       to_.slash_missing || to_.path.empty() ? "/" : to_.path);
+    if (connection_.too_many) return fail({Fault::bad_request});
     if (route_ == nullptr) return fail({Fault::no_route});
     if (snapshot_->config().limits.underscores == Underscores::reject) {
         for (const Field& field : head.fields)
@@ -108,11 +110,7 @@ bool Relay::is_websocket() const noexcept {
     const Head& head = block_.head;
     if (head.method != Method::get || head.minor == 0 || !route_->config->websocket) return false;
     if (block_.parser.body().framing != Framing::none) return false;
-    bool asked = false;
-    for (const Field& field : head.fields)
-        asked = asked ||
-                (field.id == FieldName::connection && list_has(head.text(field.value), "upgrade"));
-    return asked && equal_fold(head.value(FieldName::upgrade), "websocket");
+    return connection_.upgrade && equal_fold(head.value(FieldName::upgrade), "websocket");
 }
 
 void Relay::find_session() {
@@ -289,8 +287,7 @@ void Relay::build_request_head() {
          .request_id = request_id(),
          .session_prefix = session.header_prefix,
          .session_fields = lane_.lines_out,
-         .session_cookie =
-             route_->config->session == SessionMode::off ? std::string_view{} : session.cookie,
+         .session_cookie = session_cookie(),
          .keep_underscores = snapshot_->config().limits.underscores == Underscores::keep,
          .websocket = websocket_});
     if (dropped > 0) lane_.counters.session_fields_dropped.add(dropped);
@@ -340,7 +337,8 @@ bool Relay::on_interim() {
         lane_.head_out.clear();
         append_response_head(lane_.head_out,
                              {.head = &block_.server.head(),
-                              .session_prefix = snapshot_->config().session.header_prefix});
+                              .session_prefix = snapshot_->config().session.header_prefix,
+                              .session_cookie = session_cookie()});
         const iovec piece{lane_.head_out.data(), lane_.head_out.size()};
         client_.stream().write({&piece, 1});
     }
@@ -351,6 +349,7 @@ bool Relay::on_interim() {
 // A response that changes the session is committed before its first byte is released: a client that
 // follows it finds the change.
 void Relay::on_final() {
+    if (ConnectionOptions{block_.server.head()}.too_many) return fail({Fault::bad_response});
     const bool off = route_->config->session == SessionMode::off;
     if (off) count_ignored_fields();
     if (!session_step(session_.apply(block_.server.head(), lane_.epoch_now_ms()))) {
@@ -368,6 +367,12 @@ void Relay::committed() {
     if (!session_step(session_.answered(std::move(answer), lane_.epoch_now_ms()))) return;
     release_response();
     if (state_ == State::exchanging && block_.server.end()) server_lost();
+}
+
+// The cookie that no server sees and none may set; none where the route has no sessions.
+std::string_view Relay::session_cookie() const noexcept {
+    if (route_->config->session == SessionMode::off) return {};
+    return snapshot_->config().session.cookie;
 }
 
 // Session fields where the route has no sessions mean nothing; they are stripped, and counted.
@@ -405,7 +410,6 @@ void Relay::release_response() {
 void Relay::build_response_head(Body body) {
     const Config& config = snapshot_->config();
     const Head& head = block_.server.head();
-    const bool managed = route_->config->session != SessionMode::off;
     lane_.lines_out.clear();
     const bool secure = config.session.secure == SecureCookie::always ||
                         (config.session.secure == SecureCookie::automatic &&
@@ -422,7 +426,7 @@ void Relay::build_response_head(Body body) {
          .close = close_client_,
          .upgrade = upgrade,
          .session_prefix = config.session.header_prefix,
-         .session_cookie = managed ? std::string_view{config.session.cookie} : std::string_view{},
+         .session_cookie = session_cookie(),
          .added = lane_.lines_out});
     if (dropped == 0) return;
     lane_.counters.session_cookies_dropped.add(dropped);
@@ -463,7 +467,9 @@ void Relay::response_done() {
 // The server has ended its side, or its connection broke.
 void Relay::server_lost() {
     if (response_ == ResponseSide::body) {
-        if (*block_.server.end() == UV_EOF && block_.server.end_completes()) {
+        // After a reset libuv may report the reset to the write side and an orderly end to the other.
+        const bool orderly = *block_.server.end() == UV_EOF && !block_.server.stream().broken();
+        if (orderly && block_.server.end_completes()) {
             lane_.server_pieces.clear();
             WriteList list;
             return pass_body(list);
@@ -559,15 +565,7 @@ void Relay::finish(End end) {
 }
 
 bool Relay::client_persistent() const noexcept {
-    const Head& head = block_.head;
-    bool close = false;
-    bool keep_alive = false;
-    for (const Field& field : head.fields) {
-        if (field.id != FieldName::connection) continue;
-        close = close || list_has(head.text(field.value), "close");
-        keep_alive = keep_alive || list_has(head.text(field.value), "keep-alive");
-    }
-    return !close && (head.minor == 1 || keep_alive);
+    return !connection_.close && (block_.head.minor == 1 || connection_.keep_alive);
 }
 
 namespace {

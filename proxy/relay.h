@@ -93,6 +93,7 @@ private:
     void on_final();
     void committed();
     void count_ignored_fields();
+    std::string_view session_cookie() const noexcept;
     void release_response();
     void build_response_head(Body body);
     void receive_body();
@@ -122,6 +123,7 @@ private:
     std::unique_ptr<Tcp> connecting_;
     RequestSession session_;
     Destination to_;
+    ConnectionOptions connection_;  // the client's
     ServerSet tried_;    // not to be picked again
     ServerSet refused_;  // of these, the ones no connection could be had to
 

@@ -439,6 +439,35 @@ TEST_CASE("a head that is no request is refused, and the connection ends without
     }
 }
 
+TEST_CASE("a head that never came whole is logged by its own bytes, not by another client's") {
+    Proxy proxy;
+    Peer leaver = proxy.connect_client();
+    leaver.sends("GET /of-the-leaver HTTP/1.1\r\nHo");
+    Peer other = proxy.connect_client();
+    other.sends("GET /secret-of-another HTTP/1.1\r\nHost: h\r\nCookie: a=topsecret\r\n\r\n");
+    Peer server = proxy.accept_at_server();
+    server.head();
+    leaver.shuts();
+    leaver.until_end();
+    const std::string line = proxy.log();
+    CHECK(line.find("\"target\":\"/of-the-leaver\"") != std::string::npos);
+    CHECK(line.find("secret") == std::string::npos);
+}
+
+TEST_CASE("a Connection field with more names than make sense is refused, from either side") {
+    std::string names = "a0";
+    for (int i = 1; i < 16; ++i) names += ", a" + std::to_string(i);
+    Proxy proxy;
+    Peer client = proxy.connect_client();
+    client.sends("GET / HTTP/1.1\r\nHost: h\r\nA15: x\r\nConnection: keep-alive, " + names + "\r\n\r\n");
+    Peer server = proxy.accept_at_server();
+    CHECK(server.head().find("A15") == std::string::npos);
+    server.sends("HTTP/1.1 200 OK\r\nConnection: " + names + ", b\r\nContent-Length: 0\r\n\r\n");
+    client.expects("HTTP/1.1 502 Bad Gateway\r\n").expects("\n\r\n");
+    client.sends("GET / HTTP/1.1\r\nHost: h\r\nConnection: " + names + ", b\r\n\r\n");
+    client.expects("HTTP/1.1 400 Bad Request\r\n");
+}
+
 TEST_CASE("a head up to the limit passes, though it is larger than its block") {
     Proxy proxy;
     Peer client = proxy.connect_client();

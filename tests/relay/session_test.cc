@@ -382,6 +382,19 @@ TEST_CASE("S15 session fields of a client reach no server, with sessions or with
     }
 }
 
+TEST_CASE("S9 a server's own cookie of the name reaches no client, on an interim answer neither") {
+    Proxy proxy{{.sessions = true}};
+    Peer client = proxy.connect_client();
+    client.sends(get);
+    Peer server = proxy.accept_at_server();
+    server.head();
+    server.sends("HTTP/1.1 103 Early Hints\r\nSet-Cookie: JSESSIONID=EVIL\r\n\r\n" +
+                 answer("Set-Cookie: JSESSIONID=EVIL; Path=/\r\nSet-Cookie: other=1\r\n"));
+    CHECK(client.head() == "HTTP/1.1 103 Early Hints\r\n\r\n");
+    CHECK(client.head() == "HTTP/1.1 200 OK\r\nSet-Cookie: other=1\r\nContent-Length: 2\r\n\r\n");
+    CHECK(proxy.counters().session_cookies_dropped.read() == 1);
+}
+
 TEST_CASE("a change on a 101 is committed before the tunnel begins") {
     Proxy proxy{{.sessions = true, .late_store = true}};
     Peer client = proxy.connect_client();
