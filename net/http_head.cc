@@ -125,7 +125,7 @@ void ConnectionOptions::take(std::string_view option) noexcept {
 bool ConnectionOptions::names(std::string_view field_name) const noexcept {
     for (std::size_t i = 0; i < count_; ++i)
         if (equal_fold(names_[i], field_name)) return true;
-    return false;
+    return close && equal_fold(field_name, "close");
 }
 
 }  // namespace baton

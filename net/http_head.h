@@ -109,7 +109,7 @@ public:
     // be compared with each name.
     bool too_many = false;
 
-    // Whether a field of this name ends at this connection. The options above are no field names.
+    // Whether a field of this name ends at this connection. Keep-Alive and Upgrade do in any case.
     bool names(std::string_view field_name) const noexcept;
 
 private:

@@ -42,8 +42,9 @@ public:
     // A write failed: what was written since is lost, and the connection is of no use. Look after
     // each event.
     virtual bool broken() const noexcept = 0;
-    // Bytes that have arrived and were not read yet. A system call.
-    virtual std::size_t arrived_unread() const noexcept = 0;
+    // What has arrived and was not read yet, for those who cannot wait for the event. A system call.
+    enum class Unread : std::uint8_t { nothing, bytes, end };
+    virtual Unread look() const noexcept = 0;
     // Reading on or off. Saying what is already so costs nothing.
     virtual void read(bool on) noexcept = 0;
     // No more will be written: the peer sees the end once the unsent bytes have left.

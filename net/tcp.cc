@@ -1,7 +1,6 @@
 #include "net/tcp.h"
 
 #include <netinet/tcp.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -80,11 +79,13 @@ void Tcp::attach(void* holder, const StreamEvents& events) noexcept {
     events_ = &events;
 }
 
-std::size_t Tcp::arrived_unread() const noexcept {
+Stream::Unread Tcp::look() const noexcept {
     int fd = -1;
-    int bytes = 0;
-    if (uv_fileno(reinterpret_cast<const uv_handle_t*>(&block_->tcp), &fd) < 0) return 0;
-    return ::ioctl(fd, FIONREAD, &bytes) == 0 ? static_cast<std::size_t>(bytes) : 0;
+    char byte = 0;
+    if (uv_fileno(reinterpret_cast<const uv_handle_t*>(&block_->tcp), &fd) < 0) return Unread::end;
+    const ssize_t size = ::recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (size > 0) return Unread::bytes;
+    return size < 0 && errno == EAGAIN ? Unread::nothing : Unread::end;
 }
 
 void Tcp::read(bool on) noexcept {

@@ -42,7 +42,7 @@ public:
     std::size_t unsent() const noexcept override { return unsent_; }
     std::uint64_t sent() const noexcept override { return sent_; }
     bool broken() const noexcept override { return broken_; }
-    std::size_t arrived_unread() const noexcept override;
+    Unread look() const noexcept override;
     void read(bool on) noexcept override;
     void shut() noexcept override;
     void reset_on_close() noexcept override { reset_ = true; }

@@ -15,7 +15,7 @@ namespace baton {
 // What is told of one request. What is absent (an empty text, a number below its least) is left out
 // of the line.
 struct AccessLine {
-    std::int64_t time_ms = 0;  // since 1970: when its first byte came
+    std::int64_t time_ms = 0;  // since 1970: when the request ended
     std::string_view id;
     std::string_view client;
     std::string_view method;

@@ -98,7 +98,7 @@ struct ClientTimeouts {
     Milliseconds send = 60s;       // between two writes that the client takes bytes of
     Milliseconds keepalive = 75s;  // idle between requests
     Milliseconds tunnel_idle = 1h;
-    // An answer to a client that has closed its sending side; 0: none, abort at once.
+    // The wait for an answer to a client that has closed its sending side; 0: none, abort at once.
     Milliseconds client_gone = 30s;
 };
 

@@ -61,10 +61,8 @@ bool arrives_at(const Address& server, const Address& listener, const std::vecto
         return server.is_wildcard() && listener.is_loopback() &&
                server.raw()->sa_family == listener.raw()->sa_family;
     }
-    // [::] takes IPv4 as well.
-    const bool is_v4 = server.host().find(':') == std::string::npos;
-    const bool takes_v6 = listener.raw()->sa_family == AF_INET6;
-    if (!is_v4 && !takes_v6) return false;
+    // Each of 0.0.0.0 and [::] takes its own family only.
+    if (server.raw()->sa_family != listener.raw()->sa_family) return false;
     if (server.is_loopback() || server.is_wildcard()) return true;
     return std::any_of(own.begin(), own.end(),
                        [&](const Address& mine) { return mine.host() == server.host(); });

@@ -55,14 +55,16 @@ bool is_protected(FieldName id) noexcept {
     }
 }
 
-bool is_dropped(const ConnectionOptions& connection, const Head& head, const Field& field) noexcept {
+bool is_dropped(const ConnectionOptions& connection, const Head& head,
+                const Field& field) noexcept {
     return !is_protected(field.id) && connection.names(head.text(field.name));
 }
 
 bool is_session_field(std::string_view name, std::string_view prefix) noexcept {
-    const auto first = static_cast<char>(name.empty() ? '\0' : name[0] | 0x20);
-    const auto own = static_cast<char>(prefix.empty() ? '\0' : prefix[0] | 0x20);
-    if (first != 'b' && first != own) return false;
+    // Nearly all names are told apart by their first byte.
+    const auto fold = [](char c) { return c == '_' ? '-' : static_cast<char>(c | 0x20); };
+    const char first = fold(name.empty() ? '\0' : name[0]);
+    if (first != 'b' && first != fold(prefix.empty() ? '\0' : prefix[0])) return false;
     return has_session_prefix(name, "baton-") || has_session_prefix(name, prefix);
 }
 
@@ -173,7 +175,7 @@ std::string_view client_host(const Peer& peer, const Head& head,
             list = comma == std::string_view::npos ? std::string_view{} : list.substr(0, comma);
             while (one.starts_with(' ') || one.starts_with('\t')) one.remove_prefix(1);
             while (one.ends_with(' ') || one.ends_with('\t')) one.remove_suffix(1);
-            if (!parse_network(one)) return client;
+            if (one.find('/') != std::string_view::npos || !parse_network(one)) return client;
             client = one;
             if (!is_trusted(one)) return client;
         }

@@ -49,6 +49,7 @@ void HeadBlock::clear() {
     relay.reset();
     server.close();
     parser.reset();
+    head.bytes = nullptr;
     head.method_text = head.target = {};
     head.fields.clear();
     filled_ = 0;

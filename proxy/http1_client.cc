@@ -104,7 +104,7 @@ void Http1Client::on_deadline() {
 
 void Http1Client::stop() {
     // A request that has arrived is answered, and the answer says that the connection ends.
-    if (state_ == State::idle && stream_->arrived_unread() == 0) enter(State::over);
+    if (state_ == State::idle && stream_->look() != Stream::Unread::bytes) enter(State::over);
     turn();
 }
 
@@ -140,7 +140,10 @@ void Http1Client::turn() {
             }
             break;
         case State::flushing:
-            if (stream_->broken()) enter(State::over);
+            if (stream_->broken()) {
+                enter(State::over);
+                break;
+            }
             if (stream_->unsent() > 0) break;
             stream_->shut();
             enter(linger_ && !half_closed_ ? State::lingering : State::over);
@@ -249,7 +252,13 @@ void Http1Client::refuse(Error error) {
     lane_.ids.next(id);
     std::string& out = lane_.head_out;
     out.clear();
-    append_reply(out, {.fault = error.fault, .request_id = {id.data(), id.size()}, .close = true});
+    // The method is known even where the rest of the head was refused.
+    const Head& head = block_->head;
+    const bool head_only = head.bytes != nullptr && head.text(head.method_text) == "HEAD";
+    append_reply(out, {.fault = error.fault,
+                       .request_id = {id.data(), id.size()},
+                       .close = true,
+                       .head_only = head_only});
     const iovec piece{out.data(), out.size()};
     stream_->write({&piece, 1});
     log_refused(error, {id.data(), id.size()}, out.size());

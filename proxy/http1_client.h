@@ -75,7 +75,6 @@ private:
 
     void on_arrived(std::span<char> bytes);
     void on_ended(int uv_error);
-    void on_flushed();
     void on_deadline();
 
     void next_input();

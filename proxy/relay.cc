@@ -42,11 +42,11 @@ Relay::Relay(Lane& lane, Http1Client& client, HeadBlock& block, std::uint64_t be
       snapshot_(lane.snapshot),
       connection_(block.head),
       client_is_1_0_(block.head.minor == 0),
-      begun_ms_(lane.loop.now()),
+      begun_ms_(begun_at_us / 1000),
       begun_us_(begun_at_us),
       head_us_(now_us()),
       client_sent_before_(client.stream().sent()) {
-    client_progress_ms_ = begun_ms_;
+    client_progress_ms_ = now();
 }
 
 Relay::~Relay() {
@@ -165,10 +165,7 @@ void Relay::choose() {
         }
         if (server_ == nullptr) return fail({tries_ > 0 ? Fault::server_gone : Fault::no_server});
         tried_.set(server_->index);
-        if (!fresh_only_) {
-            if (Lease lease = lane_.pools[server_->pool]->take(now()))
-                return open_server(std::move(lease));
-        }
+        if (Lease lease = idle_connection()) return open_server(std::move(lease));
         int error = 0;
         connect_began_ms_ = now();
         connecting_ = Tcp::connect(
@@ -184,6 +181,17 @@ void Relay::choose() {
         else
             connect_failed(error);
     }
+}
+
+// What cannot be sent twice is not sent where the server's end lies in the kernel already, though its
+// event has not come yet.
+Lease Relay::idle_connection() {
+    if (fresh_only_) return nullptr;
+    const bool once = !is_idempotent(block_.head.method);
+    Lease lease = lane_.pools[server_->pool]->take(now());
+    while (lease && once && lease->stream->look() != Stream::Unread::nothing)
+        lease = lane_.pools[server_->pool]->take(now());
+    return lease;
 }
 
 void Relay::connected() {
@@ -296,9 +304,12 @@ void Relay::build_request_head() {
 // Nothing was written: the connection had been closed before, and the server has not seen this
 // request.
 void Relay::resend_unsent() {
+    if (block_.server.reused())
+        tried_.reset(server_->index);
+    else
+        refused_.set(server_->index);
     block_.server.close();
     fresh_only_ = true;
-    tried_.reset(server_->index);
     state_ = State::choosing;
 }
 
@@ -418,16 +429,16 @@ void Relay::build_response_head(Body body) {
     lane_.head_out.clear();
     const bool upgrade = head.status == 101;
     const std::size_t dropped = append_response_head(
-        lane_.head_out,
-        {.head = &head,
-         .body = body,
-         .keep_length = block_.head.method == Method::head || head.status == 304,
-         .client_is_1_0 = client_is_1_0_,
-         .close = close_client_,
-         .upgrade = upgrade,
-         .session_prefix = config.session.header_prefix,
-         .session_cookie = session_cookie(),
-         .added = lane_.lines_out});
+        lane_.head_out, {.head = &head,
+                         .body = body,
+                         .keep_length = head.status == 304 ||
+                                        (block_.head.method == Method::head && head.status != 204),
+                         .client_is_1_0 = client_is_1_0_,
+                         .close = close_client_,
+                         .upgrade = upgrade,
+                         .session_prefix = config.session.header_prefix,
+                         .session_cookie = session_cookie(),
+                         .added = lane_.lines_out});
     if (dropped == 0) return;
     lane_.counters.session_cookies_dropped.add(dropped);
     if (lane_.foreign_cookie_warning.due(now()))
@@ -614,6 +625,10 @@ void Relay::see_progress(std::uint64_t now_ms) noexcept {
         client_sent_seen_ = client_.stream().sent();
         client_progress_ms_ = now_ms;
     }
+    if (client_.stream().unsent() == 0)
+        unsent_since_ms_ = 0;
+    else if (unsent_since_ms_ == 0)
+        unsent_since_ms_ = now_ms;
     if (block_.server.is_open() && block_.server.stream().sent() != server_sent_seen_) {
         server_sent_seen_ = block_.server.stream().sent();
         request_progress_ms_ = now_ms;
@@ -633,7 +648,8 @@ Relay::Due Relay::due(std::uint64_t now_ms) noexcept {
         return due;
     }
     if (client_.stream().unsent() > 0)
-        sooner(due, client_progress_ms_, client.send, Fault::client_slow);
+        sooner(due, std::max(client_progress_ms_, unsent_since_ms_), client.send,
+               Fault::client_slow);
     if (state_ == State::replying || route_ == nullptr) return due;
     const UpstreamConfig::Timeouts& server = route_->upstream_config->timeouts;
     const bool unheard = tries_ == 0;

@@ -80,6 +80,7 @@ private:
     void tunnel();
     void reply();
 
+    Lease idle_connection();
     void connect_failed(int uv_error);
     void open_server(Lease lease);
     void send_request();
@@ -124,8 +125,8 @@ private:
     RequestSession session_;
     Destination to_;
     ConnectionOptions connection_;  // the client's
-    ServerSet tried_;    // not to be picked again
-    ServerSet refused_;  // of these, the ones no connection could be had to
+    ServerSet tried_;               // not to be picked again
+    ServerSet refused_;             // of these, the ones no connection could be had to
 
     State state_ = State::routing;
     RequestSide request_ = RequestSide::held;
@@ -157,6 +158,7 @@ private:
     std::uint64_t request_progress_ms_ = 0;   // the server took request bytes
     std::uint64_t response_progress_ms_ = 0;  // the server sent
     std::uint64_t client_progress_ms_ = 0;    // the client took bytes
+    std::uint64_t unsent_since_ms_ = 0;       // there have been bytes for the client to take
     std::uint64_t client_sent_seen_ = 0;
     std::uint64_t server_sent_seen_ = 0;
     // For the log, in microseconds of uv_hrtime; 0: never.

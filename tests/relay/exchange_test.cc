@@ -459,7 +459,8 @@ TEST_CASE("a Connection field with more names than make sense is refused, from e
     for (int i = 1; i < 16; ++i) names += ", a" + std::to_string(i);
     Proxy proxy;
     Peer client = proxy.connect_client();
-    client.sends("GET / HTTP/1.1\r\nHost: h\r\nA15: x\r\nConnection: keep-alive, " + names + "\r\n\r\n");
+    client.sends("GET / HTTP/1.1\r\nHost: h\r\nA15: x\r\nConnection: keep-alive, " + names +
+                 "\r\n\r\n");
     Peer server = proxy.accept_at_server();
     CHECK(server.head().find("A15") == std::string::npos);
     server.sends("HTTP/1.1 200 OK\r\nConnection: " + names + ", b\r\nContent-Length: 0\r\n\r\n");

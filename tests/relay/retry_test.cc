@@ -1,6 +1,7 @@
 // Servers that refuse, vanish or go stale.
 
 #include <doctest/doctest.h>
+#include <sys/socket.h>
 
 #include <string>
 
@@ -88,6 +89,21 @@ TEST_CASE("an idle connection the server has closed costs a new connection, not 
     second.sends(ok);
     warm.client.expects("200 OK");
     CHECK(proxy.counters().retries.read() == 0);  // never sent, so nothing was repeated
+}
+
+TEST_CASE(
+    "a server's end that lies in the kernel when a POST is about to be written costs it nothing") {
+    Proxy proxy;
+    Warm warm{proxy};
+    // Both come in one turn of the loop, the client's first.
+    warm.client.sends(post);
+    ::shutdown(warm.server.fd(), SHUT_RDWR);
+    Peer second = proxy.accept_at_server();
+    second.expects("abc");
+    second.sends(ok);
+    warm.client.expects("200 OK");
+    CHECK(proxy.counters().retries.read() == 0);
+    CHECK(proxy.faults(Fault::server_gone) == 0);
 }
 
 TEST_CASE("an idle connection that says something is closed, whatever it says") {
