@@ -1,0 +1,292 @@
+// Turns among servers, the pieces of a write, and when a request may be sent again.
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <numeric>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "proxy/retry.h"
+#include "proxy/write_list.h"
+#include "upstream/server.h"
+
+namespace baton {
+namespace {
+
+// "aabacaa" for the indices 0 0 1 0 2 0 0.
+std::string letters(const std::vector<std::uint16_t>& sequence) {
+    std::string text;
+    for (const std::uint16_t index : sequence) text += static_cast<char>('a' + index);
+    return text;
+}
+
+std::string turns(const std::vector<unsigned>& weights) {
+    return letters(smooth_sequence(weights));
+}
+
+std::vector<Server> servers_with(const std::vector<unsigned>& weights) {
+    std::vector<Server> servers;
+    for (const unsigned weight : weights) {
+        Server server;
+        server.weight = weight;
+        server.index = servers.size();
+        servers.push_back(server);
+    }
+    return servers;
+}
+
+std::string picks(const Upstream& upstream, std::size_t count, const ServerSet& tried = {}) {
+    std::string text;
+    for (std::size_t i = 0; i < count; ++i) {
+        const Server* server = upstream.pick(tried);
+        text += server == nullptr ? '-' : static_cast<char>('a' + server->index);
+    }
+    return text;
+}
+
+std::string written(const WriteList& list) {
+    std::string text;
+    for (const iovec& piece : list.view())
+        text.append(static_cast<const char*>(piece.iov_base), piece.iov_len);
+    return text;
+}
+
+// A body of these pieces, framed, and its end.
+std::string body(const std::vector<std::string_view>& pieces, Framing framing, bool end) {
+    std::size_t bytes = 0;
+    for (const std::string_view piece : pieces) bytes += piece.size();
+    WriteList list;
+    list.add_body(pieces, bytes, framing);
+    if (end) list.add_end(framing);
+    const std::string text = written(list);
+    CHECK(list.bytes() == text.size());
+    CHECK(list.empty() == text.empty());
+    for (const iovec& piece : list.view()) CHECK(piece.iov_len > 0);
+    return text;
+}
+
+}  // namespace
+
+TEST_CASE("the smooth sequence") {
+    CHECK(turns({5, 1, 1}) == "aabacaa");
+    CHECK(turns({1}) == "a");
+    CHECK(turns({7}) == "a");
+    CHECK(turns({1, 1, 1}) == "abc");
+    CHECK(turns({4, 4}) == "ab");
+    CHECK(turns({1, 2}) == "bab");
+    CHECK(turns({}) == "");
+}
+
+TEST_CASE("weights are divided by their greatest common divisor") {
+    CHECK(turns({10, 2, 2}) == turns({5, 1, 1}));
+    CHECK(turns({256, 128}) == turns({2, 1}));
+    CHECK(smooth_sequence({6, 4}).size() == 5);
+}
+
+TEST_CASE("every server has its share, spread as evenly as can be") {
+    const std::vector<unsigned> weights = {13, 5, 1, 8, 3};
+    const auto sequence = smooth_sequence(weights);
+    REQUIRE(sequence.size() == 30);
+    for (std::size_t server = 0; server < weights.size(); ++server) {
+        CAPTURE(server);
+        CHECK(std::count(sequence.begin(), sequence.end(), server) == weights[server]);
+        // At each place the share is at most a turn or so off the exact one.
+        long had = 0;
+        for (std::size_t i = 0; i < sequence.size(); ++i) {
+            had += sequence[i] == server ? 1 : 0;
+            const double exact = static_cast<double>((i + 1) * weights[server]) / 30.0;
+            CHECK(std::abs(static_cast<double>(had) - exact) < 1.5);
+        }
+    }
+}
+
+TEST_CASE("256 servers") {
+    SUBCASE("of equal weight take turns in their order") {
+        const auto sequence = smooth_sequence(std::vector<unsigned>(servers_max, 256));
+        REQUIRE(sequence.size() == servers_max);
+        for (std::size_t i = 0; i < sequence.size(); ++i) CHECK(sequence[i] == i);
+    }
+    SUBCASE("of weights 1 to 256") {
+        std::vector<unsigned> weights(servers_max);
+        std::iota(weights.begin(), weights.end(), 1U);
+        const auto sequence = smooth_sequence(weights);
+        REQUIRE(sequence.size() == 256 * 257 / 2);
+        std::vector<unsigned> had(servers_max, 0);
+        for (const std::uint16_t index : sequence) ++had[index];
+        CHECK(had == weights);
+    }
+    SUBCASE("the last one is picked when all others were tried, and none when it was too") {
+        const Upstream upstream{"u", "u", servers_with(std::vector<unsigned>(servers_max, 1)), {}};
+        ServerSet tried;
+        tried.set();
+        tried.reset(255);
+        const Server* server = upstream.pick(tried);
+        REQUIRE(server != nullptr);
+        CHECK(server->index == 255);
+        tried.set(255);
+        CHECK(upstream.pick(tried) == nullptr);
+    }
+}
+
+TEST_CASE("a pick takes the next turn, round and round") {
+    const Upstream upstream{"u", "scope", servers_with({5, 1, 1}), {}};
+    CHECK(picks(upstream, 16) == "aabacaaaabacaaaa");
+    CHECK(upstream.name() == "u");
+    CHECK(upstream.scope() == "scope");
+    CHECK(upstream.servers().size() == 3);
+}
+
+TEST_CASE("a pick passes over the servers that were tried") {
+    ServerSet tried;
+    SUBCASE("the next in the sequence comes in its place") {
+        const Upstream upstream{"u", "u", servers_with({1, 1, 1}), {}};
+        tried.set(0);
+        CHECK(picks(upstream, 4, tried) == "bbcb");  // turns a, b, c, a
+    }
+    SUBCASE("all but one") {
+        const Upstream upstream{"u", "u", servers_with({5, 1, 1}), {}};
+        tried.set(0);
+        tried.set(1);
+        CHECK(picks(upstream, 8, tried) == "cccccccc");
+    }
+    SUBCASE("all") {
+        const Upstream upstream{"u", "u", servers_with({5, 1, 1}), {}};
+        tried.set(0);
+        tried.set(1);
+        tried.set(2);
+        CHECK(upstream.pick(tried) == nullptr);
+    }
+    SUBCASE("of none") {
+        const Upstream upstream{"u", "u", {}, {}};
+        CHECK(upstream.pick({}) == nullptr);
+    }
+    SUBCASE("another attempt takes a turn too") {
+        const Upstream upstream{"u", "u", servers_with({1, 1, 1}), {}};
+        CHECK(picks(upstream, 1) == "a");
+        tried.set(1);
+        CHECK(picks(upstream, 1, tried) == "c");  // the turn of b
+        CHECK(picks(upstream, 1) == "c");
+    }
+}
+
+TEST_CASE("turns hold over all threads") {
+    constexpr int threads = 4;
+    constexpr int rounds = 3'500;  // of each thread; 4 × 3500 are 2000 times the 7 turns
+    const Upstream upstream{"u", "u", servers_with({5, 1, 1}), {}};
+    std::vector<std::vector<int>> had(threads, std::vector<int>(3, 0));
+    std::atomic<bool> go{false};
+    std::vector<std::thread> workers;
+    for (int i = 0; i < threads; ++i) {
+        workers.emplace_back([&, i] {
+            while (!go) std::this_thread::yield();
+            for (int round = 0; round < rounds; ++round)
+                ++had[static_cast<std::size_t>(i)][upstream.pick({})->index];
+        });
+    }
+    go = true;
+    for (std::thread& worker : workers) worker.join();
+    std::vector<int> all(3, 0);
+    for (const auto& one : had)
+        for (std::size_t server = 0; server < 3; ++server) all[server] += one[server];
+    CHECK(all == std::vector<int>{10'000, 2'000, 2'000});
+}
+
+TEST_CASE("a write list holds its pieces in order, and no empty one") {
+    WriteList list;
+    CHECK(list.empty());
+    CHECK(list.bytes() == 0);
+    list.add("");
+    CHECK(list.empty());
+    list.add("one");
+    list.add("");
+    list.add("two");
+    CHECK(written(list) == "onetwo");
+    CHECK(list.view().size() == 2);
+    CHECK(list.bytes() == 6);
+    CHECK_FALSE(list.empty());
+}
+
+TEST_CASE("a body is written as it is, or as one chunk of all of it") {
+    CHECK(body({"hel", "lo"}, Framing::length, true) == "hello");
+    CHECK(body({"hel", "lo"}, Framing::until_close, true) == "hello");
+    CHECK(body({"hel", "lo"}, Framing::none, true) == "hello");
+    CHECK(body({"hel", "lo"}, Framing::chunked, false) == "5\r\nhello\r\n");
+    CHECK(body({"hel", "", "lo"}, Framing::chunked, true) == "5\r\nhello\r\n0\r\n\r\n");
+}
+
+TEST_CASE("a chunk line is the size in hexadecimal") {
+    for (const std::size_t size : {1U, 9U, 10U, 15U, 16U, 255U, 256U, 65536U}) {
+        CAPTURE(size);
+        char line[20];
+        std::snprintf(line, sizeof(line), "%zx\r\n", size);
+        const std::string data(size, 'x');
+        CHECK(body({data}, Framing::chunked, false) == line + data + "\r\n");
+    }
+}
+
+TEST_CASE("no data makes no chunk: an empty one would be the end") {
+    CHECK(body({}, Framing::chunked, false) == "");
+    CHECK(body({""}, Framing::chunked, false) == "");
+    CHECK(body({}, Framing::chunked, true) == "0\r\n\r\n");
+    CHECK(body({}, Framing::length, true) == "");
+}
+
+TEST_CASE("the fullest write: a head, what was held, 20 pieces of one read, and the end") {
+    std::vector<std::string> pieces;
+    for (char c = 'a'; c < 'a' + 21; ++c) pieces.emplace_back(4096, c);
+    const std::vector<std::string_view> views(pieces.begin(), pieces.end());
+    std::string data;
+    for (const std::string& piece : pieces) data += piece;
+    WriteList list;
+    list.add("HEAD");
+    list.add_body(views, data.size(), Framing::chunked);
+    list.add_end(Framing::chunked);
+    CHECK(written(list) == "HEAD15000\r\n" + data + "\r\n0\r\n\r\n");
+    CHECK(list.view().size() == 25);
+    CHECK(list.bytes() == written(list).size());
+}
+
+TEST_CASE("a request may be sent again only if all speaks for it") {
+    const Method methods[] = {Method::unknown, Method::get,     Method::head,    Method::post,
+                              Method::put,     Method::delete_, Method::options, Method::connect,
+                              Method::trace,   Method::other};
+    const Method twice[] = {Method::get, Method::head, Method::put, Method::delete_,
+                            Method::options};
+    int yes = 0;
+    for (int i = 0; i < fault_count; ++i) {
+        const auto fault = static_cast<Fault>(i);
+        for (const Method method : methods) {
+            for (const bool answer_begun : {false, true}) {
+                for (const bool body_at_hand : {false, true}) {
+                    for (const unsigned tries_left : {0U, 1U, 2U, 9U}) {
+                        const RetryFacts facts{.method = method,
+                                               .answer_begun = answer_begun,
+                                               .body_at_hand = body_at_hand,
+                                               .tries_left = tries_left};
+                        const bool harmless = std::find(std::begin(twice), std::end(twice),
+                                                        method) != std::end(twice);
+                        const bool expected = fault == Fault::server_gone && harmless &&
+                                              !answer_begun && body_at_hand && tries_left > 0;
+                        yes += expected ? 1 : 0;
+                        CAPTURE(name(fault));
+                        CAPTURE(static_cast<int>(method));
+                        CAPTURE(tries_left);
+                        CHECK(may_retry(fault, facts) == expected);
+                    }
+                }
+            }
+        }
+    }
+    CHECK(yes == 15);
+    CHECK_FALSE(may_retry(Fault::server_gone, {}));  // who says nothing is told no
+}
+
+}  // namespace baton
