@@ -60,11 +60,14 @@ int Control::run() {
     const unsigned workers =
         config.workers != 0 ? config.workers : std::max(1U, uv_available_parallelism());
     const std::size_t descriptors = raise_descriptor_limit();
-    gate_.max = config.limits.connections_max != 0
-                    ? config.limits.connections_max
-                    : derive_connections(descriptors, workers, config.listeners.size());
+    const std::size_t asked = config.limits.connections_max;
+    const std::size_t most = derive_connections(descriptors, workers, config.listeners.size());
+    gate_.max = asked == 0 ? most : std::min(asked, most);
     if (!open_access_log() || !open_listeners(workers)) return 1;
     log::Writer::carry_events(&writer_);
+    if (asked > most)
+        log::warn("limits.connections is more than the descriptors allow",
+                  {{"asked", asked}, {"connections_max", most}});
     for (const int number : {SIGTERM, SIGINT, SIGUSR1, SIGHUP}) {
         signals_.push_back(open_handle<uv_signal_t>(
             this, [&](uv_signal_t& handle) { return uv_signal_init(loop_.uv(), &handle); }));

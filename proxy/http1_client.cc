@@ -314,7 +314,7 @@ std::uint64_t Http1Client::deadline() noexcept {
     switch (state_) {
     case State::idle: return after(since_, timeouts.keepalive);
     case State::reading_head: return after(since_, timeouts.header);
-    case State::relaying: return block_->relay->deadline(now());
+    case State::relaying: return block_->relay->deadline(now()).when;
     case State::flushing:
         if (stream_->sent() != sent_seen_ || sent_seen_at_ < since_) {
             sent_seen_ = stream_->sent();

@@ -46,6 +46,8 @@ Result<bool> Http1Server::read_head() {
         return false;
     }
     input_ = input_.subspan(*size - before);
+    const ConnectionOptions connection{head_};
+    persistent_ = !connection.close && (head_.minor == 1 || connection.keep_alive);
     return true;
 }
 
@@ -79,8 +81,7 @@ bool Http1Server::persistent() const noexcept {
     if (end_ || !input_.empty() || !parser_.complete() ||
         parser_.body().framing == Framing::until_close)
         return false;
-    const ConnectionOptions connection{head_};
-    return !connection.close && (head_.minor == 1 || connection.keep_alive);
+    return persistent_;
 }
 
 Lease Http1Server::release(bool request_sent) {

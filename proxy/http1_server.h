@@ -64,7 +64,8 @@ private:
     std::string kept_;       // unread bytes that outlived their event
     std::span<char> input_;  // arrived, unread
     std::optional<int> end_;
-    bool heard_ = false;  // a byte of an answer came
+    bool heard_ = false;       // a byte of an answer came
+    bool persistent_ = false;  // as the head says, whose bytes may be gone when the body ends
 };
 
 }  // namespace baton

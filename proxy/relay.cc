@@ -23,7 +23,7 @@ const StreamEvents Relay::server_events{
         [](void* holder, std::span<char> bytes) {
             auto* relay = static_cast<Relay*>(holder);
             relay->block_.server.arrived(bytes);
-            relay->response_progress_ms_ = relay->now();
+            relay->at_.response_progress = relay->now();
             relay->client_.turn();
         },
     .flushed = [](void* holder) { static_cast<Relay*>(holder)->client_.turn(); },
@@ -42,15 +42,15 @@ Relay::Relay(Lane& lane, Http1Client& client, HeadBlock& block, std::uint64_t be
       snapshot_(lane.snapshot),
       connection_(block.head),
       client_is_1_0_(block.head.minor == 0),
-      begun_ms_(begun_at_us / 1000),
       begun_us_(begun_at_us),
       head_us_(now_us()),
       client_sent_before_(client.stream().sent()) {
-    client_progress_ms_ = now();
+    at_.begun = begun_at_us / 1000;
+    at_.client_progress = now();
 }
 
 Relay::~Relay() {
-    if (ticket_ != 0 && lane_.waiting.erase(ticket_) > 0) lane_.store->forget(ticket_);
+    if (lane_.waiting.erase(ticket_) > 0) lane_.store->forget(ticket_);
 }
 
 Relay::State Relay::advance() {
@@ -118,8 +118,7 @@ void Relay::find_session() {
         state_ = State::choosing;
         return;
     }
-    if (!session_begun_) {
-        session_begun_ = true;
+    if (ticket_ == 0) {
         ticket_ = ++lane_.last_ticket;
         const RequestSession::Needs needs{.route = route_,
                                           .config = &snapshot_->config().session,
@@ -167,7 +166,7 @@ void Relay::choose() {
         tried_.set(server_->index);
         if (Lease lease = idle_connection()) return open_server(std::move(lease));
         int error = 0;
-        connect_began_ms_ = now();
+        at_.connect_began = now();
         connecting_ = Tcp::connect(
             lane_.loop, server_->address, this,
             [](void* holder, int uv_error) {
@@ -209,6 +208,9 @@ void Relay::connected() {
 void Relay::connect_failed(int uv_error) {
     connecting_.reset();
     refused_.set(server_->index);
+    // Idle connections to other servers hold the descriptors this one lacks.
+    if (uv_error == UV_EMFILE || uv_error == UV_ENFILE)
+        for (const auto& pool : lane_.pools) pool->clear();
     lane_.counters.connects_failed.add();
     if (lane_.connect_warning.due(now()))
         log::warn("cannot connect to a server", {{"server", server_->text},
@@ -218,7 +220,7 @@ void Relay::connect_failed(int uv_error) {
 
 void Relay::open_server(Lease lease) {
     connected_us_ = now_us();
-    response_progress_ms_ = request_progress_ms_ = now();
+    at_.response_progress = at_.request_progress = now();
     lease->stream->attach(this, server_events);
     lease->stream->read(true);
     server_sent_seen_ = lease->stream->sent();
@@ -258,7 +260,7 @@ void Relay::send_request() {
     if (first && stream.broken() && stream.sent() == sent_before) return resend_unsent();
     if (first) ++tries_;
     request_ = client_.body_complete() ? RequestSide::sent : RequestSide::sending;
-    request_progress_ms_ = now();
+    at_.request_progress = now();
     keep_for_resend();
 }
 
@@ -412,7 +414,6 @@ void Relay::release_response() {
     WriteList list;
     build_response_head({out_framing_, body.length});
     list.add(lane_.head_out);
-    replied_ = true;
     status_ = block_.server.head().status;
     response_ = ResponseSide::body;
     pass_body(list);
@@ -502,7 +503,6 @@ void Relay::begin_tunnel() {
     WriteList list;
     list.add(lane_.head_out);
     client_.stream().write(list.view());
-    replied_ = true;
     status_ = 101;
     request_ = RequestSide::sent;
     response_ = ResponseSide::done;
@@ -515,7 +515,7 @@ void Relay::tunnel() {
         const iovec piece{bytes.data(), bytes.size()};
         server.stream().write({&piece, 1});
         tunnel_in_ += bytes.size();
-        response_progress_ms_ = now();
+        at_.response_progress = now();
     }
     if (const auto bytes = server.take_rest(); !bytes.empty()) {
         const iovec piece{bytes.data(), bytes.size()};
@@ -546,7 +546,7 @@ void Relay::fail(Error error) {
     fault_ = error.fault;
     connecting_.reset();
     block_.server.close();
-    if (error.fault == Fault::client_gone || error.fault == Fault::stopping || replied_)
+    if (error.fault == Fault::client_gone || error.fault == Fault::stopping || replied())
         return finish(End::cut);
     // After a time-out a late body would be taken for the next request.
     const bool timed_out = error.fault == Fault::client_slow || error.fault == Fault::server_slow;
@@ -559,7 +559,6 @@ void Relay::fail(Error error) {
                                   .head_only = block_.head.method == Method::head});
     const iovec piece{lane_.head_out.data(), lane_.head_out.size()};
     client_.stream().write({&piece, 1});
-    replied_ = true;
     status_ = status_of(error.fault);
     state_ = State::replying;
 }
@@ -608,84 +607,61 @@ void Relay::set_interest() {
     server.stream().read(wants_server_);
 }
 
-namespace {
-
-// The sooner of a deadline and `since` + `limit`; a limit of 0 is none.
-template <class Due>
-void sooner(Due& due, std::uint64_t since, Milliseconds limit, Fault fault) noexcept {
-    if (limit.count() == 0) return;
-    const std::uint64_t when = since + static_cast<std::uint64_t>(limit.count());
-    if (due.when == 0 || when < due.when) due = {when, fault};
-}
-
-}  // namespace
-
 void Relay::see_progress(std::uint64_t now_ms) noexcept {
+    at_.client_input = client_.last_input_at();
+    at_.half_closed = client_.half_closed_at();
     if (client_.stream().sent() != client_sent_seen_) {
         client_sent_seen_ = client_.stream().sent();
-        client_progress_ms_ = now_ms;
+        at_.client_progress = now_ms;
     }
     if (client_.stream().unsent() == 0)
-        unsent_since_ms_ = 0;
-    else if (unsent_since_ms_ == 0)
-        unsent_since_ms_ = now_ms;
+        at_.unsent_since = 0;
+    else if (at_.unsent_since == 0)
+        at_.unsent_since = now_ms;
     if (block_.server.is_open() && block_.server.stream().sent() != server_sent_seen_) {
         server_sent_seen_ = block_.server.stream().sent();
-        request_progress_ms_ = now_ms;
+        at_.request_progress = now_ms;
     }
 }
 
-Relay::Due Relay::due(std::uint64_t now_ms) noexcept {
+Progress::Phase Relay::phase() noexcept {
+    switch (state_) {
+    case State::connecting: return Progress::Phase::connecting;
+    case State::tunnelling: return Progress::Phase::tunnelling;
+    case State::replying: return Progress::Phase::replying;
+    case State::exchanging: break;
+    default: return Progress::Phase::before;
+    }
+    if (response_ == ResponseSide::committing) return Progress::Phase::committing;
+    if (response_ != ResponseSide::none) return Progress::Phase::answering;
+    const bool stalled = block_.server.is_open() && block_.server.stream().unsent() > 0;
+    return request_ == RequestSide::sent || stalled ? Progress::Phase::sent
+                                                    : Progress::Phase::uploading;
+}
+
+Deadline Relay::deadline(std::uint64_t now_ms) noexcept {
     see_progress(now_ms);
-    const ClientTimeouts& client = snapshot_->config().timeouts;
-    Due due;
-    if (client_.half_closed() && !replied_)
-        sooner(due, client_.half_closed_at(), client.client_gone, Fault::client_gone);
-    if (state_ == State::tunnelling) {
-        const auto active = std::max({response_progress_ms_, request_progress_ms_,
-                                      client_progress_ms_, client_.last_input_at()});
-        sooner(due, active, client.tunnel_idle, Fault::server_slow);
-        return due;
-    }
-    if (client_.stream().unsent() > 0)
-        sooner(due, std::max(client_progress_ms_, unsent_since_ms_), client.send,
-               Fault::client_slow);
-    if (state_ == State::replying || route_ == nullptr) return due;
-    const UpstreamConfig::Timeouts& server = route_->upstream_config->timeouts;
-    const bool unheard = tries_ == 0;
-    sooner(due, begun_ms_, server.total, unheard ? Fault::no_server : Fault::server_slow);
-    if (state_ == State::connecting)
-        sooner(due, connect_began_ms_, server.connect, Fault::no_server);
-    if (state_ != State::exchanging) return due;
-    if (response_ == ResponseSide::body) {
-        if (wants_server_)
-            sooner(due, std::max(response_progress_ms_, client_progress_ms_), server.idle,
-                   Fault::server_slow);
-    } else if (response_ == ResponseSide::none) {
-        const bool stalled = block_.server.is_open() && block_.server.stream().unsent() > 0;
-        if (request_ == RequestSide::sent || stalled)
-            sooner(due, request_progress_ms_, server.response, Fault::server_slow);
-        else
-            sooner(due, std::max(client_.last_input_at(), begun_ms_), client.body_idle,
-                   Fault::client_slow);
-    }
-    return due;
+    const Progress progress{.phase = phase(),
+                            .server_reached = tries_ > 0,
+                            .answer_begun = replied(),
+                            .server_read = wants_server_,
+                            .at = at_};
+    return next_deadline(progress, snapshot_->config().timeouts,
+                         route_ == nullptr ? nullptr : &route_->upstream_config->timeouts);
 }
-
-std::uint64_t Relay::deadline(std::uint64_t now_ms) noexcept { return due(now_ms).when; }
 
 void Relay::on_deadline(std::uint64_t now_ms) {
-    const Due now_due = due(now_ms);
-    if (now_due.when == 0 || now_ms < now_due.when) return;
+    const Deadline due = deadline(now_ms);
+    if (due.when == 0 || now_ms < due.when) return;
     const auto connect =
         route_ == nullptr ? Milliseconds{0} : route_->upstream_config->timeouts.connect;
     if (state_ == State::connecting && connect.count() > 0 &&
-        now_ms >= connect_began_ms_ + static_cast<std::uint64_t>(connect.count())) {
+        now_ms >= at_.connect_began + static_cast<std::uint64_t>(connect.count())) {
         connecting_.reset();
         connect_result_ = UV_ETIMEDOUT;
         return;  // `connected` goes on to the next server
     }
-    fail({now_due.fault});
+    fail({due.fault});
 }
 
 void Relay::write_log_line() {

@@ -13,6 +13,7 @@
 
 #include "net/http_parser.h"
 #include "net/result.h"
+#include "proxy/deadline.h"
 #include "proxy/forward.h"
 #include "proxy/head_block.h"
 #include "proxy/lane.h"
@@ -54,8 +55,7 @@ public:
     void client_fault(Error error);  // its body is not HTTP
     void on_deadline(std::uint64_t now_ms);
     void stop();  // the process's grace is over
-    // Milliseconds of the loop's clock; 0: none.
-    std::uint64_t deadline(std::uint64_t now_ms) noexcept;
+    Deadline deadline(std::uint64_t now_ms) noexcept;
     // An event of the store.
     void store_answered(StoreAnswer answer);
 
@@ -66,10 +66,6 @@ public:
 private:
     enum class RequestSide : std::uint8_t { held, sending, sent };
     enum class ResponseSide : std::uint8_t { none, committing, body, done };
-    struct Due {
-        std::uint64_t when = 0;  // 0: never
-        Fault fault = Fault::server_slow;
-    };
     static const StreamEvents server_events;
 
     void route();
@@ -105,13 +101,14 @@ private:
     void fail(Error error);
     void finish(End end);
 
-    Due due(std::uint64_t now_ms) noexcept;
+    Progress::Phase phase() noexcept;
     void see_progress(std::uint64_t now_ms) noexcept;
     void set_interest();
     bool session_step(RequestSession::Step step);
     bool is_websocket() const noexcept;
     bool client_persistent() const noexcept;
     void write_log_line();
+    bool replied() const noexcept { return status_ != 0; }
     std::string_view request_id() const noexcept { return {id_.data(), id_size_}; }
     std::uint64_t now() const noexcept { return lane_.loop.now(); }
 
@@ -133,12 +130,10 @@ private:
     ResponseSide response_ = ResponseSide::none;
     End end_ = End::keep;
     bool advancing_ = false;
-    bool session_begun_ = false;
     bool websocket_ = false;
     bool body_at_hand_ = true;  // `held` is all of the body so far
     bool client_is_1_0_ = false;
     bool wants_client_ = true;
-    bool replied_ = false;       // the response's head has been written to the client
     bool close_client_ = false;  // said so in it
     bool wants_server_ = true;
     bool fresh_only_ = false;   // sent again: no idle connection is good enough
@@ -150,15 +145,9 @@ private:
     std::optional<Fault> fault_;
     Framing out_framing_ = Framing::none;  // of the answer's body to the client
     Framing in_framing_ = Framing::none;   // of the request's body to the server
-    int status_ = 0;
+    int status_ = 0;                       // of what the client has been sent; 0: nothing yet
 
-    // The loop's clock, in milliseconds; 0: not yet.
-    std::uint64_t begun_ms_ = 0;
-    std::uint64_t connect_began_ms_ = 0;
-    std::uint64_t request_progress_ms_ = 0;   // the server took request bytes
-    std::uint64_t response_progress_ms_ = 0;  // the server sent
-    std::uint64_t client_progress_ms_ = 0;    // the client took bytes
-    std::uint64_t unsent_since_ms_ = 0;       // there have been bytes for the client to take
+    Stamps at_;
     std::uint64_t client_sent_seen_ = 0;
     std::uint64_t server_sent_seen_ = 0;
     // For the log, in microseconds of uv_hrtime; 0: never.

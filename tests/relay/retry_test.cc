@@ -267,6 +267,18 @@ TEST_CASE("a pooled connection is used up to its limits") {
         client.expects("ok");
         CHECK(server.ended());
     }
+    SUBCASE("Connection: close from the server, whose body comes later than its head") {
+        Proxy proxy;
+        Peer client = proxy.connect_client();
+        client.sends(get);
+        Peer server = proxy.accept_at_server();
+        server.head();
+        server.sends("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 500\r\n\r\n");
+        client.head();
+        server.sends(std::string(500, 'b'));
+        client.bytes(500);
+        CHECK(server.ended());
+    }
     SUBCASE("HTTP/1.0 without keep-alive") {
         Proxy proxy;
         Peer client = proxy.connect_client();

@@ -1,0 +1,51 @@
+#pragma once
+
+// When a running request has taken too long, and what that is called. A pure function of what happened when.
+
+#include <cstdint>
+
+#include "net/result.h"
+#include "proxy/config.h"
+
+namespace baton {
+
+// Milliseconds of the loop's clock; a stamp of 0 is "never", or "not so".
+struct Stamps {
+    std::uint64_t begun = 0;  // the request's first byte came
+    std::uint64_t connect_began = 0;
+    std::uint64_t request_progress = 0;   // the server took bytes of the request
+    std::uint64_t response_progress = 0;  // the server sent
+    std::uint64_t client_progress = 0;    // the client took bytes of the answer
+    std::uint64_t client_input = 0;       // the client sent
+    std::uint64_t unsent_since = 0;       // there have been bytes for the client to take
+    std::uint64_t half_closed = 0;        // the client has finished sending
+};
+
+struct Progress {
+    enum class Phase : std::uint8_t {
+        before,  // route, session, choice of a server
+        connecting,
+        uploading,   // bytes of the request are awaited from the client
+        sent,        // an answer is awaited, or the server has not taken all of the request
+        committing,  // the answer waits for the store
+        answering,
+        replying,  // the last bytes leave for the client
+        tunnelling,
+    };
+    Phase phase = Phase::before;
+    bool server_reached = false;  // a byte of the request was written to a server
+    bool answer_begun = false;    // a byte of an answer was written to the client
+    bool server_read = true;      // reading from the server is on
+    Stamps at;
+};
+
+struct Deadline {
+    std::uint64_t when = 0;  // 0: never
+    Fault fault = Fault::server_slow;
+};
+
+// The soonest of all that apply. `server` is null before there is a route.
+Deadline next_deadline(const Progress& progress, const ClientTimeouts& client,
+                       const UpstreamConfig::Timeouts* server) noexcept;
+
+}  // namespace baton
