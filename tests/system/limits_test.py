@@ -1,5 +1,6 @@
 """The limits, each exactly at it and one beyond."""
 
+import resource
 import threading
 import unittest
 
@@ -112,9 +113,20 @@ class LimitTest(SystemTest):
             client.close()
         self.assertEqual(clients[20].ask().status, 200)
 
+    def test_connections_are_cut_to_what_the_descriptors_allow(self):
+        app = self.app()
+        baton = self.started(Baton(config([app], limits={"connections": 1000}), descriptors=100))
+        self.assertIn("asked=1000 connections_max=17", baton.wait_event("more than the descriptors allow"))
+        self.assertIn("connections_max=17", baton.wait_event("event=ready"))
+        clients = [self.client(baton) for _ in range(30)]
+        for client in clients[:17]:
+            self.assertEqual(client.ask().status, 200)
+
     def test_descriptors_run_out(self):
         app = self.app()
-        baton = self.started(Baton(config([app], limits={"connections": 1000}), descriptors=40))
+        baton = self.started(Baton(config([app])))
+        # Taken away behind its back: what was derived at the start is more than there is now.
+        resource.prlimit(baton.process.pid, resource.RLIMIT_NOFILE, (40, 40))
         clients = [self.client(baton) for _ in range(60)]
         self.assertIn("Too many open files", baton.wait_event("accepting paused"))
         self.assert_calm(baton)
