@@ -53,7 +53,11 @@ std::size_t receive(Proxy& proxy, int fd, char* room, std::size_t size) {
 }  // namespace
 
 TEST_CASE("1,000 warm small requests: two reads, two writes, no toggle and no memory each") {
-    Proxy proxy{{.change = [](Config& config) { config.upstreams[0].keepalive.requests_max = 0; }}};
+    bool logged = false;
+    SUBCASE("without an access log") {}
+    SUBCASE("with one") { logged = true; }
+    Proxy proxy{{.access_log = logged,
+                 .change = [](Config& config) { config.upstreams[0].keepalive.requests_max = 0; }}};
     Peer client = proxy.connect_client();
     const std::string request =
         "GET /a/path?with=query HTTP/1.1\r\nHost: example.com\r\nUser-Agent: test\r\nAccept: "
@@ -78,25 +82,23 @@ TEST_CASE("1,000 warm small requests: two reads, two writes, no toggle and no me
     round();
     const TcpCounts before = proxy.worker().lane().tcp;
     allocations = 0;
+    // Nothing between here and `counting = false` is doctest's, whose macros allocate.
+    bool answered = true;
+    counting = true;
     for (int i = 0; i < 1000; ++i) {
-        REQUIRE(send_all(client.fd(), request));
-        if (receive(proxy, server.fd(), room, sizeof(room)) == 0) FAIL("the server got nothing");
-        REQUIRE(send_all(server.fd(), reply));
-        // Doctest's macros allocate; the proxy's part is what lies between.
-        counting = true;
-        const std::size_t got = receive(proxy, client.fd(), room, sizeof(room));
-        counting = false;
-        if (got <= 1024) FAIL("the client got too little");
-        counting = true;
-        proxy.worker().loop().turn();
-        counting = false;
+        answered = answered && send_all(client.fd(), request) &&
+                   receive(proxy, server.fd(), room, sizeof(room)) > 0 &&
+                   send_all(server.fd(), reply) &&
+                   receive(proxy, client.fd(), room, sizeof(room)) > 1024;
     }
+    counting = false;
+    CHECK(answered);
     const TcpCounts& after = proxy.worker().lane().tcp;
     CHECK(after.reads - before.reads <= 2000);
     CHECK(after.writes - before.writes <= 2000);
     CHECK(after.read_toggles == before.read_toggles);
-    // The access log's block is handed over when it is full: a few strings in 1,000 requests.
-    CHECK(allocations <= 40);
+    // The log's queue takes a few small vectors for each block of some 250 lines.
+    CHECK(allocations.load() <= (logged ? 20 : 0));
 }
 
 }  // namespace baton::test

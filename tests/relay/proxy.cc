@@ -256,11 +256,12 @@ Proxy::Proxy(Setup setup)
     } else {
         store = std::make_unique<MemoryStore>(table_);
     }
-    worker_ = std::make_unique<Worker>(Worker::Needs{.snapshot = snapshot_,
-                                                     .store = std::move(store),
-                                                     .gate = &gate_,
-                                                     .writer = &writer_,
-                                                     .access_sink = writer_.open(log_path_)});
+    worker_ = std::make_unique<Worker>(
+        Worker::Needs{.snapshot = snapshot_,
+                      .store = std::move(store),
+                      .gate = &gate_,
+                      .writer = &writer_,
+                      .access_sink = setup.access_log ? writer_.open(log_path_) : -1});
     ListenerSockets sockets;
     std::string complaint;
     if (!open_listener(snapshot_->config().listeners[0].address, 1, sockets, complaint))

@@ -93,6 +93,7 @@ struct Setup {
     std::size_t servers = 1;
     bool sessions = false;
     bool late_store = false;
+    bool access_log = true;
     std::function<void(Config&)> change = [](Config&) {};
 };
 
