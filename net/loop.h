@@ -28,6 +28,9 @@ namespace baton {
     std::abort();
 }
 
+// Microseconds of a clock that never jumps, as of this very call.
+inline std::uint64_t now_us() noexcept { return uv_hrtime() / 1000; }
+
 // Closes a libuv handle and frees its block when libuv lets go of it.
 template <class Block>
 struct CloseLater {

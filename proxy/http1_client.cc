@@ -189,7 +189,7 @@ std::span<char> Http1Client::take_raw() noexcept {
 void Http1Client::read_head() {
     if (!block_) block_ = lane_.blocks.take();
     if (state_ == State::idle) enter(State::reading_head);
-    if (head_begun_us_ == 0) head_begun_us_ = uv_hrtime() / 1000;
+    if (head_begun_us_ == 0) head_begun_us_ = now_us();
     const std::size_t before = block_->partial().size();
     std::string_view received{input_.data(), input_.size()};
     if (before > 0) {
@@ -284,8 +284,7 @@ void Http1Client::log_refused(Error error, std::string_view id, std::size_t byte
     line.in = std::max(block_->partial().size(), input_.size());
     line.out = bytes_out;
     line.session = "off";
-    line.total_us =
-        head_begun_us_ == 0 ? 0 : static_cast<std::int64_t>(uv_hrtime() / 1000 - head_begun_us_);
+    line.total_us = head_begun_us_ == 0 ? 0 : static_cast<std::int64_t>(now_us() - head_begun_us_);
     line.fault = name(error.fault);
     lane_.access_log.write(line);
 }

@@ -1,0 +1,225 @@
+// The relay's response side: from the server's first byte to the last one the client is sent.
+
+#include <algorithm>
+#include <utility>
+
+#include "proxy/http1_client.h"
+#include "proxy/relay.h"
+#include "proxy/retry.h"
+
+namespace baton {
+
+namespace {
+
+// RFC 9110, 15.2 sets no number; more than this is no conversation.
+constexpr std::uint8_t interim_max = 16;
+
+}  // namespace
+
+void Relay::receive() {
+    if (response_ == ResponseSide::committing) return committed();
+    while (response_ == ResponseSide::none) {
+        const auto head = block_.server.read_head();
+        if (!head) return fail(head.error());
+        if (!*head) break;
+        if (first_us_ == 0) first_us_ = now_us();
+        const int status = block_.server.head().status;
+        if (status >= 200 || status == 101)
+            on_final();
+        else if (!on_interim())
+            return fail({Fault::bad_response});
+        if (state_ != State::exchanging) return;
+    }
+    if (response_ == ResponseSide::body) receive_body();
+    if (state_ == State::exchanging && response_ != ResponseSide::committing && block_.server.end())
+        server_lost();
+}
+
+// 1xx: passed on to those who know them (RFC 9110, 15.2), without any deadline moving.
+bool Relay::on_interim() {
+    if (++interim_ > interim_max) return false;
+    if (!client_is_1_0_) {
+        lane_.head_out.clear();
+        append_response_head(lane_.head_out,
+                             {.head = &block_.server.head(),
+                              .session_prefix = snapshot_->config().session.header_prefix,
+                              .session_cookie = session_cookie()});
+        const iovec piece{lane_.head_out.data(), lane_.head_out.size()};
+        client_.stream().write({&piece, 1});
+    }
+    block_.server.next_head();
+    return true;
+}
+
+// A response that changes the session is committed before its first byte is released: a client that
+// follows it finds the change.
+void Relay::on_final() {
+    if (ConnectionOptions{block_.server.head()}.too_many) return fail({Fault::bad_response});
+    const bool off = route_->config->session == SessionMode::off;
+    if (off) count_ignored_fields();
+    if (!session_step(session_.apply(block_.server.head(), lane_.epoch_now_ms()))) {
+        response_ = ResponseSide::committing;
+        block_.server.keep();
+        return;
+    }
+    release_response();
+}
+
+void Relay::committed() {
+    if (!answer_) return;
+    StoreAnswer answer = std::move(*answer_);
+    answer_.reset();
+    if (!session_step(session_.answered(std::move(answer), lane_.epoch_now_ms()))) return;
+    release_response();
+    if (state_ == State::exchanging && block_.server.end()) server_lost();
+}
+
+// The cookie that no server sees and none may set; none where the route has no sessions.
+std::string_view Relay::session_cookie() const noexcept {
+    if (route_->config->session == SessionMode::off) return {};
+    return snapshot_->config().session.cookie;
+}
+
+// Session fields where the route has no sessions mean nothing; they are stripped, and counted.
+void Relay::count_ignored_fields() {
+    const Head& head = block_.server.head();
+    for (const Field& field : head.fields)
+        if (has_session_prefix(head.text(field.name), snapshot_->config().session.header_prefix))
+            lane_.counters.session_fields_dropped.add();
+}
+
+void Relay::release_response() {
+    if (const auto fault = session_.fault()) return fail({*fault});
+    if (block_.server.head().status == 101) return begin_tunnel();
+    const Body body = block_.server.body();
+    const bool unknown_length =
+        body.framing == Framing::chunked || body.framing == Framing::until_close;
+    out_framing_ = !unknown_length  ? body.framing
+                   : client_is_1_0_ ? Framing::until_close
+                                    : Framing::chunked;
+    close_client_ = !client_persistent() || !client_.body_complete() || client_.half_closed() ||
+                    lane_.stopping || out_framing_ == Framing::until_close;
+    // The body is looked at first: what is wrong with its beginning can still be a 502.
+    Pieces& pieces = lane_.server_pieces;
+    pieces.clear();
+    if (const auto error = block_.server.read_body(pieces)) return fail(*error);
+    WriteList list;
+    build_response_head({out_framing_, body.length});
+    list.add(lane_.head_out);
+    status_ = block_.server.head().status;
+    response_ = ResponseSide::body;
+    pass_body(list);
+}
+
+void Relay::build_response_head(Body body) {
+    const Config& config = snapshot_->config();
+    const Head& head = block_.server.head();
+    lane_.lines_out.clear();
+    const bool secure = config.session.secure == SecureCookie::always ||
+                        (config.session.secure == SecureCookie::automatic &&
+                         is_secure(client_.peer(), block_.head));
+    session_.append_cookie_line(lane_.lines_out, secure);
+    lane_.head_out.clear();
+    const bool upgrade = head.status == 101;
+    const std::size_t dropped = append_response_head(
+        lane_.head_out, {.head = &head,
+                         .body = body,
+                         .keep_length = head.status == 304 ||
+                                        (block_.head.method == Method::head && head.status != 204),
+                         .client_is_1_0 = client_is_1_0_,
+                         .close = close_client_,
+                         .upgrade = upgrade,
+                         .session_prefix = config.session.header_prefix,
+                         .session_cookie = session_cookie(),
+                         .added = lane_.lines_out});
+    if (dropped == 0) return;
+    lane_.counters.session_cookies_dropped.add(dropped);
+    if (lane_.foreign_cookie_warning.due(now()))
+        log::warn("a server sets the session cookie itself, dropped",
+                  {{"server", server_->text}, {"route", route_->config->name}});
+}
+
+void Relay::receive_body() {
+    Pieces& pieces = lane_.server_pieces;
+    pieces.clear();
+    if (const auto error = block_.server.read_body(pieces)) return fail(*error);
+    WriteList list;
+    pass_body(list);
+}
+
+// Data to the client, behind what the list holds already; the end if it has come.
+void Relay::pass_body(WriteList& list) {
+    const Pieces& pieces = lane_.server_pieces;
+    list.add_body(pieces.view(), pieces.bytes(), out_framing_);
+    const bool complete = block_.server.complete();
+    if (complete) list.add_end(out_framing_);
+    if (!list.empty()) client_.stream().write(list.view());
+    if (complete) response_done();
+}
+
+// The answer is whole. If the request is not, neither connection can carry another one (RFC 9112,
+// 9.3 and 9.5).
+void Relay::response_done() {
+    response_ = ResponseSide::done;
+    const bool request_sent = request_ == RequestSide::sent;
+    if (!request_sent) close_client_ = true;
+    if (Lease lease = block_.server.release(request_sent))
+        lane_.pools[server_->pool]->give_back(std::move(lease), now());
+    state_ = State::replying;
+}
+
+// The server has ended its side, or its connection broke.
+void Relay::server_lost() {
+    if (response_ == ResponseSide::body) {
+        // After a reset libuv may report the reset to the write side and an orderly end to the other.
+        const bool orderly = *block_.server.end() == UV_EOF && !block_.server.stream().broken();
+        if (orderly && block_.server.end_completes()) {
+            lane_.server_pieces.clear();
+            WriteList list;
+            return pass_body(list);
+        }
+        return fail({Fault::server_gone, *block_.server.end()});
+    }
+    const RetryFacts facts{.method = block_.head.method,
+                           .answer_begun = block_.server.heard(),
+                           .body_at_hand = body_at_hand_,
+                           .tries_left = route_->upstream_config->retry_tries -
+                                         std::min(tries_, route_->upstream_config->retry_tries)};
+    if (may_retry(Fault::server_gone, facts)) return resend();
+    fail({Fault::server_gone, *block_.server.end()});
+}
+
+void Relay::begin_tunnel() {
+    close_client_ = true;
+    build_response_head({});
+    WriteList list;
+    list.add(lane_.head_out);
+    client_.stream().write(list.view());
+    status_ = 101;
+    request_ = RequestSide::sent;
+    response_ = ResponseSide::done;
+    state_ = State::tunnelling;
+}
+
+void Relay::tunnel() {
+    Http1Server& server = block_.server;
+    for (auto bytes = client_.take_raw(); !bytes.empty(); bytes = client_.take_raw()) {
+        const iovec piece{bytes.data(), bytes.size()};
+        server.stream().write({&piece, 1});
+        tunnel_in_ += bytes.size();
+        at_.response_progress = now();
+    }
+    if (const auto bytes = server.take_rest(); !bytes.empty()) {
+        const iovec piece{bytes.data(), bytes.size()};
+        client_.stream().write({&piece, 1});
+    }
+    if (client_.half_closed()) server.stream().shut();
+    if (const auto end = server.end()) {
+        if (*end != UV_EOF) return finish(End::cut);
+        client_.stream().shut();
+    }
+    if ((client_.half_closed() || server.stream().broken()) && server.end())
+        state_ = State::replying;
+}
+
+}  // namespace baton

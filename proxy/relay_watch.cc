@@ -1,0 +1,125 @@
+// What the relay is watched by: which sides are read, how long things may take, and the line in the log.
+
+#include <algorithm>
+
+#include "proxy/http1_client.h"
+#include "proxy/relay.h"
+
+namespace baton {
+
+namespace {
+
+// On until there is this much unsent on the other side, then off until half of it has left.
+constexpr std::size_t unsent_max = std::size_t{64} << 10;
+
+bool flows(bool on, std::size_t unsent) noexcept {
+    return unsent < (on ? unsent_max : unsent_max / 2);
+}
+
+}  // namespace
+
+// Whether to read from the client and from the server, from the state and what is unsent; nothing
+// else decides it.
+void Relay::set_interest() {
+    Http1Server& server = block_.server;
+    const bool sending = state_ == State::tunnelling ||
+                         (state_ == State::exchanging && request_ == RequestSide::sending);
+    if (sending)
+        wants_client_ = flows(wants_client_, server.is_open() ? server.stream().unsent() : 0);
+    else if (client_.body_complete())
+        wants_client_ = client_.waiting_bytes() < HeadBlock::waiting_max;
+    else
+        wants_client_ = block_.held.size() < HeadBlock::waiting_max;
+    if (!server.is_open() || server.end()) return;
+    wants_server_ =
+        response_ != ResponseSide::committing && flows(wants_server_, client_.stream().unsent());
+    server.stream().read(wants_server_);
+}
+
+void Relay::see_progress(std::uint64_t now_ms) noexcept {
+    at_.client_input = client_.last_input_at();
+    at_.half_closed = client_.half_closed_at();
+    if (client_.stream().sent() != client_sent_seen_) {
+        client_sent_seen_ = client_.stream().sent();
+        at_.client_progress = now_ms;
+    }
+    if (client_.stream().unsent() == 0)
+        at_.unsent_since = 0;
+    else if (at_.unsent_since == 0)
+        at_.unsent_since = now_ms;
+    if (block_.server.is_open() && block_.server.stream().sent() != server_sent_seen_) {
+        server_sent_seen_ = block_.server.stream().sent();
+        at_.request_progress = now_ms;
+    }
+}
+
+Progress::Phase Relay::phase() noexcept {
+    switch (state_) {
+    case State::connecting: return Progress::Phase::connecting;
+    case State::tunnelling: return Progress::Phase::tunnelling;
+    case State::replying: return Progress::Phase::replying;
+    case State::exchanging: break;
+    default: return Progress::Phase::before;
+    }
+    if (response_ == ResponseSide::committing) return Progress::Phase::committing;
+    if (response_ != ResponseSide::none) return Progress::Phase::answering;
+    const bool stalled = block_.server.is_open() && block_.server.stream().unsent() > 0;
+    return request_ == RequestSide::sent || stalled ? Progress::Phase::sent
+                                                    : Progress::Phase::uploading;
+}
+
+Deadline Relay::deadline(std::uint64_t now_ms) noexcept {
+    see_progress(now_ms);
+    const Progress progress{.phase = phase(),
+                            .server_reached = tries_ > 0,
+                            .answer_begun = replied(),
+                            .server_read = wants_server_,
+                            .at = at_};
+    return next_deadline(progress, snapshot_->config().timeouts,
+                         route_ == nullptr ? nullptr : &route_->upstream_config->timeouts);
+}
+
+void Relay::on_deadline(std::uint64_t now_ms) {
+    const Deadline due = deadline(now_ms);
+    if (due.when == 0 || now_ms < due.when) return;
+    const auto connect =
+        route_ == nullptr ? Milliseconds{0} : route_->upstream_config->timeouts.connect;
+    if (state_ == State::connecting && connect.count() > 0 &&
+        now_ms >= at_.connect_began + static_cast<std::uint64_t>(connect.count())) {
+        connecting_.reset();
+        connect_result_ = UV_ETIMEDOUT;
+        return;  // `connected` goes on to the next server
+    }
+    fail({due.fault});
+}
+
+void Relay::write_log_line() {
+    const Head& head = block_.head;
+    const auto span_us = [](std::uint64_t from, std::uint64_t to) {
+        return from == 0 || to < from ? std::int64_t{-1} : static_cast<std::int64_t>(to - from);
+    };
+    const std::uint64_t end_us = now_us();
+    AccessLine line;
+    line.time_ms = wall_now_ms();
+    line.id = request_id();
+    line.client = client_host(client_.peer(), head, client_.listener().trusted_proxies);
+    line.method = head.text(head.method_text);
+    line.host = to_.host;
+    line.target = logged_target(head, snapshot_->config().log.query);
+    line.status = status_ != 0 ? status_ : fault_ ? status_of(*fault_) : 0;
+    line.in = head.size + client_.body_bytes() + tunnel_in_;
+    line.out = client_.stream().sent() + client_.stream().unsent() - client_sent_before_;
+    if (route_ != nullptr) line.route = route_->config->name;
+    if (server_ != nullptr && tries_ > 0) line.server = server_->text;
+    line.tries = tries_;
+    line.session = name(session_.state());
+    line.token = session_.token();
+    if (chosen_us_ != 0) line.wait_us = span_us(head_us_, chosen_us_);
+    if (connected_us_ != 0) line.connect_us = span_us(chosen_us_, connected_us_);
+    if (first_us_ != 0) line.first_us = span_us(connected_us_, first_us_);
+    line.total_us = span_us(begun_us_, end_us);
+    if (fault_) line.fault = name(*fault_);
+    lane_.access_log.write(line);
+}
+
+}  // namespace baton
