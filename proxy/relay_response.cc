@@ -1,6 +1,7 @@
 // The relay's response side: from the server's first byte to the last one the client is sent.
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 #include "proxy/http1_client.h"
@@ -162,7 +163,7 @@ void Relay::pass_body(WriteList& list) {
 void Relay::response_done() {
     response_ = ResponseSide::done;
     const bool request_sent = request_ == RequestSide::sent;
-    if (!request_sent) close_client_ = true;
+    assert(request_sent || close_client_);  // decided when the head was released
     if (Lease lease = block_.server.release(request_sent))
         lane_.pools[server_->pool]->give_back(std::move(lease), now());
     state_ = State::replying;
