@@ -63,6 +63,14 @@ Peer::Peer(Peer&& other) noexcept
       ended_(other.ended_),
       reset_(other.reset_) {}
 
+Peer& Peer::operator=(Peer&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    std::swap(got_, other.got_);
+    std::swap(ended_, other.ended_);
+    std::swap(reset_, other.reset_);
+    return *this;
+}
+
 Peer& Peer::sends(std::string_view text) {
     while (!text.empty()) {
         const ssize_t sent = ::send(fd_, text.data(), text.size(), MSG_NOSIGNAL);

@@ -26,7 +26,7 @@ public:
     Peer(Proxy& proxy, int fd) : proxy_(&proxy), fd_(fd) {}
     ~Peer();
     Peer(Peer&& other) noexcept;
-    Peer& operator=(Peer&&) = delete;
+    Peer& operator=(Peer&& other) noexcept;
 
     Peer& sends(std::string_view text);
     // The same, one byte a write, with the loop turned between.

@@ -422,6 +422,60 @@ TEST_CASE("a change on a 101 is committed before the tunnel begins") {
     CHECK(server.bytes(4) == "ping");
 }
 
+TEST_CASE(
+    "the keys of [session] reach the request: cookie, attributes of the cookie, prefix, limits") {
+    Proxy proxy{{.sessions = true, .change = [](Config& config) {
+                     config.session.cookie = "sid";
+                     config.session.same_site = SameSite::strict;
+                     config.session.secure = SecureCookie::always;
+                     config.session.header_prefix = "My-";
+                     config.session.header_limit = 10;
+                     config.session.attribute_max = 20;
+                     config.session.attributes_max = 2;
+                     config.session.data_max = 30;
+                 }}};
+    Peer client = proxy.connect_client();
+    client.sends(get);
+    Peer server = proxy.accept_at_server();
+    const std::string id = field(server.head(), "My-Id");
+    server.sends(answer("My-Set: a=" + std::string(20, 'x') + "\r\n"));
+    CHECK(field(client.head(), "Set-Cookie") ==
+          "sid=" + id + "; Path=/; HttpOnly; SameSite=Strict; Secure");
+    client.bytes(2);
+    const std::string mine = "GET / HTTP/1.1\r\nHost: h\r\nCookie: sid=" + id + "\r\n\r\n";
+    client.sends(mine);
+    CHECK(field(server.head(), "My-Data-Omitted") == "22");
+    // Over a limit of one response, or of the session with what it has.
+    for (const std::string& fields :
+         {"My-Set: b=" + std::string(21, 'x'), std::string{"My-Set: b=1&c=2"},
+          "My-Set: b=" + std::string(10, 'x')}) {
+        server.sends(answer(fields + "\r\n"));
+        client.expects("HTTP/1.1 502 Bad Gateway\r\n").expects("\n\r\n");
+        client.bytes(16);
+        client.sends(mine);
+        Peer next = proxy.accept_at_server();
+        CHECK(field(next.head(), "My-Version") == "1");
+        next.sends(ok);
+        client.expects("ok").sends(mine);
+        server = std::move(next);
+        server.head();
+    }
+}
+
+TEST_CASE("a table without room for one session refuses it, and serves on") {
+    Proxy proxy{
+        {.sessions = true, .change = [](Config& config) { config.session.memory_max = 64; }}};
+    Peer client = proxy.connect_client();
+    client.sends(get);
+    Peer server = proxy.accept_at_server();
+    server.head();
+    server.sends(answer("Baton-Session-Set: a=1\r\n"));
+    client.expects("HTTP/1.1 502 Bad Gateway\r\n").expects("502 Bad Gateway\n");
+    CHECK(proxy.table().sessions() == 0);
+    client.sends(get);
+    proxy.accept_at_server().expects("GET / ");
+}
+
 TEST_CASE("a live session is touched only when that is due") {
     Proxy proxy{{.sessions = true, .change = [](Config& config) {
                      config.routes[0].create = SessionCreate::always;
