@@ -52,6 +52,9 @@ Lane::Lane(Loop& the_loop, std::shared_ptr<const Snapshot> the_snapshot,
       blocks(head_limits(snapshot->config().limits)),
       access_log(writer, access_sink),
       epoch_offset_ms(wall_now_ms() - static_cast<std::int64_t>(uv_hrtime() / 1'000'000)) {
+    store->attach(this, {[](void* lane, StoreTicket ticket, StoreAnswer answer) {
+                      static_cast<Lane*>(lane)->store_answered(ticket, std::move(answer));
+                  }});
     for (const auto& upstream : snapshot->upstreams())
         for (std::size_t i = 0; i < upstream->servers().size(); ++i)
             pools.push_back(std::make_unique<Pool>(upstream->pool()));

@@ -44,6 +44,8 @@ std::string_view logged_target(const Head& head, bool query) noexcept;
 struct Lane {
     Lane(Loop& the_loop, std::shared_ptr<const Snapshot> the_snapshot,
          std::unique_ptr<Store> the_store, log::Writer* writer, log::Writer::Sink access_sink);
+    Lane(const Lane&) = delete;  // the store holds its address
+    Lane& operator=(const Lane&) = delete;
 
     Loop& loop;
     std::shared_ptr<const Snapshot> snapshot;

@@ -55,7 +55,6 @@ bool Relay::on_interim() {
 // A response that changes the session is committed before its first byte is released: a client that
 // follows it finds the change.
 void Relay::on_final() {
-    if (ConnectionOptions{block_.server.head()}.too_many) return fail({Fault::bad_response});
     const bool off = route_->config->session == SessionMode::off;
     if (off) count_ignored_fields();
     if (!session_step(session_.apply(block_.server.head(), lane_.epoch_now_ms()))) {

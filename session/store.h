@@ -65,6 +65,7 @@ struct StoreAnswer {
 // Opaque to the store: the asker's way to find who asked.
 using StoreTicket = std::uint64_t;
 
+// Where late answers go. The holder outlives the store.
 struct StoreEvents {
     void (*answered)(void* holder, StoreTicket ticket, StoreAnswer answer);
 };
@@ -72,6 +73,13 @@ struct StoreEvents {
 class Store {
 public:
     virtual ~Store() = default;
+
+    // Before the first question: who gets the answers that come later. A store that always answers
+    // at once never calls.
+    void attach(void* holder, StoreEvents events) noexcept {
+        holder_ = holder;
+        events_ = events;
+    }
 
     // `now_ms`: milliseconds since 1970 from a clock that never jumps. A store with a clock of its
     // own ignores it.
@@ -90,6 +98,16 @@ public:
     virtual void touch(const SessionKey& key, std::int64_t slack_ms, std::int64_t now_ms) = 0;
     // The asker of `ticket` is gone: its answer, if still to come, is not delivered.
     virtual void forget(StoreTicket ticket) noexcept = 0;
+
+protected:
+    // From the loop, never from within one of the operations above.
+    void answer_later(StoreTicket ticket, StoreAnswer answer) {
+        events_.answered(holder_, ticket, std::move(answer));
+    }
+
+private:
+    void* holder_ = nullptr;
+    StoreEvents events_{};
 };
 
 }  // namespace baton

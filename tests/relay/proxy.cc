@@ -379,7 +379,7 @@ void Proxy::store_answers(StoreAnswer instead) {
     if (late_store_->questions.empty()) fail_now("nobody asked the store");
     const StoreTicket ticket = late_store_->questions.front().ticket;
     late_store_->questions.erase(late_store_->questions.begin());
-    worker_->lane().store_answered(ticket, std::move(instead));
+    late_store_->answers(ticket, std::move(instead));
 }
 
 std::string Proxy::log() {

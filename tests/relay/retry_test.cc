@@ -38,13 +38,12 @@ TEST_CASE("requests go to the servers in turn") {
     Peer client = proxy.connect_client();
     for (std::size_t i = 0; i < 9; ++i) {
         client.sends(get);
-        if (i >= 3) continue;
-        Peer server = proxy.accept_at_server(i);
+        Peer server = proxy.accept_at_server(i % 3);
         server.head();
         server.sends("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
         client.expects("ok");
-        if (i == 2) return;
     }
+    CHECK(proxy.counters().requests.read() == 9);
 }
 
 TEST_CASE("a server that refuses costs the client nothing") {
