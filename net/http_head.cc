@@ -104,6 +104,7 @@ ConnectionOptions::ConnectionOptions(const Head& head) noexcept {
             list.remove_prefix(std::min(end + 1, list.size()));
         }
     }
+    persistent = !close && (head.minor == 1 || keep_alive);
 }
 
 void ConnectionOptions::take(std::string_view option) noexcept {

@@ -105,6 +105,8 @@ public:
     bool close = false;
     bool keep_alive = false;
     bool upgrade = false;
+    // Whether the connection may carry another message after this one (RFC 9112, 9.3).
+    bool persistent = false;
     // More names than any program lists: such a head is refused, for each of its fields would have to
     // be compared with each name.
     bool too_many = false;

@@ -109,6 +109,9 @@ struct LimitsConfig {
     std::size_t connections_max = 0;                   // 0: derived from the descriptor limit
 };
 
+// Where operators and their tools ask; off unless there is an address, which is a loopback one.
+using AdminConfig = ListenerConfig;
+
 struct LogConfig {
     log::Level level = log::Level::info;
     std::string access = "stdout";  // a path, "stdout", "off"
@@ -120,6 +123,7 @@ struct Config {
     Milliseconds grace = 30s;
     Milliseconds drain_delay = 0s;  // 0: none
     std::vector<ListenerConfig> listeners;
+    AdminConfig admin;
     std::vector<UpstreamConfig> upstreams;
     std::vector<RouteConfig> routes;
     SessionConfig session;

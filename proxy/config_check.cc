@@ -41,21 +41,35 @@ private:
     std::map<std::string, std::string> first_;
 };
 
+struct Listening {
+    std::string path;
+    Address address;
+};
+
+// All addresses to be listened on that are known by now: port 0 gets its port from the kernel.
+std::vector<Listening> listening(const Config& config) {
+    std::vector<Listening> all;
+    for (std::size_t i = 0; i < config.listeners.size(); ++i)
+        all.push_back(Listening{element("listener", i) + ".address", config.listeners[i].address});
+    all.push_back(Listening{"admin.address", config.admin.address});
+    all.erase(std::remove_if(all.begin(), all.end(),
+                             [](const Listening& one) {
+                                 return !is_known(one.address) || one.address.port() == 0;
+                             }),
+              all.end());
+    return all;
+}
+
 void check_listeners(const Config& config, Findings& out) {
     Uniques addresses{"an address of its own", out};
-    for (std::size_t i = 0; i < config.listeners.size(); ++i) {
-        const Address& address = config.listeners[i].address;
-        // Each listener on port 0 gets a port of its own from the kernel.
-        if (!is_known(address) || address.port() == 0) continue;
-        addresses.add(address.text(), quoted(address.text()), element("listener", i) + ".address");
-    }
+    for (const Listening& one : listening(config))
+        addresses.add(one.address.text(), quoted(one.address.text()), one.path);
 }
 
 // Whether a connection to `server` arrives at `listener`. Connecting to a wildcard address means
 // loopback.
 bool arrives_at(const Address& server, const Address& listener, const std::vector<Address>& own) {
-    if (!is_known(listener) || listener.port() == 0 || listener.port() != server.port())
-        return false;
+    if (listener.port() != server.port()) return false;
     if (server.text() == listener.text()) return true;
     if (!listener.is_wildcard()) {
         return server.is_wildcard() && listener.is_loopback() &&
@@ -70,12 +84,12 @@ bool arrives_at(const Address& server, const Address& listener, const std::vecto
 
 void check_server(const Config& config, const ServerConfig& server, const std::string& path,
                   const std::vector<Address>& own, Findings& out) {
-    for (std::size_t i = 0; i < config.listeners.size(); ++i) {
-        if (!arrives_at(server.address, config.listeners[i].address, own)) continue;
+    for (const Listening& one : listening(config)) {
+        if (!arrives_at(server.address, one.address, own)) continue;
         out.push_back(
             Finding{path,
                     "expected a server, found " + quoted(server.text) + ", the proxy itself",
-                    element("listener", i) + ".address",
+                    one.path,
                     {}});
         return;
     }

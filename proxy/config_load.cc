@@ -184,6 +184,18 @@ void read_session(TomlTable table, SessionConfig& out) {
                   "close_tunnels", "kill_wait_replicas"});
 }
 
+constexpr std::string_view admin_address_expected = "a loopback address with a port";
+
+void read_admin(TomlTable table, AdminConfig& out) {
+    table.require("address", admin_address_expected);
+    read_address(table, "address", out.address);
+    if (out.address.raw()->sa_family != AF_UNSPEC && !out.address.is_loopback()) {
+        table.refuse("address", admin_address_expected);
+        out.address = Address{};
+    }
+    table.finish({"token_file"});
+}
+
 void read_client_timeouts(TomlTable table, ClientTimeouts& out) {
     table.duration("header", out.header, {1ms, hour, ""});
     table.duration("body_idle", out.body_idle, up_to_a_day);
@@ -249,10 +261,11 @@ void read_config(TomlTable table, Config& out) {
         out.upstreams.push_back(read_upstream(upstream));
     for (const TomlTable& route : read_tables(table, "route"))
         out.routes.push_back(read_route(route, out.session));
+    if (table.has("admin")) read_admin(table.table("admin"), out.admin);
     read_client_timeouts(table.table("timeouts"), out.timeouts);
     read_limits(table.table("limits"), out.limits);
     read_log(table.table("log"), out.log);
-    table.finish({"redis", "admin", "error_pages", "tls"});
+    table.finish({"redis", "error_pages", "tls"});
 }
 
 // What stands between commas; blanks around are no part of it.

@@ -38,6 +38,9 @@ std::size_t derive_connections(std::size_t descriptors, std::size_t workers,
     return descriptors > reserved + 2 ? (descriptors - reserved) / 2 : 1;
 }
 
+// How long who asked the admin listener last may take to read the answer.
+constexpr std::chrono::seconds admin_grace{1};
+
 }  // namespace
 
 Control::Control(Config config)
@@ -46,9 +49,11 @@ Control::Control(Config config)
       second_(loop_, *this),
       drained_(loop_, *this),
       grace_(loop_, *this),
+      admin_grace_(loop_, *this),
       epoch_offset_ms_(wall_now_ms() - static_cast<std::int64_t>(uv_hrtime() / 1'000'000)) {}
 
 Control::~Control() {
+    admin_.reset();
     workers_.clear();
     log::Writer::carry_events(nullptr);
 }
@@ -63,7 +68,7 @@ int Control::run() {
     const std::size_t asked = config.limits.connections_max;
     const std::size_t most = derive_connections(descriptors, workers, config.listeners.size());
     gate_.max = asked == 0 ? most : std::min(asked, most);
-    if (!open_access_log() || !open_listeners(workers)) return 1;
+    if (!open_access_log() || !open_listeners(workers) || !open_admin()) return 1;
     log::Writer::carry_events(&writer_);
     if (asked > most)
         log::warn("limits.connections is more than the descriptors allow",
@@ -81,6 +86,8 @@ int Control::run() {
     start_workers(workers);
     for (const ListenerSockets& sockets : sockets_)
         log::info("listening", {{"address", sockets.address.text()}});
+    if (admin_)
+        log::info("listening", {{"address", admin_->address().text()}, {"serves", "admin"}});
     log::info("ready",
               {{"workers", workers}, {"connections_max", gate_.max}, {"descriptors", descriptors}});
     second_.repeat(std::chrono::seconds{1});
@@ -112,6 +119,22 @@ bool Control::open_listeners(unsigned workers) {
     return true;
 }
 
+bool Control::open_admin() {
+    const Address& address = snapshot_->config().admin.address;
+    if (address.raw()->sa_family == AF_UNSPEC) return true;
+    ListenerSockets sockets;
+    std::string complaint;
+    if (!open_listener(address, 1, sockets, complaint)) {
+        log::error("cannot start", {{"reason", complaint}});
+        return false;
+    }
+    admin_ = std::make_unique<AdminListener>(
+        loop_, view_, snapshot_, std::make_unique<MemoryStore>(table_), this,
+        [](void* control) { static_cast<Control*>(control)->loop_.stop(); });
+    admin_->listen(sockets.fds[0], sockets.address);
+    return true;
+}
+
 void Control::start_workers(unsigned workers) {
     for (unsigned i = 0; i < workers; ++i) {
         workers_.push_back(std::make_unique<Worker>(
@@ -125,6 +148,8 @@ void Control::start_workers(unsigned workers) {
             workers_.back()->listen(sockets_[l].fds[i], sockets_[l].address,
                                     snapshot_->config().listeners[l]);
     }
+    view_ = {snapshot_.get(), {}, &gate_, &table_, &writer_, false};
+    for (const auto& worker : workers_) view_.lanes.push_back(&std::as_const(*worker).lane());
     working_ = workers;
     for (const auto& worker : workers_) worker->start();
 }
@@ -160,6 +185,7 @@ void Control::begin_stop() {
     const auto delay = snapshot_->config().drain_delay;
     log::info("stopping", {{"connections", gate_.open.load(std::memory_order_relaxed)}});
     state_ = State::draining;
+    view_.draining = true;
     if (delay.count() > 0)
         drained_.arm(delay);
     else
@@ -179,8 +205,14 @@ void Control::on_grace_over() {
     for (const auto& worker : workers_) worker->abort();
 }
 
+// The admin listener goes last: until then it tells how far the others are.
 void Control::on_worker_stopped() {
-    if (--working_ == 0) loop_.stop();
+    if (--working_ > 0) return;
+    if (!admin_) return loop_.stop();
+    admin_grace_.arm(admin_grace);
+    admin_->stop();
 }
+
+void Control::on_admin_grace_over() { admin_->abort(); }
 
 }  // namespace baton

@@ -8,7 +8,9 @@
 
 #include "net/log.h"
 #include "net/loop.h"
+#include "proxy/admin.h"
 #include "proxy/listener.h"
+#include "proxy/process_view.h"
 #include "proxy/snapshot.h"
 #include "proxy/worker.h"
 #include "session/memory_table.h"
@@ -29,6 +31,7 @@ private:
     enum class State : std::uint8_t { serving, draining, stopping };
 
     bool open_listeners(unsigned workers);
+    bool open_admin();
     bool open_access_log();
     void start_workers(unsigned workers);
     void on_signal(int signal);
@@ -37,6 +40,7 @@ private:
     void on_drained();
     void on_grace_over();
     void on_worker_stopped();
+    void on_admin_grace_over();
 
     log::Writer writer_;
     Loop loop_;
@@ -46,10 +50,13 @@ private:
     log::Writer::Sink access_sink_ = -1;
     std::vector<ListenerSockets> sockets_;
     std::vector<std::unique_ptr<Worker>> workers_;
+    ProcessView view_;
+    std::unique_ptr<AdminListener> admin_;  // if there is one
     std::vector<Handle<uv_signal_t>> signals_;
     Timer<&Control::on_second> second_;
     Timer<&Control::on_drained> drained_;
     Timer<&Control::on_grace_over> grace_;
+    Timer<&Control::on_admin_grace_over> admin_grace_;
     std::size_t working_ = 0;
     State state_ = State::serving;
     std::uint64_t evicted_seen_ = 0;

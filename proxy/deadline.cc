@@ -13,7 +13,7 @@ void sooner(Deadline& deadline, std::uint64_t since, Milliseconds limit, Fault f
     if (deadline.when == 0 || when < deadline.when) deadline = {when, fault};
 }
 
-void server_deadlines(Deadline& deadline, const Progress& progress, const ClientTimeouts& client,
+void server_deadlines(Deadline& deadline, const Progress& progress,
                       const UpstreamConfig::Timeouts& server) noexcept {
     const Stamps& at = progress.at;
     sooner(deadline, at.begun, server.total,
@@ -21,9 +21,6 @@ void server_deadlines(Deadline& deadline, const Progress& progress, const Client
     switch (progress.phase) {
     case Progress::Phase::connecting:
         sooner(deadline, at.connect_began, server.connect, Fault::no_server);
-        break;
-    case Progress::Phase::uploading:
-        sooner(deadline, std::max(at.client_input, at.begun), client.body_idle, Fault::client_slow);
         break;
     case Progress::Phase::sent:
         sooner(deadline, at.request_progress, server.response, Fault::server_slow);
@@ -53,11 +50,13 @@ Deadline next_deadline(const Progress& progress, const ClientTimeouts& client,
     // Bounds the wait for an answer; what flows then is bounded by `send` and `idle`.
     if (at.half_closed != 0 && !progress.answer_begun)
         sooner(deadline, at.half_closed, client.client_gone, Fault::client_gone);
+    if (progress.phase == Progress::Phase::uploading)
+        sooner(deadline, std::max(at.client_input, at.begun), client.body_idle, Fault::client_slow);
     if (at.unsent_since != 0)
         sooner(deadline, std::max(at.client_progress, at.unsent_since), client.send,
                Fault::client_slow);
     if (server != nullptr && progress.phase != Progress::Phase::replying)
-        server_deadlines(deadline, progress, client, *server);
+        server_deadlines(deadline, progress, *server);
     return deadline;
 }
 

@@ -264,7 +264,9 @@ std::size_t append_response_head(std::string& out, const ForwardResponse& respon
 
 std::string_view reason_of(int status) noexcept {
     switch (status) {
+    case 200: return "OK";
     case 400: return "Bad Request";
+    case 403: return "Forbidden";
     case 404: return "Not Found";
     case 405: return "Method Not Allowed";
     case 408: return "Request Timeout";
@@ -295,6 +297,9 @@ void append_reply(std::string& out, const OwnReply& reply) {
     if (status == 409) out.append("Retry-After: 0\r\n");
     if (status == 405) out.append("Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n");
     append_field(out, "X-Request-Id", reply.request_id);
+    // A cache may keep a 404 or 501 on its own guess (RFC 9111, 4.2.2); what is true now need not be
+    // in a minute.
+    out.append("Cache-Control: no-store\r\n");
     if (reply.close) out.append("Connection: close\r\n");
     out.append("\r\n");
     if (reply.head_only) return;

@@ -4,11 +4,13 @@
 #include <cstring>
 #include <utility>
 
+#include "proxy/local_call.h"
 #include "proxy/relay.h"
 
 namespace baton {
 
-static_assert(sizeof(Relay) <= HeadBlock::relay_size);
+static_assert(sizeof(Relay) <= HeadBlock::exchange_size);
+static_assert(sizeof(LocalCall) <= HeadBlock::exchange_size);
 
 namespace {
 
@@ -19,7 +21,7 @@ void empty(std::string& bytes) {
 
 }  // namespace
 
-void RelayEnd::operator()(Relay* relay) const noexcept { relay->~Relay(); }
+void ExchangeEnd::operator()(Exchange* exchange) const noexcept { exchange->~Exchange(); }
 
 HeadBlock::HeadBlock(const HeadLimits& limits)
     : parser(HeadGuard::Kind::request, limits),
@@ -46,7 +48,7 @@ void HeadBlock::settle(std::string_view head_bytes) {
 }
 
 void HeadBlock::clear() {
-    relay.reset();
+    exchange.reset();
     server.close();
     parser.reset();
     head.bytes = nullptr;

@@ -1,6 +1,7 @@
 #pragma once
 
-// The memory of one running request: its head, what of its body waits, the server side, the relay.
+// The memory of one running request: its head, what of its body waits, the server side, the
+// exchange.
 // Taken from the worker's free list when a request's first byte comes, given back when its
 // connection idles: an idle connection holds none of it.
 
@@ -16,11 +17,11 @@
 
 namespace baton {
 
-class Relay;
+class Exchange;
 
-// Ends a relay without freeing it: it lives in its block.
-struct RelayEnd {
-    void operator()(Relay* relay) const noexcept;
+// Ends an exchange without freeing it: it lives in its block.
+struct ExchangeEnd {
+    void operator()(Exchange* exchange) const noexcept;
 };
 
 class HeadBlock {
@@ -50,14 +51,14 @@ public:
     HttpParser parser;  // the request's
     Head head;          // the request's
     Http1Server server;
-    std::unique_ptr<Relay, RelayEnd> relay;
+    std::unique_ptr<Exchange, ExchangeEnd> exchange;
     std::string held;     // decoded body bytes, from the body's first on: to be sent, or sent again
     std::string reading;  // input that had to wait and is read now
     std::string later;    // input that waits behind it
 
-    // Where the relay lives.
-    static constexpr std::size_t relay_size = 1664;
-    void* relay_room() noexcept { return relay_room_; }
+    // Where the exchange lives.
+    static constexpr std::size_t exchange_size = 1664;
+    void* exchange_room() noexcept { return exchange_room_; }
 
 private:
     char* room() noexcept { return grown_ ? grown_.get() : room_.get(); }
@@ -67,7 +68,7 @@ private:
     std::unique_ptr<char[]> room_;
     std::unique_ptr<char[]> grown_;
     std::size_t filled_ = 0;
-    alignas(std::max_align_t) std::byte relay_room_[relay_size];
+    alignas(std::max_align_t) std::byte exchange_room_[exchange_size];
 };
 
 class HeadBlocks {

@@ -5,6 +5,10 @@
 #include <new>
 #include <utility>
 
+#include "proxy/clients.h"
+#include "proxy/local_call.h"
+#include "proxy/relay.h"
+
 namespace baton {
 
 namespace {
@@ -27,12 +31,13 @@ const StreamEvents Http1Client::events{
                 int uv_error) { static_cast<Http1Client*>(holder)->on_ended(uv_error); },
 };
 
-Http1Client::Http1Client(Lane& lane, ClientHost& host, StreamPtr stream, Peer peer,
-                         const ListenerConfig& listener)
+Http1Client::Http1Client(Lane& lane, Clients& clients, StreamPtr stream, Peer peer,
+                         const ListenerConfig& listener, LocalService* service)
     : lane_(lane),
-      host_(host),
+      clients_(clients),
       stream_(std::move(stream)),
       listener_(listener),
+      service_(service),
       peer_(std::move(peer)),
       timer_(lane.loop, *this),
       since_(now()) {
@@ -54,9 +59,9 @@ void Http1Client::on_arrived(std::span<char> bytes) {
         dropped_ += bytes.size();
         if (dropped_ > linger_max) enter(State::over);
         break;
-    case State::relaying:
+    case State::exchanging:
         // Behind what waits already; a request's own body never waits here.
-        if (waiting_bytes() > 0 || (body_complete_ && !block_->relay->tunnelling())) {
+        if (waiting_bytes() > 0 || (body_complete_ && !block_->exchange->tunnelling())) {
             block_->later.append(bytes.data(), bytes.size());
             break;
         }
@@ -69,15 +74,15 @@ void Http1Client::on_arrived(std::span<char> bytes) {
 
 void Http1Client::on_ended(int uv_error) {
     switch (state_) {
-    case State::relaying:
+    case State::exchanging:
         if (uv_error == UV_EOF) {
             half_closed_ = true;
             half_closed_at_ = now();
             const bool waits =
                 body_complete_ && lane_.snapshot->config().timeouts.client_gone.count() > 0;
-            if (waits || block_->relay->tunnelling()) break;
+            if (waits || block_->exchange->tunnelling()) break;
         }
-        block_->relay->client_gone(uv_error);
+        block_->exchange->client_gone(uv_error);
         break;
     case State::flushing:
         half_closed_ = true;
@@ -96,7 +101,7 @@ void Http1Client::on_deadline() {
     if (now() < when) return arm(when);
     switch (state_) {
     case State::reading_head: refuse({Fault::client_slow}); break;
-    case State::relaying: block_->relay->on_deadline(now()); break;
+    case State::exchanging: block_->exchange->on_deadline(now()); break;
     default: enter(State::over);
     }
     turn();
@@ -109,8 +114,8 @@ void Http1Client::stop() {
 }
 
 void Http1Client::abort() {
-    if (state_ == State::relaying)
-        block_->relay->stop();
+    if (state_ == State::exchanging)
+        block_->exchange->stop();
     else
         enter(State::over);
     turn();
@@ -129,9 +134,9 @@ void Http1Client::turn() {
             read_head();
             moved = true;
             break;
-        case State::relaying:
+        case State::exchanging:
             if (!body_complete_) read_body();
-            if (block_->relay->advance() == Relay::State::over) {
+            if (block_->exchange->advance()) {
                 end_request();
                 moved = true;
             } else {
@@ -153,7 +158,7 @@ void Http1Client::turn() {
         }
     }
     turning_ = false;
-    if (state_ == State::over) return host_.retire(place);
+    if (state_ == State::over) return clients_.retire(place);
     save_input();
     set_reading();
     arm(deadline());
@@ -213,9 +218,13 @@ void Http1Client::read_head() {
 void Http1Client::begin_request() {
     body_complete_ = block_->parser.complete();
     body_bytes_ = 0;
-    enter(State::relaying);
-    block_->relay.reset(new (block_->relay_room())
-                            Relay(lane_, *this, *block_, std::exchange(head_begun_us_, 0)));
+    enter(State::exchanging);
+    void* room = block_->exchange_room();
+    const std::uint64_t begun_us = std::exchange(head_begun_us_, 0);
+    if (service_ != nullptr)
+        block_->exchange.reset(new (room) LocalCall(lane_, *this, *block_, *service_));
+    else
+        block_->exchange.reset(new (room) Relay(lane_, *this, *block_, begun_us));
 }
 
 void Http1Client::read_body() {
@@ -225,7 +234,7 @@ void Http1Client::read_body() {
     if (!size) {
         input_ = {};
         lane_.client_pieces.clear();
-        return block_->relay->client_fault(size.error());
+        return block_->exchange->client_fault(size.error());
     }
     body_bytes_ += *size;
     input_ = input_.subspan(*size);
@@ -233,14 +242,14 @@ void Http1Client::read_body() {
 }
 
 void Http1Client::end_request() {
-    const Relay::End end = block_->relay->end();
+    const Exchange::End end = block_->exchange->end();
     lane_.client_pieces.clear();
     block_->clear();
-    if (end == Relay::End::cut) {
+    if (end == Exchange::End::cut) {
         stream_->reset_on_close();
         return enter(State::over);
     }
-    if (end == Relay::End::close || half_closed_ || lane_.stopping) return close_after_reply();
+    if (end == Exchange::End::close || half_closed_ || lane_.stopping) return close_after_reply();
     if (waiting_bytes() > 0) return enter(State::reading_head);
     lane_.blocks.give_back(std::move(block_));
     enter(State::idle);
@@ -267,7 +276,7 @@ void Http1Client::refuse(Error error) {
 }
 
 void Http1Client::log_refused(Error error, std::string_view id, std::size_t bytes_out) {
-    lane_.counters.requests.add();
+    lane_.counters.requests.back().add(status_of(error.fault));
     lane_.counters.faults[static_cast<std::size_t>(error.fault)].add();
     if (!lane_.access_log.enabled()) return;
     const Head& head = block_->head;
@@ -305,7 +314,24 @@ void Http1Client::enter(State state) {
 
 void Http1Client::set_reading() {
     if (half_closed_) return;
-    stream_->read(state_ != State::relaying || block_->relay->wants_client_input());
+    stream_->read(state_ != State::exchanging || block_->exchange->wants_client_input());
+}
+
+void Http1Client::see_sent() noexcept {
+    if (stream_->sent() == sent_seen_) return;
+    sent_seen_ = stream_->sent();
+    sent_seen_at_ = now();
+}
+
+void Http1Client::see_progress(Stamps& at) noexcept {
+    see_sent();
+    at.client_progress = sent_seen_at_;
+    at.client_input = last_input_at_;
+    at.half_closed = half_closed_at_;
+    if (stream_->unsent() == 0)
+        at.unsent_since = 0;
+    else if (at.unsent_since == 0)
+        at.unsent_since = now();
 }
 
 std::uint64_t Http1Client::deadline() noexcept {
@@ -313,13 +339,8 @@ std::uint64_t Http1Client::deadline() noexcept {
     switch (state_) {
     case State::idle: return after(since_, timeouts.keepalive);
     case State::reading_head: return after(since_, timeouts.header);
-    case State::relaying: return block_->relay->deadline(now()).when;
-    case State::flushing:
-        if (stream_->sent() != sent_seen_ || sent_seen_at_ < since_) {
-            sent_seen_ = stream_->sent();
-            sent_seen_at_ = now();
-        }
-        return after(sent_seen_at_, timeouts.send);
+    case State::exchanging: return block_->exchange->deadline().when;
+    case State::flushing: see_sent(); return after(std::max(since_, sent_seen_at_), timeouts.send);
     case State::lingering: return since_ + linger_ms;
     case State::over: break;
     }

@@ -12,30 +12,24 @@
 #include "proxy/forward.h"
 #include "proxy/head_block.h"
 #include "proxy/lane.h"
-#include "proxy/relay.h"
 
 namespace baton {
 
+class Clients;
+class LocalService;
 struct ListenerConfig;
-
-// Where a connection's end is told, as the last thing the connection does.
-class ClientHost {
-public:
-    virtual void retire(std::size_t place) noexcept = 0;
-
-protected:
-    ~ClientHost() = default;
-};
+struct Stamps;
 
 class Http1Client {
 public:
-    Http1Client(Lane& lane, ClientHost& host, StreamPtr stream, Peer peer,
-                const ListenerConfig& listener);
+    // `service` answers its requests; null: they are relayed.
+    Http1Client(Lane& lane, Clients& clients, StreamPtr stream, Peer peer,
+                const ListenerConfig& listener, LocalService* service);
     ~Http1Client();
     Http1Client(const Http1Client&) = delete;
     Http1Client& operator=(const Http1Client&) = delete;
 
-    // Where the host keeps it.
+    // Where `clients` keeps it.
     std::size_t place = 0;
 
     // An idle connection closes now, a busy one after its answer.
@@ -46,15 +40,15 @@ public:
     // function of every event; the connection may be gone when it returns.
     void turn();
 
-    // For the relay.
+    // For the exchange.
     Stream& stream() noexcept { return *stream_; }
     const Peer& peer() const noexcept { return peer_; }
     const ListenerConfig& listener() const noexcept { return listener_; }
     bool body_complete() const noexcept { return body_complete_; }
     std::uint64_t body_bytes() const noexcept { return body_bytes_; }
     bool half_closed() const noexcept { return half_closed_; }
-    std::uint64_t half_closed_at() const noexcept { return half_closed_at_; }
-    std::uint64_t last_input_at() const noexcept { return last_input_at_; }
+    // What the client did, and when.
+    void see_progress(Stamps& at) noexcept;
     std::size_t waiting_bytes() const noexcept;
     // Tunnels: what has arrived behind the request.
     std::span<char> take_raw() noexcept;
@@ -64,7 +58,7 @@ private:
         // Between requests; holds no block.
         idle,
         reading_head,
-        relaying,
+        exchanging,
         // The last answer leaves, then the connection ends.
         flushing,
         // It has left; what the client still sends is read and dropped, so that no reset eats it.
@@ -90,12 +84,14 @@ private:
     void set_reading();
     void arm(std::uint64_t when);
     std::uint64_t deadline() noexcept;
+    void see_sent() noexcept;
     std::uint64_t now() const noexcept { return lane_.loop.now(); }
 
     Lane& lane_;
-    ClientHost& host_;
+    Clients& clients_;
     StreamPtr stream_;
     const ListenerConfig& listener_;
+    LocalService* service_;
     Peer peer_;
     Timer<&Http1Client::on_deadline> timer_;
     std::unique_ptr<HeadBlock> block_;  // not while idle

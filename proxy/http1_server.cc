@@ -48,7 +48,7 @@ Result<bool> Http1Server::read_head() {
     input_ = input_.subspan(*size - before);
     const ConnectionOptions connection{head_};
     if (connection.too_many) return Error{Fault::bad_response};
-    persistent_ = !connection.close && (head_.minor == 1 || connection.keep_alive);
+    persistent_ = connection.persistent;
     return true;
 }
 

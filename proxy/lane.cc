@@ -51,6 +51,7 @@ Lane::Lane(Loop& the_loop, std::shared_ptr<const Snapshot> the_snapshot,
       store(std::move(the_store)),
       blocks(head_limits(snapshot->config().limits)),
       access_log(writer, access_sink),
+      counters(snapshot->config().routes.size()),
       epoch_offset_ms(wall_now_ms() - static_cast<std::int64_t>(uv_hrtime() / 1'000'000)) {
     store->attach(this, {[](void* lane, StoreTicket ticket, StoreAnswer answer) {
                       static_cast<Lane*>(lane)->store_answered(ticket, std::move(answer));

@@ -67,11 +67,12 @@ bool open_listener(const Address& address, unsigned workers, ListenerSockets& ou
 }
 
 Listener::Listener(Loop& loop, int fd, Address address, const ListenerConfig& config,
-                   ConnectionGate& gate, void* holder, Accepted accepted)
+                   LocalService* service, ConnectionGate& gate, void* holder, Accepted accepted)
     : loop_(loop),
       fd_(fd),
       address_(address),
       config_(config),
+      service_(service),
       gate_(gate),
       holder_(holder),
       accepted_(accepted),

@@ -15,6 +15,8 @@
 
 namespace baton {
 
+class LocalService;
+
 // How many client connections the process may hold. Shared by all workers.
 struct ConnectionGate {
     std::size_t max = 0;
@@ -39,13 +41,15 @@ public:
     // Takes the socket. `accepted` gets each connection: a non-blocking socket, to be closed by it.
     using Accepted = void (*)(void* holder, Listener& listener, int fd, const Address& peer);
     Listener(Loop& loop, int fd, Address address, const ListenerConfig& config,
-             ConnectionGate& gate, void* holder, Accepted accepted);
+             LocalService* service, ConnectionGate& gate, void* holder, Accepted accepted);
     ~Listener();
     Listener(const Listener&) = delete;
     Listener& operator=(const Listener&) = delete;
 
     const ListenerConfig& config() const noexcept { return config_; }
     const Address& address() const noexcept { return address_; }
+    // Who answers what comes in here; null: requests are relayed.
+    LocalService* service() const noexcept { return service_; }
 
     // A connection has ended: there may be room again.
     void resume() noexcept;
@@ -62,6 +66,7 @@ private:
     int fd_;
     Address address_;
     const ListenerConfig& config_;
+    LocalService* service_;
     ConnectionGate& gate_;
     void* holder_;
     Accepted accepted_;

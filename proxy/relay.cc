@@ -9,6 +9,20 @@
 
 namespace baton {
 
+namespace {
+
+// Which of a request's faults are the server's.
+std::optional<ServerFault> server_fault(Fault fault) noexcept {
+    switch (fault) {
+    case Fault::server_gone: return ServerFault::server_gone;
+    case Fault::server_slow: return ServerFault::server_slow;
+    case Fault::bad_response: return ServerFault::bad_response;
+    default: return std::nullopt;
+    }
+}
+
+}  // namespace
+
 const StreamEvents Relay::server_events{
     .arrived =
         [](void* holder, std::span<char> bytes) {
@@ -37,14 +51,15 @@ Relay::Relay(Lane& lane, Http1Client& client, HeadBlock& block, std::uint64_t be
       head_us_(now_us()),
       client_sent_before_(client.stream().sent()) {
     at_.begun = begun_at_us / 1000;
-    at_.client_progress = now();
+    lane_.counters.requests_in_flight.add();
 }
 
 Relay::~Relay() {
     if (lane_.waiting.erase(ticket_) > 0) lane_.store->forget(ticket_);
+    lane_.counters.requests_in_flight.sub();
 }
 
-Relay::State Relay::advance() {
+bool Relay::advance() {
     assert(!advancing_);
     advancing_ = true;
     if (client_.stream().broken()) client_gone(UV_EPIPE);
@@ -67,7 +82,7 @@ Relay::State Relay::advance() {
         set_interest();
     }
     advancing_ = false;
-    return state_;
+    return state_ == State::over;
 }
 
 void Relay::route() {
@@ -178,9 +193,9 @@ void Relay::choose() {
 Lease Relay::idle_connection() {
     if (fresh_only_) return nullptr;
     const bool once = !is_idempotent(block_.head.method);
-    Lease lease = lane_.pools[server_->pool]->take(now());
+    Lease lease = pool().take(now());
     while (lease && once && lease->stream->look() != Stream::Unread::nothing)
-        lease = lane_.pools[server_->pool]->take(now());
+        lease = pool().take(now());
     return lease;
 }
 
@@ -192,8 +207,7 @@ void Relay::connected() {
         state_ = State::choosing;
         return;
     }
-    Lease lease{new ServerConnection{std::move(connecting_), now()}};
-    open_server(std::move(lease));
+    open_server(pool().lend(std::move(connecting_), now()));
 }
 
 void Relay::connect_failed(int uv_error) {
@@ -202,7 +216,8 @@ void Relay::connect_failed(int uv_error) {
     // Idle connections to other servers hold the descriptors this one lacks.
     if (uv_error == UV_EMFILE || uv_error == UV_ENFILE)
         for (const auto& pool : lane_.pools) pool->clear();
-    lane_.counters.connects_failed.add();
+    count_server_fault(uv_error == UV_ETIMEDOUT ? ServerFault::connect_slow
+                                                : ServerFault::connect_failed);
     if (lane_.connect_warning.due(now()))
         log::warn("cannot connect to a server", {{"server", server_->text},
                                                  {"upstream", route_->upstream->name()},
@@ -249,7 +264,10 @@ void Relay::send_request() {
     if (client_.body_complete()) list.add_end(in_framing_);
     stream.write(list.view());
     if (first && stream.broken() && stream.sent() == sent_before) return resend_unsent();
-    if (first) ++tries_;
+    if (first) {
+        ++tries_;
+        pool().counters.requests.add();
+    }
     request_ = client_.body_complete() ? RequestSide::sent : RequestSide::sending;
     at_.request_progress = now();
     keep_for_resend();
@@ -308,7 +326,11 @@ void Relay::resend_unsent() {
 
 void Relay::resend() {
     lane_.counters.retries.add();
-    if (block_.server.is_open() && block_.server.reused()) tried_.reset(server_->index);
+    // An idle connection that had been closed is no fault of the server's.
+    if (block_.server.is_open() && block_.server.reused())
+        tried_.reset(server_->index);
+    else
+        count_server_fault(ServerFault::server_gone);
     block_.server.close();
     fresh_only_ = true;
     request_ = RequestSide::held;
@@ -319,7 +341,7 @@ void Relay::reply() {
     if (client_.stream().unsent() == 0) finish(close_client_ ? End::close : End::keep);
 }
 
-void Relay::client_gone(int uv_error) noexcept { fail({Fault::client_gone, uv_error}); }
+void Relay::client_gone(int uv_error) { fail({Fault::client_gone, uv_error}); }
 
 void Relay::client_fault(Error error) { fail(error); }
 
@@ -329,13 +351,15 @@ void Relay::stop() { fail({Fault::stopping}); }
 void Relay::fail(Error error) {
     if (state_ == State::over) return;
     fault_ = error.fault;
+    if (const auto fault = server_fault(error.fault); fault && block_.server.is_open())
+        count_server_fault(*fault);
     connecting_.reset();
     block_.server.close();
     if (error.fault == Fault::client_gone || error.fault == Fault::stopping || replied())
         return finish(End::cut);
     // After a time-out a late body would be taken for the next request.
     const bool timed_out = error.fault == Fault::client_slow || error.fault == Fault::server_slow;
-    close_client_ = timed_out || !client_.body_complete() || !client_persistent() ||
+    close_client_ = timed_out || !client_.body_complete() || !connection_.persistent ||
                     client_.half_closed() || lane_.stopping;
     lane_.head_out.clear();
     append_reply(lane_.head_out, {.fault = error.fault,
@@ -354,13 +378,14 @@ void Relay::finish(End end) {
     block_.server.close();
     lane_.client_pieces.clear();
     session_.finish(lane_.epoch_now_ms());
-    lane_.counters.requests.add();
+    lane_.counters.requests[route_ != nullptr ? route_->index : lane_.counters.requests.size() - 1]
+        .add(status());
     if (fault_) lane_.counters.faults[static_cast<std::size_t>(*fault_)].add();
     if (lane_.access_log.enabled()) write_log_line();
 }
 
-bool Relay::client_persistent() const noexcept {
-    return !connection_.close && (block_.head.minor == 1 || connection_.keep_alive);
+void Relay::count_server_fault(ServerFault fault) noexcept {
+    pool().counters.add(fault, wall_now_ms());
 }
 
 }  // namespace baton

@@ -1,8 +1,7 @@
 #pragma once
 
-// One request, from its head to its last byte. Every event stores what it brought and calls
-// `advance`, where the order of things is written once. Lives in the request's block; the client
-// side makes it, drives it and ends it.
+// A request that a server answers. Every event stores what it brought and calls `advance`, where the
+// order of things is written once.
 
 #include <array>
 #include <cstdint>
@@ -13,7 +12,7 @@
 
 #include "net/http_parser.h"
 #include "net/result.h"
-#include "proxy/deadline.h"
+#include "proxy/exchange.h"
 #include "proxy/forward.h"
 #include "proxy/head_block.h"
 #include "proxy/lane.h"
@@ -24,7 +23,7 @@ namespace baton {
 
 class Http1Client;
 
-class Relay {
+class Relay final : public Exchange {
 public:
     enum class State : std::uint8_t {
         routing,
@@ -36,32 +35,19 @@ public:
         replying,    // the last bytes leave for the client
         over,
     };
-    // How the client's connection goes on.
-    enum class End : std::uint8_t { keep, close, cut };
-
     // `begun_at_us`: when the request's first byte came, in microseconds of uv_hrtime.
     Relay(Lane& lane, Http1Client& client, HeadBlock& block, std::uint64_t begun_at_us);
-    ~Relay();
-    Relay(const Relay&) = delete;
-    Relay& operator=(const Relay&) = delete;
+    ~Relay() override;
 
-    // Goes as far as it can with what is there. What the client has brought must be consumed when
-    // it returns.
-    State advance();
-    End end() const noexcept { return end_; }
-
-    // Events of the client side.
-    void client_gone(int uv_error) noexcept;
-    void client_fault(Error error);  // its body is not HTTP
-    void on_deadline(std::uint64_t now_ms);
-    void stop();  // the process's grace is over
-    Deadline deadline(std::uint64_t now_ms) noexcept;
+    bool advance() override;
+    void client_gone(int uv_error) override;
+    void client_fault(Error error) override;
+    void on_deadline(std::uint64_t now_ms) override;
+    void stop() override;
+    Deadline deadline() noexcept override;
+    bool tunnelling() const noexcept override { return state_ == State::tunnelling; }
     // An event of the store.
     void store_answered(StoreAnswer answer);
-
-    bool wants_client_input() const noexcept { return wants_client_; }
-    bool tunnelling() const noexcept { return state_ == State::tunnelling; }
-    Http1Client& client() noexcept { return client_; }
 
 private:
     enum class RequestSide : std::uint8_t { held, sending, sent };
@@ -102,12 +88,15 @@ private:
     void finish(End end);
 
     Progress::Phase phase() noexcept;
-    void see_progress(std::uint64_t now_ms) noexcept;
+    void see_progress() noexcept;
     void set_interest();
     bool session_step(RequestSession::Step step);
     bool is_websocket() const noexcept;
-    bool client_persistent() const noexcept;
     void write_log_line();
+    void count_server_fault(ServerFault fault) noexcept;
+    Pool& pool() noexcept { return *lane_.pools[server_->pool]; }
+    // As logged and counted.
+    int status() const noexcept { return status_ != 0 ? status_ : fault_ ? status_of(*fault_) : 0; }
     bool replied() const noexcept { return status_ != 0; }
     std::string_view request_id() const noexcept { return {id_.data(), id_size_}; }
     std::uint64_t now() const noexcept { return lane_.loop.now(); }
@@ -128,12 +117,10 @@ private:
     State state_ = State::routing;
     RequestSide request_ = RequestSide::held;
     ResponseSide response_ = ResponseSide::none;
-    End end_ = End::keep;
     bool advancing_ = false;
     bool websocket_ = false;
     bool body_at_hand_ = true;  // `held` is all of the body so far
     bool client_is_1_0_ = false;
-    bool wants_client_ = true;
     bool close_client_ = false;  // said so in it
     bool wants_server_ = true;
     bool fresh_only_ = false;   // sent again: no idle connection is good enough
@@ -148,7 +135,6 @@ private:
     int status_ = 0;                       // of what the client has been sent; 0: nothing yet
 
     Stamps at_;
-    std::uint64_t client_sent_seen_ = 0;
     std::uint64_t server_sent_seen_ = 0;
     // For the log, in microseconds of uv_hrtime; 0: never.
     std::uint64_t begun_us_;

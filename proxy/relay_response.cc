@@ -97,7 +97,7 @@ void Relay::release_response() {
     out_framing_ = !unknown_length  ? body.framing
                    : client_is_1_0_ ? Framing::until_close
                                     : Framing::chunked;
-    close_client_ = !client_persistent() || !client_.body_complete() || client_.half_closed() ||
+    close_client_ = !connection_.persistent || !client_.body_complete() || client_.half_closed() ||
                     lane_.stopping || out_framing_ == Framing::until_close;
     // The body is looked at first: what is wrong with its beginning can still be a 502.
     Pieces& pieces = lane_.server_pieces;
@@ -164,7 +164,7 @@ void Relay::response_done() {
     const bool request_sent = request_ == RequestSide::sent;
     assert(request_sent || close_client_);  // decided when the head was released
     if (Lease lease = block_.server.release(request_sent))
-        lane_.pools[server_->pool]->give_back(std::move(lease), now());
+        pool().give_back(std::move(lease), now());
     state_ = State::replying;
 }
 

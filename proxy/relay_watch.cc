@@ -36,20 +36,11 @@ void Relay::set_interest() {
     server.stream().read(wants_server_);
 }
 
-void Relay::see_progress(std::uint64_t now_ms) noexcept {
-    at_.client_input = client_.last_input_at();
-    at_.half_closed = client_.half_closed_at();
-    if (client_.stream().sent() != client_sent_seen_) {
-        client_sent_seen_ = client_.stream().sent();
-        at_.client_progress = now_ms;
-    }
-    if (client_.stream().unsent() == 0)
-        at_.unsent_since = 0;
-    else if (at_.unsent_since == 0)
-        at_.unsent_since = now_ms;
+void Relay::see_progress() noexcept {
+    client_.see_progress(at_);
     if (block_.server.is_open() && block_.server.stream().sent() != server_sent_seen_) {
         server_sent_seen_ = block_.server.stream().sent();
-        at_.request_progress = now_ms;
+        at_.request_progress = now();
     }
 }
 
@@ -68,8 +59,8 @@ Progress::Phase Relay::phase() noexcept {
                                                     : Progress::Phase::uploading;
 }
 
-Deadline Relay::deadline(std::uint64_t now_ms) noexcept {
-    see_progress(now_ms);
+Deadline Relay::deadline() noexcept {
+    see_progress();
     const Progress progress{.phase = phase(),
                             .server_reached = tries_ > 0,
                             .answer_begun = replied(),
@@ -80,7 +71,7 @@ Deadline Relay::deadline(std::uint64_t now_ms) noexcept {
 }
 
 void Relay::on_deadline(std::uint64_t now_ms) {
-    const Deadline due = deadline(now_ms);
+    const Deadline due = deadline();
     if (due.when == 0 || now_ms < due.when) return;
     const auto connect =
         route_ == nullptr ? Milliseconds{0} : route_->upstream_config->timeouts.connect;
@@ -106,7 +97,7 @@ void Relay::write_log_line() {
     line.method = head.text(head.method_text);
     line.host = to_.host;
     line.target = logged_target(head, snapshot_->config().log.query);
-    line.status = status_ != 0 ? status_ : fault_ ? status_of(*fault_) : 0;
+    line.status = status();
     line.in = head.size + client_.body_bytes() + tunnel_in_;
     line.out = client_.stream().sent() + client_.stream().unsent() - client_sent_before_;
     if (route_ != nullptr) line.route = route_->config->name;

@@ -17,6 +17,7 @@
 namespace baton {
 
 struct Route {
+    std::size_t index = 0;  // in the configuration
     const RouteConfig* config = nullptr;
     const UpstreamConfig* upstream_config = nullptr;
     const Upstream* upstream = nullptr;

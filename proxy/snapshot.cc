@@ -30,6 +30,7 @@ std::vector<Route> Snapshot::make_routes() const {
     std::vector<Route> routes;
     for (const RouteConfig& config : config_.routes) {
         Route route;
+        route.index = routes.size();
         route.config = &config;
         for (std::size_t i = 0; i < upstreams_.size(); ++i) {
             if (upstreams_[i]->name() != config.upstream) continue;

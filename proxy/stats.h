@@ -3,31 +3,35 @@
 // What a worker counts. Written by its thread, read by any.
 
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
+#include <vector>
 
+#include "net/counter.h"
 #include "net/result.h"
 
 namespace baton {
 
-// A plain load and store: there is no other writer to race with, and readers need no order between
-// counters.
-class Counter {
-public:
-    void add(std::uint64_t n = 1) noexcept {
-        value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
-    }
-    std::uint64_t read() const noexcept { return value_.load(std::memory_order_relaxed); }
+// Answers by the first digit of their status.
+struct StatusCounters {
+    static constexpr std::array<std::string_view, 5> classes{"1xx", "2xx", "3xx", "4xx", "5xx"};
+    std::array<Counter, classes.size()> by_class;
 
-private:
-    std::atomic<std::uint64_t> value_{0};
+    // A status of 0 is none: nothing of an answer was sent, and no fault is to blame.
+    void add(int status) noexcept {
+        if (status >= 100 && status <= 599)
+            by_class[static_cast<std::size_t>(status / 100 - 1)].add();
+    }
 };
 
 struct alignas(64) Counters {
-    Counter requests;
-    Counter retries;          // requests written to a server a second time
-    Counter connects_failed;  // refused, unreachable, or too slow
+    explicit Counters(std::size_t routes) : requests(routes + 1) {}
+
+    // By `Route::index`; the last one is of requests that came to no route.
+    std::vector<StatusCounters> requests;
+    Gauge requests_in_flight;
+    Counter retries;  // requests written to a server a second time
     std::array<Counter, fault_count> faults;
     Counter session_unknown_malformed;  // a cookie whose value is no id
     Counter session_unknown_absent;     // a well-formed id the table does not know

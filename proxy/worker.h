@@ -6,18 +6,15 @@
 #include <functional>
 #include <memory>
 #include <thread>
-#include <vector>
 
 #include "net/loop.h"
-#include "proxy/http1_client.h"
+#include "proxy/clients.h"
 #include "proxy/lane.h"
-#include "proxy/listener.h"
 #include "proxy/snapshot.h"
-#include "session/memory_table.h"
 
 namespace baton {
 
-class Worker final : public ClientHost {
+class Worker {
 public:
     struct Needs {
         std::shared_ptr<const Snapshot> snapshot;
@@ -30,6 +27,8 @@ public:
     };
     explicit Worker(Needs needs);
     ~Worker();
+    Worker(const Worker&) = delete;
+    Worker& operator=(const Worker&) = delete;
 
     // Before `start`: a listening socket of this worker's own.
     void listen(int fd, const Address& address, const ListenerConfig& config);
@@ -45,28 +44,24 @@ public:
     // This worker's thread; tests turn the loop themselves.
     Loop& loop() noexcept { return loop_; }
     Lane& lane() noexcept { return lane_; }
-    std::size_t clients() const noexcept { return clients_.size(); }
+    // Of the lane, any thread may read the counters, the pools' too.
+    const Lane& lane() const noexcept { return lane_; }
+    std::size_t clients() const noexcept { return clients_.count(); }
     void stop_now();
     void abort_now();
 
-    void retire(std::size_t place) noexcept override;
-
 private:
-    void adopt(Listener& listener, int fd, const Address& peer);
     void on_second();
     void on_flush();
-    void stopped_if_empty();
+    void on_emptied();
 
     Loop loop_;
     Lane lane_;
-    ConnectionGate& gate_;
+    Clients clients_;
     std::function<void()> on_stopped_;
     Timer<&Worker::on_second> second_;
     Timer<&Worker::on_flush> flush_;
-    std::vector<std::unique_ptr<Listener>> listeners_;
-    std::vector<std::unique_ptr<Http1Client>> clients_;
     std::thread thread_;
-    bool stopping_ = false;
 };
 
 }  // namespace baton

@@ -4,6 +4,17 @@
 
 namespace baton {
 
+ServerConnection::ServerConnection(Pool& its_pool, StreamPtr its_stream,
+                                   std::uint64_t now_ms) noexcept
+    : pool(its_pool),
+      stream(std::move(its_stream)),
+      born_ms(now_ms),
+      counted(&its_pool.counters.in_flight) {
+    counted->add();
+}
+
+ServerConnection::~ServerConnection() { counted->sub(); }
+
 const StreamEvents Pool::events{
     .arrived = [](void* holder, std::span<char>) { drop(*static_cast<ServerConnection*>(holder)); },
     .flushed = [](void*) {},
@@ -12,10 +23,16 @@ const StreamEvents Pool::events{
 
 // An answer to no question, or the end: either way of no use to the next request (RFC 9112, 9.2).
 void Pool::drop(ServerConnection& connection) noexcept {
-    Pool& pool = *connection.pool;
+    Pool& pool = connection.pool;
     const std::size_t place = connection.place;
     pool.idle_.erase(pool.idle_.begin() + static_cast<std::ptrdiff_t>(place));
     for (std::size_t i = place; i < pool.idle_.size(); ++i) pool.idle_[i]->place = i;
+}
+
+void Pool::count(ServerConnection& connection, Gauge& gauge) noexcept {
+    connection.counted->sub();
+    connection.counted = &gauge;
+    gauge.add();
 }
 
 bool Pool::fresh(const ServerConnection& connection, std::uint64_t now_ms) const noexcept {
@@ -24,12 +41,17 @@ bool Pool::fresh(const ServerConnection& connection, std::uint64_t now_ms) const
     return options_.requests_max == 0 || connection.requests < options_.requests_max;
 }
 
+Lease Pool::lend(StreamPtr stream, std::uint64_t now_ms) {
+    return std::make_unique<ServerConnection>(*this, std::move(stream), now_ms);
+}
+
 Lease Pool::take(std::uint64_t now_ms) {
     while (!idle_.empty()) {
         Lease lease = std::move(idle_.back());
         idle_.pop_back();
-        lease->pool = nullptr;
-        if (fresh(*lease, now_ms)) return lease;
+        if (!fresh(*lease, now_ms)) continue;
+        count(*lease, counters.in_flight);
+        return lease;
     }
     return nullptr;
 }
@@ -37,8 +59,8 @@ Lease Pool::take(std::uint64_t now_ms) {
 void Pool::give_back(Lease lease, std::uint64_t now_ms) {
     ++lease->requests;
     if (idle_.size() >= options_.idle_max || !fresh(*lease, now_ms)) return;
+    count(*lease, counters.idle);
     lease->idle_since_ms = now_ms;
-    lease->pool = this;
     lease->place = idle_.size();
     lease->stream->attach(lease.get(), events);
     lease->stream->read(true);

@@ -1,6 +1,7 @@
 #pragma once
 
-// Idle connections to one server, of one worker. Newest first, so that the oldest can age out.
+// The connections of one worker to one server: lent to requests, or idle. The newest idle one is
+// taken first, so that the oldest can age out.
 
 #include <cstddef>
 #include <cstdint>
@@ -16,14 +17,20 @@ namespace baton {
 class Pool;
 
 // A connection to a server, lent to one request at a time. It keeps its address while it changes
-// hands.
+// hands, and does not outlive its pool.
 struct ServerConnection {
+    ServerConnection(Pool& its_pool, StreamPtr its_stream, std::uint64_t now_ms) noexcept;
+    ~ServerConnection();
+    ServerConnection(const ServerConnection&) = delete;
+    ServerConnection& operator=(const ServerConnection&) = delete;
+
+    Pool& pool;
     StreamPtr stream;
-    std::uint64_t born_ms = 0;
+    std::uint64_t born_ms;
     std::uint64_t idle_since_ms = 0;
     std::uint64_t requests = 0;  // answered so far
-    Pool* pool = nullptr;        // while idle
     std::size_t place = 0;       // in the pool, while idle
+    Gauge* counted;              // as in flight, or as idle
 };
 using Lease = std::unique_ptr<ServerConnection>;
 
@@ -35,6 +42,10 @@ public:
     Pool(const Pool&) = delete;
     Pool& operator=(const Pool&) = delete;
 
+    ServerCounters counters;  // any thread may read them
+
+    // A connection that was just made.
+    Lease lend(StreamPtr stream, std::uint64_t now_ms);
     // The newest idle connection, or null. The taker must attach itself before anything else
     // happens.
     Lease take(std::uint64_t now_ms);
@@ -50,6 +61,7 @@ public:
 private:
     static const StreamEvents events;
     static void drop(ServerConnection& connection) noexcept;
+    static void count(ServerConnection& connection, Gauge& gauge) noexcept;
     bool fresh(const ServerConnection& connection, std::uint64_t now_ms) const noexcept;
 
     PoolOptions options_;

@@ -10,9 +10,11 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "net/address.h"
+#include "net/counter.h"
 
 namespace baton {
 
@@ -23,6 +25,59 @@ struct Server {
     unsigned weight = 1;
     std::size_t index = 0;  // within its upstream
     std::size_t pool = 0;   // the place of its pool in every worker
+};
+
+// What a server did wrong. The last three are the faults of the same name of the request that it
+// happened to; connecting may fail without any request's failing.
+enum class ServerFault : std::uint8_t {
+    connect_failed,  // refused, unreachable, or no descriptor for it
+    connect_slow,
+    server_gone,
+    server_slow,
+    bad_response,
+};
+inline constexpr std::size_t server_fault_count = 5;
+
+// The fault's word in logs, metrics and the admin listener's answers.
+constexpr std::string_view name(ServerFault fault) noexcept {
+    switch (fault) {
+    case ServerFault::connect_failed: return "connect_failed";
+    case ServerFault::connect_slow: return "connect_slow";
+    case ServerFault::server_gone: return "server_gone";
+    case ServerFault::server_slow: return "server_slow";
+    case ServerFault::bad_response: return "bad_response";
+    }
+    return "unknown";
+}
+
+// What one worker knows of one server. Written by its thread, read by any.
+class ServerCounters {
+public:
+    Counter requests;  // of which a byte was written, each try
+    Gauge in_flight;   // connections that carry a request, or a tunnel
+    Gauge idle;        // connections in the pool
+
+    struct LastFault {
+        ServerFault fault = ServerFault::connect_failed;
+        std::int64_t time_ms = 0;  // since 1970; 0: there was none
+    };
+    void add(ServerFault fault, std::int64_t time_ms) noexcept {
+        faults_[static_cast<std::size_t>(fault)].add();
+        // One word, so that a reader never sees one fault with another's time.
+        last_.store(static_cast<std::uint64_t>(time_ms) << 3 | static_cast<std::uint64_t>(fault),
+                    std::memory_order_relaxed);
+    }
+    std::uint64_t faults(ServerFault fault) const noexcept {
+        return faults_[static_cast<std::size_t>(fault)].read();
+    }
+    LastFault last_fault() const noexcept {
+        const std::uint64_t last = last_.load(std::memory_order_relaxed);
+        return {static_cast<ServerFault>(last & 7), static_cast<std::int64_t>(last >> 3)};
+    }
+
+private:
+    std::array<Counter, server_fault_count> faults_;
+    std::atomic<std::uint64_t> last_{0};
 };
 
 inline constexpr std::size_t servers_max = 256;  // of one upstream

@@ -382,6 +382,13 @@ void Proxy::store_answers(StoreAnswer instead) {
     late_store_->answers(ticket, std::move(instead));
 }
 
+std::uint64_t Proxy::requests() {
+    std::uint64_t sum = 0;
+    for (const StatusCounters& route : counters().requests)
+        for (const Counter& of_class : route.by_class) sum += of_class.read();
+    return sum;
+}
+
 std::string Proxy::log() {
     worker_->lane().access_log.flush();
     std::string text;

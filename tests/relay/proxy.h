@@ -133,6 +133,11 @@ public:
     std::uint64_t faults(Fault fault) {
         return counters().faults[static_cast<std::size_t>(fault)].read();
     }
+    // All requests that are over.
+    std::uint64_t requests();
+    std::uint64_t server_faults(ServerFault fault, std::size_t server = 0) {
+        return worker_->lane().pools[server]->counters.faults(fault);
+    }
     MemoryTable& table() noexcept { return table_; }
     LateStore& late_store() noexcept { return *late_store_; }
     const Config& config() const noexcept { return snapshot_->config(); }

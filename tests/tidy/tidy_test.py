@@ -22,6 +22,7 @@ LIBRARIES = {
     r"llhttp\.h": r"net/(http_parser|http_syntax|head_guard)\.(h|cc)",
     r"openssl/.*": r"session/id\.cc",
     r"toml\+\+/.*": r"proxy/(config_load|toml_table|toml_value)\.(h|cc)",
+    r"nlohmann/json\.hpp": r"proxy/admin\.cc",
     r"doctest/doctest\.h": r"$",
 }
 

@@ -84,7 +84,7 @@ TEST_CASE("an unknown key is refused where the key stands, with the one it may b
 TEST_CASE("a key of a later feature is not unknown, but not supported yet") {
     static constexpr std::string_view keys[] = {
         "redis.master = 1",
-        "admin.address = 1",
+        "[admin]\naddress = \"127.0.0.1:1\"\ntoken_file = 1",
         "error_pages = 1",
         "tls = 1",
         "[session]\napi.address = 1",

@@ -172,7 +172,7 @@ TEST_CASE("our own answers") {
         const std::string head = std::string{"HTTP/1.1 "} + c.line +
                                  "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: " +
                                  std::to_string(body.size()) + "\r\n" + c.special +
-                                 "X-Request-Id: the-id\r\n";
+                                 "X-Request-Id: the-id\r\nCache-Control: no-store\r\n";
         std::string out;
         append_reply(out, {.fault = c.fault, .request_id = "the-id"});
         CHECK(out == head + "\r\n" + body);

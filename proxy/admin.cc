@@ -1,0 +1,125 @@
+#include "proxy/admin.h"
+
+#include <array>
+#include <nlohmann/json.hpp>
+#include <string_view>
+#include <utility>
+
+#include "proxy/metrics.h"
+
+namespace baton {
+
+namespace {
+
+// Keys stay in the order they are written in.
+using Json = nlohmann::ordered_json;
+
+LocalReply json_reply(int status, const Json& body) {
+    LocalReply reply;
+    reply.status = status;
+    reply.content_type = "application/json";
+    // What is no UTF-8 (a server's text is the configuration's) is replaced, never an exception.
+    reply.body = body.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+    return reply;
+}
+
+LocalReply health(const ProcessView&) {
+    LocalReply reply;
+    reply.body = "ok\n";
+    return reply;
+}
+
+LocalReply readiness(const ProcessView& view) {
+    if (view.draining) return json_reply(503, {{"ready", false}, {"reasons", {"draining"}}});
+    return json_reply(200, {{"ready", true}});
+}
+
+std::string time_text(std::int64_t epoch_ms) {
+    std::array<char, 24> text;
+    log::format_time(epoch_ms, text.data());
+    return {text.data(), text.size()};
+}
+
+// A server as all workers together know it.
+Json describe(const ProcessView& view, const Server& server) {
+    std::uint64_t in_flight = 0;
+    std::uint64_t requests = 0;
+    ServerCounters::LastFault last;
+    for (const Lane* lane : view.lanes) {
+        const ServerCounters& counters = lane->pools[server.pool]->counters;
+        in_flight += counters.in_flight.read();
+        requests += counters.requests.read();
+        if (const auto fault = counters.last_fault(); fault.time_ms > last.time_ms) last = fault;
+    }
+    Json fault;  // null
+    if (last.time_ms != 0) fault = {{"fault", name(last.fault)}, {"time", time_text(last.time_ms)}};
+    return {{"address", server.text}, {"weight", server.weight}, {"state", "unchecked"},
+            {"in_flight", in_flight}, {"requests", requests},    {"last_fault", fault}};
+}
+
+LocalReply upstreams(const ProcessView& view) {
+    Json all = Json::array();
+    for (const auto& upstream : view.snapshot->upstreams()) {
+        Json servers = Json::array();
+        for (const Server& server : upstream->servers()) servers.push_back(describe(view, server));
+        all.push_back({{"name", upstream->name()},
+                       {"balance", "round-robin"},
+                       {"servers", std::move(servers)}});
+    }
+    return json_reply(200, {{"upstreams", std::move(all)}});
+}
+
+LocalReply metrics(const ProcessView& view) {
+    LocalReply reply;
+    reply.content_type = metrics_content_type;
+    reply.body = metrics_text(view);
+    return reply;
+}
+
+struct Page {
+    std::string_view path;
+    LocalReply (*answer)(const ProcessView& view);
+};
+constexpr Page pages[] = {
+    {"/healthz", health},
+    {"/readyz", readiness},
+    {"/v1/upstreams", upstreams},
+    {"/metrics", metrics},
+};
+
+bool from_browser_elsewhere(const LocalRequest& request) {
+    for (const Field& field : request.head.fields)
+        if (equal_fold(request.head.text(field.name), "origin")) return true;
+    // A probe in HTTP/1.0 names no host; a browser always does.
+    if (request.host.empty() || equal_fold(request.host, "localhost")) return false;
+    return !parse_address(std::string{request.host} + ":0");
+}
+
+}  // namespace
+
+LocalReply AdminService::answer(const LocalRequest& request) {
+    if (from_browser_elsewhere(request)) return plain_reply(403);
+    for (const Page& page : pages) {
+        if (page.path != request.path) continue;
+        const Method method = request.head.method;
+        if (method != Method::get && method != Method::head) return plain_reply(405, "GET, HEAD");
+        return page.answer(view_);
+    }
+    return plain_reply(404);
+}
+
+AdminListener::AdminListener(Loop& loop, const ProcessView& view,
+                             std::shared_ptr<const Snapshot> snapshot, std::unique_ptr<Store> store,
+                             void* holder, Clients::Emptied emptied)
+    : lane_(loop, std::move(snapshot), std::move(store), nullptr, -1),
+      service_(view),
+      clients_(lane_, gate_, holder, emptied) {
+    gate_.max = connections_max;
+}
+
+void AdminListener::listen(int fd, const Address& address) {
+    address_ = address;
+    clients_.listen(fd, address, lane_.snapshot->config().admin, &service_);
+}
+
+}  // namespace baton

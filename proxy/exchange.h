@@ -1,0 +1,46 @@
+#pragma once
+
+// One request of a client connection and its answer, from the head to the last byte, whoever gives
+// the answer: a server, through a Relay, or this program itself, in a LocalCall. Lives in the
+// request's block; the client side makes it, drives it and ends it.
+
+#include <cstdint>
+
+#include "net/result.h"
+#include "proxy/deadline.h"
+
+namespace baton {
+
+class Exchange {
+public:
+    // How the client's connection goes on.
+    enum class End : std::uint8_t { keep, close, cut };
+
+    virtual ~Exchange() = default;
+    Exchange(const Exchange&) = delete;
+    Exchange& operator=(const Exchange&) = delete;
+
+    // Goes as far as it can with what is there; true once it is over. What the client has brought
+    // must be consumed when it returns.
+    virtual bool advance() = 0;
+    End end() const noexcept { return end_; }
+
+    // Events of the client side, which calls `advance` next.
+    virtual void client_gone(int uv_error) = 0;
+    virtual void client_fault(Error error) = 0;  // its body is not HTTP
+    virtual void on_deadline(std::uint64_t now_ms) = 0;
+    virtual void stop() = 0;  // the process's grace is over
+
+    virtual Deadline deadline() noexcept = 0;
+    bool wants_client_input() const noexcept { return wants_client_; }
+    // After a 101: bytes both ways.
+    virtual bool tunnelling() const noexcept { return false; }
+
+protected:
+    Exchange() = default;
+
+    End end_ = End::keep;
+    bool wants_client_ = true;
+};
+
+}  // namespace baton

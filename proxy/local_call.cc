@@ -1,0 +1,141 @@
+#include "proxy/local_call.h"
+
+#include <algorithm>
+#include <array>
+
+#include "proxy/forward.h"
+#include "proxy/http1_client.h"
+
+namespace baton {
+
+namespace {
+
+constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+
+// A Host field without its port (RFC 3986, 3.2.2: a literal IPv6 address stands in brackets).
+std::string_view without_port(std::string_view host) noexcept {
+    const std::size_t from = host.rfind(']') == std::string_view::npos ? 0 : host.rfind(']');
+    return host.substr(0, host.find(':', from));
+}
+
+LocalRequest request_of(const HeadBlock& block) noexcept {
+    const Destination to = destination_of(block.head);
+    const std::size_t query = to.path.find('?');
+    return {
+        .head = block.head,
+        .path = to.path.substr(0, query),
+        .query = query == std::string_view::npos ? std::string_view{} : to.path.substr(query + 1),
+        .host = without_port(to.host),
+        .body = block.held};
+}
+
+void append_head(std::string& out, const LocalReply& reply, bool client_is_1_0, bool close) {
+    out.append("HTTP/1.1 ").append(std::to_string(reply.status)).append(" ");
+    out.append(reason_of(reply.status)).append("\r\nContent-Type: ").append(reply.content_type);
+    out.append("\r\nContent-Length: ").append(std::to_string(reply.body.size()));
+    // What is true now is not in a minute, and no page may be guessed out of it.
+    out.append("\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n");
+    if (!reply.allow.empty()) out.append("Allow: ").append(reply.allow).append("\r\n");
+    if (close)
+        out.append("Connection: close\r\n");
+    else if (client_is_1_0)
+        out.append("Connection: keep-alive\r\n");
+    out.append("\r\n");
+}
+
+}  // namespace
+
+LocalReply plain_reply(int status, std::string_view allow) {
+    LocalReply reply;
+    reply.status = status;
+    reply.body = std::to_string(status) + " " + std::string{reason_of(status)} + "\n";
+    reply.allow = allow;
+    return reply;
+}
+
+LocalCall::LocalCall(Lane& lane, Http1Client& client, HeadBlock& block, LocalService& service)
+    : lane_(lane), client_(client), block_(block), service_(service) {
+    at_.begun = lane.loop.now();
+    // RFC 9110, 10.1.1: who waits for it sends no body before.
+    if (!client.body_complete() && block.head.find(FieldName::expect) != nullptr) send(go_on);
+}
+
+bool LocalCall::advance() {
+    if (client_.stream().broken()) client_gone(UV_EPIPE);
+    if (state_ == State::receiving) receive();
+    if (state_ == State::replying && client_.stream().unsent() == 0)
+        finish(close_client_ ? End::close : End::keep);
+    wants_client_ = state_ == State::receiving || client_.waiting_bytes() < HeadBlock::waiting_max;
+    return state_ == State::over;
+}
+
+void LocalCall::receive() {
+    const Pieces& pieces = lane_.client_pieces;
+    if (block_.held.size() + pieces.bytes() > body_max) return fail({Fault::body_too_large});
+    for (const std::string_view piece : pieces.view()) block_.held.append(piece);
+    lane_.client_pieces.clear();
+    if (client_.body_complete()) answer();
+}
+
+void LocalCall::answer() {
+    const LocalReply reply = service_.answer(request_of(block_));
+    close_client_ =
+        !ConnectionOptions{block_.head}.persistent || client_.half_closed() || lane_.stopping;
+    std::string& out = lane_.head_out;
+    out.clear();
+    append_head(out, reply, block_.head.minor == 0, close_client_);
+    if (block_.head.method != Method::head) out.append(reply.body);
+    send(out);
+    state_ = State::replying;
+}
+
+// The request is no longer read: the connection ends after the answer.
+void LocalCall::fail(Error error) {
+    if (state_ == State::over) return;
+    if (error.fault == Fault::client_gone || error.fault == Fault::stopping ||
+        state_ == State::replying)
+        return finish(End::cut);
+    close_client_ = true;
+    std::array<char, 32> id;
+    lane_.ids.next(id);
+    lane_.head_out.clear();
+    append_reply(lane_.head_out, {.fault = error.fault,
+                                  .request_id = {id.data(), id.size()},
+                                  .close = true,
+                                  .head_only = block_.head.method == Method::head});
+    send(lane_.head_out);
+    state_ = State::replying;
+}
+
+void LocalCall::client_gone(int uv_error) { fail({Fault::client_gone, uv_error}); }
+
+void LocalCall::client_fault(Error error) { fail(error); }
+
+void LocalCall::stop() { fail({Fault::stopping}); }
+
+void LocalCall::on_deadline(std::uint64_t now_ms) {
+    const Deadline due = deadline();
+    if (due.when != 0 && now_ms >= due.when) fail({due.fault});
+}
+
+Deadline LocalCall::deadline() noexcept {
+    client_.see_progress(at_);
+    const Progress progress{.phase = state_ == State::receiving ? Progress::Phase::uploading
+                                                                : Progress::Phase::replying,
+                            .answer_begun = state_ == State::replying,
+                            .at = at_};
+    return next_deadline(progress, lane_.snapshot->config().timeouts, nullptr);
+}
+
+void LocalCall::send(std::string_view bytes) {
+    const iovec piece{const_cast<char*>(bytes.data()), bytes.size()};
+    client_.stream().write({&piece, 1});
+}
+
+void LocalCall::finish(End end) noexcept {
+    end_ = end;
+    state_ = State::over;
+    lane_.client_pieces.clear();
+}
+
+}  // namespace baton

@@ -1,0 +1,193 @@
+#include "proxy/metrics.h"
+
+#include <array>
+#include <cstdint>
+#include <initializer_list>
+
+namespace baton {
+
+namespace {
+
+struct Label {
+    std::string_view name;
+    std::string_view value;
+};
+
+class Text {
+public:
+    void family(std::string_view name, std::string_view type, std::string_view help) {
+        name_ = name;
+        line({"# HELP ", name, " ", help});
+        line({"# TYPE ", name, " ", type});
+    }
+
+    void sample(std::initializer_list<Label> labels, std::uint64_t value) {
+        out_.append(name_);
+        char before = '{';
+        for (const Label& label : labels) {
+            out_ += before;
+            out_.append(label.name).append("=\"");
+            append_escaped(label.value);
+            out_ += '"';
+            before = ',';
+        }
+        if (labels.size() > 0) out_ += '}';
+        line({" ", std::to_string(value)});
+    }
+
+    void only(std::string_view name, std::string_view type, std::string_view help,
+              std::uint64_t value) {
+        family(name, type, help);
+        sample({}, value);
+    }
+
+    std::string take() { return std::move(out_); }
+
+private:
+    void line(std::initializer_list<std::string_view> parts) {
+        for (const std::string_view part : parts) out_.append(part);
+        out_ += '\n';
+    }
+
+    void append_escaped(std::string_view value) {
+        for (const char c : value) {
+            if (c == '\\' || c == '"') out_ += '\\';
+            out_ += c;
+        }
+    }
+
+    std::string out_;
+    std::string_view name_;
+};
+
+// The sum of one number over all workers.
+template <class Read>
+std::uint64_t sum(const ProcessView& view, Read read) {
+    std::uint64_t total = 0;
+    for (const Lane* lane : view.lanes) total += read(*lane);
+    return total;
+}
+
+std::uint64_t sum_of(const ProcessView& view, Counter Counters::*counter) {
+    return sum(view, [&](const Lane& lane) { return (lane.counters.*counter).read(); });
+}
+
+void write_requests(Text& text, const ProcessView& view) {
+    text.family(
+        "baton_requests_total", "counter",
+        "Requests answered, by route and class of status; route=\"\" are those that came to "
+        "no route.");
+    const auto& routes = view.snapshot->config().routes;
+    for (std::size_t route = 0; route <= routes.size(); ++route) {
+        const std::string_view name = route < routes.size() ? routes[route].name : "";
+        for (std::size_t i = 0; i < StatusCounters::classes.size(); ++i)
+            text.sample({{"route", name}, {"class", StatusCounters::classes[i]}},
+                        sum(view, [&](const Lane& lane) {
+                            return lane.counters.requests[route].by_class[i].read();
+                        }));
+    }
+    text.only("baton_requests_in_flight", "gauge", "Requests, and tunnels, that are running.",
+              sum(view, [](const Lane& lane) { return lane.counters.requests_in_flight.read(); }));
+    text.only("baton_request_retries_total", "counter",
+              "Requests sent to a server a second time, each time.",
+              sum_of(view, &Counters::retries));
+    text.family("baton_faults_total", "counter",
+                "Requests that went wrong, by the fault's word in the access log.");
+    for (int i = 0; i < fault_count; ++i)
+        text.sample({{"fault", name(static_cast<Fault>(i))}}, sum(view, [&](const Lane& lane) {
+                        return lane.counters.faults[static_cast<std::size_t>(i)].read();
+                    }));
+}
+
+void write_connections(Text& text, const ProcessView& view) {
+    text.family("baton_connections", "gauge", "Open connections, idle ones too.");
+    text.sample({{"side", "client"}}, view.gate->open.load(std::memory_order_relaxed));
+    text.sample({{"side", "server"}}, sum(view, [](const Lane& lane) {
+                    std::uint64_t open = 0;
+                    for (const auto& pool : lane.pools)
+                        open += pool->counters.in_flight.read() + pool->counters.idle.read();
+                    return open;
+                }));
+}
+
+template <class Write>
+void for_each_server(const ProcessView& view, Write write) {
+    for (const auto& upstream : view.snapshot->upstreams())
+        for (const Server& server : upstream->servers()) write(upstream->name(), server);
+}
+
+void write_servers(Text& text, const ProcessView& view) {
+    text.family("baton_server_requests_total", "counter", "Requests sent to a server, each try.");
+    for_each_server(view, [&](std::string_view upstream, const Server& server) {
+        text.sample({{"upstream", upstream}, {"server", server.text}},
+                    sum(view, [&](const Lane& lane) {
+                        return lane.pools[server.pool]->counters.requests.read();
+                    }));
+    });
+    text.family("baton_server_requests_in_flight", "gauge",
+                "Requests, and tunnels, that a server is busy with.");
+    for_each_server(view, [&](std::string_view upstream, const Server& server) {
+        text.sample({{"upstream", upstream}, {"server", server.text}},
+                    sum(view, [&](const Lane& lane) {
+                        return lane.pools[server.pool]->counters.in_flight.read();
+                    }));
+    });
+    text.family("baton_server_faults_total", "counter",
+                "What a server did wrong, each try; a request may have been saved by another.");
+    for_each_server(view, [&](std::string_view upstream, const Server& server) {
+        for (std::size_t i = 0; i < server_fault_count; ++i) {
+            const auto fault = static_cast<ServerFault>(i);
+            text.sample({{"upstream", upstream}, {"server", server.text}, {"fault", name(fault)}},
+                        sum(view, [&](const Lane& lane) {
+                            return lane.pools[server.pool]->counters.faults(fault);
+                        }));
+        }
+    });
+}
+
+void write_sessions(Text& text, const ProcessView& view) {
+    const MemoryTable& table = *view.table;
+    text.only("baton_sessions", "gauge", "Live sessions in the table.", table.sessions());
+    text.only("baton_session_memory_bytes", "gauge", "What the sessions in memory take.",
+              table.memory());
+    text.family("baton_session_unknown_total", "counter",
+                "Requests with a session cookie that no live session belongs to.");
+    text.sample({{"reason", "malformed"}}, sum_of(view, &Counters::session_unknown_malformed));
+    text.sample({{"reason", "absent"}}, sum_of(view, &Counters::session_unknown_absent));
+    text.sample({{"reason", "dead"}}, sum_of(view, &Counters::session_unknown_dead));
+    text.family("baton_session_evictions_total", "counter",
+                "Sessions pushed out of a full table; confirmed: their cookie had come back.");
+    text.sample({{"confirmed", "false"}}, table.evicted_unconfirmed());
+    text.sample({{"confirmed", "true"}}, table.evicted_confirmed());
+    text.only("baton_session_second_live_total", "counter",
+              "Requests with the cookies of two live sessions.",
+              sum_of(view, &Counters::session_second_live));
+    text.only("baton_session_fields_dropped_total", "counter",
+              "Session fields where none count: a client's, unknown ones, on a route without "
+              "sessions.",
+              sum_of(view, &Counters::session_fields_dropped));
+    text.only("baton_session_cookies_dropped_total", "counter",
+              "Session cookies that servers set themselves.",
+              sum_of(view, &Counters::session_cookies_dropped));
+    text.only("baton_session_changes_dropped_total", "counter",
+              "Changes to sessions that had ended meanwhile.",
+              sum_of(view, &Counters::session_gone));
+}
+
+}  // namespace
+
+std::string metrics_text(const ProcessView& view) {
+    Text text;
+    write_requests(text, view);
+    write_connections(text, view);
+    write_servers(text, view);
+    write_sessions(text, view);
+    text.only("baton_log_lines_dropped_total", "counter",
+              "Log lines lost: a full disk, or a reader that is stuck.",
+              view.writer->lines_dropped());
+    text.family("baton_build_info", "gauge", "The version that runs.");
+    text.sample({{"version", BATON_VERSION}}, 1);
+    return text.take();
+}
+
+}  // namespace baton

@@ -1,0 +1,25 @@
+#pragma once
+
+// What the control thread may see of the process while its workers run: all of it is const, or
+// counted in atomics.
+
+#include <vector>
+
+#include "net/log.h"
+#include "proxy/lane.h"
+#include "proxy/listener.h"
+#include "proxy/snapshot.h"
+#include "session/memory_table.h"
+
+namespace baton {
+
+struct ProcessView {
+    const Snapshot* snapshot = nullptr;
+    std::vector<const Lane*> lanes;  // of the workers: counters, and those of pools
+    const ConnectionGate* gate = nullptr;
+    const MemoryTable* table = nullptr;
+    const log::Writer* writer = nullptr;
+    bool draining = false;  // told to stop
+};
+
+}  // namespace baton
