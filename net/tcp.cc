@@ -7,7 +7,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <utility>
+#include <cstddef>
+#include <type_traits>
 
 namespace baton {
 
@@ -21,29 +22,15 @@ constexpr std::size_t iovecs_max = 32;
 
 }  // namespace
 
-// What libuv may touch after the owner is gone. A connection connects before it writes, so the two
-// requests share room.
-struct Tcp::Block {
-    uv_tcp_t tcp;
-    union {
-        uv_connect_t connect;
-        uv_write_t write;
-    };
-    std::string* bytes;  // of `write`; owned
-
-    Block() noexcept : tcp{}, write{}, bytes(nullptr) {}
-    ~Block() { delete bytes; }
-};
-
 Tcp::Tcp(Loop& loop, TcpCounts& counts)
-    : block_(open_handle<Block>(this,
-                                [&](Block& block) { return uv_tcp_init(loop.uv(), &block.tcp); })),
+    : handle_(open_handle<uv_tcp_t>(
+          this, [&](uv_tcp_t& handle) { return uv_tcp_init(loop.uv(), &handle); })),
       counts_(counts) {}
 
 Tcp::~Tcp() {
     if (reset_) {
         int fd = -1;
-        if (uv_fileno(reinterpret_cast<uv_handle_t*>(&block_->tcp), &fd) == 0) {
+        if (uv_fileno(reinterpret_cast<uv_handle_t*>(handle_.get()), &fd) == 0) {
             const linger now{.l_onoff = 1, .l_linger = 0};
             setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
         }
@@ -52,7 +39,7 @@ Tcp::~Tcp() {
 
 std::unique_ptr<Tcp> Tcp::adopt(Loop& loop, int fd, TcpCounts& counts) {
     std::unique_ptr<Tcp> tcp{new Tcp(loop, counts)};
-    if (uv_tcp_open(&tcp->block_->tcp, fd) < 0) {
+    if (uv_tcp_open(tcp->handle_.get(), fd) < 0) {
         ::close(fd);
         return nullptr;
     }
@@ -64,13 +51,16 @@ std::unique_ptr<Tcp> Tcp::connect(Loop& loop, const Address& to, void* holder, C
     std::unique_ptr<Tcp> tcp{new Tcp(loop, counts)};
     tcp->holder_ = holder;
     tcp->connected_ = connected;
-    uv_tcp_nodelay(&tcp->block_->tcp, 1);
-    *error = uv_tcp_connect(&tcp->block_->connect, &tcp->block_->tcp, to.raw(),
-                            [](uv_connect_t* request, int status) {
-                                if (auto* self = owner_of<Tcp>(request->handle))
+    uv_tcp_nodelay(tcp->handle_.get(), 1);
+    auto request = std::make_unique<uv_connect_t>();
+    *error = uv_tcp_connect(request.get(), tcp->handle_.get(), to.raw(),
+                            [](uv_connect_t* ended, int status) {
+                                const std::unique_ptr<uv_connect_t> last{ended};
+                                if (auto* self = owner_of<Tcp>(last->handle))
                                     self->connected_(self->holder_, status);
                             });
     if (*error < 0) return nullptr;
+    request.release();  // the callback's, which always comes
     return tcp;
 }
 
@@ -82,7 +72,7 @@ void Tcp::attach(void* holder, const StreamEvents& events) noexcept {
 Stream::Unread Tcp::look() const noexcept {
     int fd = -1;
     char byte = 0;
-    if (uv_fileno(reinterpret_cast<const uv_handle_t*>(&block_->tcp), &fd) < 0) return Unread::end;
+    if (uv_fileno(reinterpret_cast<const uv_handle_t*>(handle_.get()), &fd) < 0) return Unread::end;
     const ssize_t size = ::recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     if (size > 0) return Unread::bytes;
     return size < 0 && errno == EAGAIN ? Unread::nothing : Unread::end;
@@ -93,7 +83,7 @@ void Tcp::read(bool on) noexcept {
     reading_ = on;
     if (ever_read_) ++counts_.read_toggles;
     ever_read_ = true;
-    auto* stream = reinterpret_cast<uv_stream_t*>(&block_->tcp);
+    auto* stream = reinterpret_cast<uv_stream_t*>(handle_.get());
     if (on)
         uv_read_start(stream, allocate, arrived);
     else
@@ -143,7 +133,7 @@ void Tcp::write(std::span<const iovec> pieces) {
     }
     if (total == 0) return;
     ++counts_.writes;
-    const int done = uv_try_write(reinterpret_cast<uv_stream_t*>(&block_->tcp), buffers.data(),
+    const int done = uv_try_write(reinterpret_cast<uv_stream_t*>(handle_.get()), buffers.data(),
                                   static_cast<unsigned>(count));
     if (done < 0 && done != UV_EAGAIN) {
         broken_ = true;
@@ -158,30 +148,31 @@ void Tcp::write(std::span<const iovec> pieces) {
 
 // Copies what lies behind the first `skip` bytes.
 void Tcp::keep(std::span<const iovec> pieces, std::size_t skip) {
-    if (!kept_) kept_ = std::make_unique<std::string>();
+    if (!kept_) kept_ = std::make_unique<Write>();
     for (const iovec& piece : pieces) {
         const std::size_t passed = std::min(skip, piece.iov_len);
         skip -= passed;
-        kept_->append(static_cast<const char*>(piece.iov_base) + passed, piece.iov_len - passed);
+        kept_->bytes.append(static_cast<const char*>(piece.iov_base) + passed,
+                            piece.iov_len - passed);
         unsent_ += piece.iov_len - passed;
     }
 }
 
-// Hands the kept bytes to libuv, whose block owns them until they are written.
 void Tcp::send_kept() {
-    delete std::exchange(block_->bytes, kept_.release());
-    in_flight_ = true;
     ++counts_.writes;
-    uv_buf_t buffer =
-        uv_buf_init(block_->bytes->data(), static_cast<unsigned>(block_->bytes->size()));
-    if (uv_write(&block_->write, reinterpret_cast<uv_stream_t*>(&block_->tcp), &buffer, 1, wrote) <
-        0) {
-        in_flight_ = false;
+    const uv_buf_t buffer =
+        uv_buf_init(kept_->bytes.data(), static_cast<unsigned>(kept_->bytes.size()));
+    in_flight_ = uv_write(&kept_->request, reinterpret_cast<uv_stream_t*>(handle_.get()), &buffer,
+                          1, wrote) == 0;
+    if (in_flight_)
+        kept_.release();  // the callback's, which always comes
+    else
         broken_ = true;
-    }
 }
 
 void Tcp::wrote(uv_write_t* request, int status) {
+    static_assert(std::is_standard_layout_v<Write> && offsetof(Write, request) == 0);
+    const std::unique_ptr<Write> write{reinterpret_cast<Write*>(request)};
     auto* tcp = owner_of<Tcp>(request->handle);
     if (tcp == nullptr) return;
     tcp->in_flight_ = false;
@@ -193,11 +184,9 @@ void Tcp::wrote(uv_write_t* request, int status) {
         if (!tcp->reading_) tcp->events_->ended(tcp->holder_, status);
         return;
     }
-    const std::size_t size = tcp->block_->bytes->size();
-    tcp->sent_ += size;
-    tcp->unsent_ -= size;
-    delete std::exchange(tcp->block_->bytes, nullptr);
-    if (tcp->kept_ && !tcp->kept_->empty())
+    tcp->sent_ += write->bytes.size();
+    tcp->unsent_ -= write->bytes.size();
+    if (tcp->kept_)
         tcp->send_kept();
     else if (tcp->shutting_)
         tcp->finish_sending();
@@ -212,7 +201,7 @@ void Tcp::shut() noexcept {
 
 void Tcp::finish_sending() noexcept {
     int fd = -1;
-    if (uv_fileno(reinterpret_cast<uv_handle_t*>(&block_->tcp), &fd) == 0) ::shutdown(fd, SHUT_WR);
+    if (uv_fileno(reinterpret_cast<uv_handle_t*>(handle_.get()), &fd) == 0) ::shutdown(fd, SHUT_WR);
 }
 
 }  // namespace baton

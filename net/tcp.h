@@ -48,7 +48,12 @@ public:
     void reset_on_close() noexcept override { reset_ = true; }
 
 private:
-    struct Block;
+    // Bytes the kernel did not take at once, with the request that writes them. libuv's from its
+    // start to its callback.
+    struct Write {
+        uv_write_t request;
+        std::string bytes;
+    };
 
     Tcp(Loop& loop, TcpCounts& counts);
     static void allocate(uv_handle_t* handle, std::size_t, uv_buf_t* buffer);
@@ -58,13 +63,12 @@ private:
     void send_kept();
     void finish_sending() noexcept;
 
-    Handle<Block> block_;
+    Handle<uv_tcp_t> handle_;
     TcpCounts& counts_;
     void* holder_ = nullptr;
     const StreamEvents* events_ = nullptr;
     Connected connected_ = nullptr;
-    // Behind what is in flight. Two buffers, swapped: libuv owns the one in the block.
-    std::unique_ptr<std::string> kept_;
+    std::unique_ptr<Write> kept_;  // behind what is in flight
     std::size_t unsent_ = 0;
     std::uint64_t sent_ = 0;
     std::uint8_t full_reads_ = 0;  // in a row, within one event
