@@ -49,16 +49,15 @@ bool fail(const Address& address, const char* what, ListenerSockets& out, std::s
 bool open_listener(const Address& address, unsigned workers, ListenerSockets& out,
                    std::string& complaint) {
     out.address = address;
-    if (address.port() != 0) {
-        const int probe = make_socket(address, false);
-        if (probe < 0) return fail(address, "listen on", out, complaint);
-        ::close(probe);
-    }
     for (unsigned i = 0; i < workers; ++i) {
-        const int fd = make_socket(out.address, true);
+        // The first has the address to itself until it listens: of two processes that start at once
+        // one fails here. Then it lets the others of this process in.
+        const int fd = make_socket(out.address, i > 0);
         if (fd < 0) return fail(address, "listen on", out, complaint);
         out.fds.push_back(fd);
         if (::listen(fd, backlog) < 0) return fail(address, "listen on", out, complaint);
+        const int on = 1;
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
         socklen_t size = sizeof(out.address.v6);
         if (getsockname(fd, out.address.raw(), &size) < 0)
             return fail(address, "listen on", out, complaint);
