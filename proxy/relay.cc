@@ -326,10 +326,9 @@ void Relay::resend_unsent() {
 
 void Relay::resend() {
     lane_.counters.retries.add();
-    // An idle connection that had been closed is no fault of the server's.
-    if (block_.server.is_open() && block_.server.reused())
-        tried_.reset(server_->index);
-    else
+    // An idle connection that had been closed is no fault of the server's; but the server may be about
+    // to die, and still let us connect: another one is asked, if there is one.
+    if (!block_.server.is_open() || !block_.server.reused())
         count_server_fault(ServerFault::server_gone);
     block_.server.close();
     fresh_only_ = true;
