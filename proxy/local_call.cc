@@ -56,8 +56,9 @@ LocalReply plain_reply(int status, std::string_view allow) {
 LocalCall::LocalCall(Lane& lane, Http1Client& client, HeadBlock& block, LocalService& service)
     : lane_(lane), client_(client), block_(block), service_(service) {
     at_.begun = lane.loop.now();
-    // RFC 9110, 10.1.1: who waits for it sends no body before.
-    if (!client.body_complete() && block.head.find(FieldName::expect) != nullptr) send(go_on);
+    // RFC 9110, 10.1.1: who waits for it sends no body before; a 1.0 client does not know it.
+    const bool expects = block.head.minor == 1 && block.head.find(FieldName::expect) != nullptr;
+    if (expects && !client.body_complete()) send(go_on);
 }
 
 bool LocalCall::advance() {
@@ -65,6 +66,8 @@ bool LocalCall::advance() {
     if (state_ == State::receiving) receive();
     if (state_ == State::replying && client_.stream().unsent() == 0)
         finish(close_client_ ? End::close : End::keep);
+    // Also what was not wanted: the next event may be another client's.
+    lane_.client_pieces.clear();
     wants_client_ = state_ == State::receiving || client_.waiting_bytes() < HeadBlock::waiting_max;
     return state_ == State::over;
 }
@@ -73,7 +76,6 @@ void LocalCall::receive() {
     const Pieces& pieces = lane_.client_pieces;
     if (block_.held.size() + pieces.bytes() > body_max) return fail({Fault::body_too_large});
     for (const std::string_view piece : pieces.view()) block_.held.append(piece);
-    lane_.client_pieces.clear();
     if (client_.body_complete()) answer();
 }
 
@@ -135,7 +137,6 @@ void LocalCall::send(std::string_view bytes) {
 void LocalCall::finish(End end) noexcept {
     end_ = end;
     state_ = State::over;
-    lane_.client_pieces.clear();
 }
 
 }  // namespace baton

@@ -286,10 +286,11 @@ Proxy::~Proxy() {
     ::unlink(log_path_.c_str());
 }
 
-Peer Proxy::connect_client() {
-    const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-    if (::connect(fd, address_.raw(), address_.size()) != 0)
-        fail_now("cannot connect to the proxy");
+Peer Proxy::connect_client() { return connect_client(address_); }
+
+Peer Proxy::connect_client(const Address& to) {
+    const int fd = ::socket(to.raw()->sa_family, SOCK_STREAM, 0);
+    if (::connect(fd, to.raw(), to.size()) != 0) fail_now("cannot connect to the proxy");
     const int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     ::fcntl(fd, F_SETFL, O_NONBLOCK);

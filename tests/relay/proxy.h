@@ -108,6 +108,8 @@ public:
     Proxy& operator=(const Proxy&) = delete;
 
     Peer connect_client();
+    // To another listener on the same loop.
+    Peer connect_client(const Address& to);
     // Waits for the proxy's connection to server `index`.
     Peer accept_at_server(std::size_t index = 0);
     // True if the proxy connects to server `index` while the loop is turned a few times.
@@ -139,6 +141,9 @@ public:
         return worker_->lane().pools[server]->counters.faults(fault);
     }
     MemoryTable& table() noexcept { return table_; }
+    ConnectionGate& gate() noexcept { return gate_; }
+    log::Writer& writer() noexcept { return writer_; }
+    const std::shared_ptr<const Snapshot>& snapshot() const noexcept { return snapshot_; }
     LateStore& late_store() noexcept { return *late_store_; }
     const Config& config() const noexcept { return snapshot_->config(); }
     std::string server_text(std::size_t index) const {

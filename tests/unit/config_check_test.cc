@@ -95,6 +95,47 @@ TEST_CASE("listeners have addresses of their own, but any number may ask for a f
     CHECK(found(config_of({"bad", "bad"}, {"bad", "bad"})) == "");
 }
 
+TEST_CASE("the admin listener has an address of its own") {
+    Config config = config_of({"127.0.0.1:1", "127.0.0.1:0"}, {"127.0.0.1:9"});
+    for (const std::string text : {"127.0.0.1:0", "127.0.0.1:2", "[::1]:1", "127.0.0.2:1"}) {
+        CAPTURE(text);
+        config.admin.address = *parse_address(text);
+        CHECK(found(config) == "");
+    }
+    config.admin.address = *parse_address("localhost:1");
+    CHECK(found(config) ==
+          "admin.address: expected an address of its own, found \"127.0.0.1:1\" again, as in "
+          "listener[0].address\n");
+    CHECK(complaints_of("[admin]\naddress = \"127.0.0.1:8080\"") ==
+          "baton:2:11: admin.address: expected an address of its own, found \"127.0.0.1:8080\" "
+          "again, as in listener[0].address\n");
+}
+
+TEST_CASE("a server is not the admin listener") {
+    Config config = config_of({"127.0.0.1:5"}, {"127.0.0.1:9", "[::1]:80"});
+    const auto complaint = [](const std::string& server, int index) {
+        return "upstream[0].servers[" + std::to_string(index) +
+               "].address: expected a server, found \"" + server +
+               "\", the proxy itself, as in admin.address\n";
+    };
+    config.admin.address = *parse_address("127.0.0.1:9");
+    CHECK(found(config) == complaint("127.0.0.1:9", 0));
+    config.admin.address = *parse_address("[::1]:80");
+    CHECK(found(config) == complaint("[::1]:80", 1));
+    config.upstreams[0].servers[1].address =
+        *parse_address("[::]:80");  // is loopback to connect to
+    config.upstreams[0].servers[1].text = "[::]:80";
+    CHECK(found(config) == complaint("[::]:80", 1));
+    for (const std::string text : {"127.0.0.1:0", "127.0.0.2:9", "[::1]:9", "127.0.0.1:80"}) {
+        CAPTURE(text);
+        config.admin.address = *parse_address(text);
+        CHECK(found(config) == "");
+    }
+    CHECK(complaints_of("[admin]\naddress = \"127.0.0.1:9001\"") ==
+          "baton:7:24: upstream[0].servers[0].address: expected a server, found "
+          "\"127.0.0.1:9001\", the proxy itself, as in admin.address\n");
+}
+
 TEST_CASE("a server that is the proxy itself is found, whatever it is called") {
     struct Row {
         std::string_view listener;

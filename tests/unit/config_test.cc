@@ -356,6 +356,53 @@ TEST_CASE("addresses are IP addresses or localhost, and a server has a port") {
     check_rows(rows);
 }
 
+TEST_CASE("the admin listener has a loopback address, or there is none") {
+    static constexpr Row rows[] = {
+        {"[admin]", "f:1:1: admin.address: expected a loopback address with a port, found none\n"},
+        {"admin = {}",
+         "f:1:9: admin.address: expected a loopback address with a port, found none\n"},
+        {"admin = 1", "f:1:9: admin: expected a table, found 1\n"},
+        {"[[admin]]\naddress = \"127.0.0.1:9\"",
+         "f:1:1: admin: expected a table, found an array\n"},
+        {"[admin]\naddress = \"10.0.0.1:9\"",
+         "f:2:11: admin.address: expected a loopback address with a port, found \"10.0.0.1:9\"\n"},
+        {"[admin]\naddress = \"0.0.0.0:9\"",
+         "f:2:11: admin.address: expected a loopback address with a port, found \"0.0.0.0:9\"\n"},
+        {"[admin]\naddress = \"[::]:9\"",
+         "f:2:11: admin.address: expected a loopback address with a port, found \"[::]:9\"\n"},
+        {"[admin]\naddress = \"[::ffff:10.0.0.1]:9\"",
+         "f:2:11: admin.address: expected a loopback address with a port, found "
+         "\"[::ffff:10.0.0.1]:9\"\n"},
+        {"[admin]\naddress = \"example.com:9\"",
+         "f:2:11: admin.address: expected an IP address or localhost with a port, found "
+         "\"example.com:9\"; names are not supported yet\n"},
+        {"[admin]\naddress = \"127.0.0.1\"",
+         "f:2:11: admin.address: expected an IP address or localhost with a port, found "
+         "\"127.0.0.1\"\n"},
+        {"[admin]\naddress = 9",
+         "f:2:11: admin.address: expected an IP address or localhost with a port, found 9\n"},
+        {"[admin]\nadress = \"127.0.0.1:9\"\naddress = \"127.0.0.1:9\"",
+         "f:2:1: admin.adress: expected a known key, found \"adress\", did you mean address\n"},
+        {"[admin]\naddress = \"127.0.0.1:9\"\ntrusted_proxies = []",
+         "f:3:1: admin.trusted_proxies: expected a known key, found \"trusted_proxies\"\n"},
+        {"[admin]\naddress = \"127.0.0.1:9\"\ntoken_file = \"/t\"",
+         "f:3:1: admin.token_file: expected a supported key, found \"token_file\", which is not "
+         "supported yet\n"},
+    };
+    check_rows(rows);
+
+    CHECK(load_config(rest).config.admin.address == Address{});
+    for (const std::string text :
+         {"127.0.0.1:0", "127.0.0.1:9", "127.9.8.7:9", "[::1]:0", "[::1]:9", "localhost:9"}) {
+        CAPTURE(text);
+        const Loaded loaded =
+            load_config("[admin]\naddress = \"" + text + "\"" + std::string{rest});
+        CHECK(lines(loaded.complaints) == "");
+        CHECK(loaded.config.admin.address == *parse_address(text));
+        CHECK(loaded.config.listeners.size() == 1);
+    }
+}
+
 TEST_CASE("hosts of routes") {
     struct Host {
         std::string_view written;

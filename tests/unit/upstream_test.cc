@@ -1,21 +1,25 @@
-// Turns among servers, the pieces of a write, and when a request may be sent again.
+// Turns among servers, what a pool counts, the pieces of a write, and when a request may be sent again.
 
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <memory>
 #include <numeric>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "proxy/retry.h"
 #include "proxy/write_list.h"
+#include "upstream/pool.h"
 #include "upstream/server.h"
 
 namespace baton {
@@ -59,6 +63,70 @@ std::string written(const WriteList& list) {
     return text;
 }
 
+// A connection whose other end is the test.
+class FakeStream final : public Stream {
+public:
+    explicit FakeStream(int& open) : open_(open) { ++open_; }
+    ~FakeStream() override { --open_; }
+    FakeStream(const FakeStream&) = delete;
+    FakeStream& operator=(const FakeStream&) = delete;
+
+    void attach(void* holder, const StreamEvents& events) noexcept override {
+        holder_ = holder;
+        events_ = &events;
+    }
+    void write(std::span<const iovec> /*pieces*/) override {}
+    std::size_t unsent() const noexcept override { return 0; }
+    std::uint64_t sent() const noexcept override { return 0; }
+    bool broken() const noexcept override { return false; }
+    Unread look() const noexcept override { return Unread::nothing; }
+    void read(bool on) noexcept override { reading = on; }
+    void shut() noexcept override {}
+    void reset_on_close() noexcept override {}
+
+    void arrives() {
+        char byte = 'x';
+        events_->arrived(holder_, {&byte, 1});
+    }
+    void ends() { events_->ended(holder_, -1); }
+
+    bool reading = false;
+
+private:
+    int& open_;
+    void* holder_ = nullptr;
+    const StreamEvents* events_ = nullptr;
+};
+
+// A pool, and the connections made for it.
+struct Pooled {
+    explicit Pooled(const PoolOptions& options = {}) : pool(options) {}
+
+    Lease lend(std::uint64_t now_ms = 0) {
+        auto stream = std::make_unique<FakeStream>(open);
+        streams.push_back(stream.get());
+        return pool.lend(std::move(stream), now_ms);
+    }
+    // So many idle ones.
+    void idle(std::size_t count, std::uint64_t now_ms = 0) {
+        std::vector<Lease> leases;
+        for (std::size_t i = 0; i < count; ++i) leases.push_back(lend(now_ms));
+        for (Lease& lease : leases) pool.give_back(std::move(lease), now_ms);
+    }
+    // "2 busy, 3 idle"; the connections that are open must be as many.
+    std::string counts() const {
+        const std::uint64_t busy = pool.counters.in_flight.read();
+        const std::uint64_t idle = pool.counters.idle.read();
+        CHECK(busy + idle == static_cast<std::uint64_t>(open));
+        CHECK(idle == pool.idle());
+        return std::to_string(busy) + " busy, " + std::to_string(idle) + " idle";
+    }
+
+    int open = 0;
+    std::vector<FakeStream*> streams;  // of all that were made; those that are closed dangle
+    Pool pool;
+};
+
 // A body of these pieces, framed, and its end.
 std::string body(const std::vector<std::string_view>& pieces, Framing framing, bool end) {
     std::size_t bytes = 0;
@@ -66,7 +134,7 @@ std::string body(const std::vector<std::string_view>& pieces, Framing framing, b
     WriteList list;
     list.add_body(pieces, bytes, framing);
     if (end) list.add_end(framing);
-    const std::string text = written(list);
+    std::string text = written(list);
     CHECK(list.bytes() == text.size());
     CHECK(list.empty() == text.empty());
     for (const iovec& piece : list.view()) CHECK(piece.iov_len > 0);
@@ -287,6 +355,129 @@ TEST_CASE("a request may be sent again only if all speaks for it") {
     }
     CHECK(yes == 15);
     CHECK_FALSE(may_retry(Fault::server_gone, {}));  // who says nothing is told no
+}
+
+TEST_CASE("a pool counts each connection once: busy, idle, or closed") {
+    Pooled pooled;
+    CHECK(pooled.counts() == "0 busy, 0 idle");
+    Lease first = pooled.lend();
+    Lease second = pooled.lend();
+    CHECK(pooled.counts() == "2 busy, 0 idle");
+    pooled.pool.give_back(std::move(first), 0);
+    CHECK(pooled.counts() == "1 busy, 1 idle");
+    CHECK(pooled.streams[0]->reading);
+    pooled.pool.give_back(std::move(second), 0);
+    CHECK(pooled.counts() == "0 busy, 2 idle");
+    Lease taken = pooled.pool.take(0);
+    CHECK(taken->stream.get() == pooled.streams[1]);  // the newest
+    CHECK(pooled.counts() == "1 busy, 1 idle");
+    taken.reset();
+    CHECK(pooled.counts() == "0 busy, 1 idle");
+    taken = pooled.pool.take(0);
+    CHECK(pooled.counts() == "1 busy, 0 idle");
+    CHECK(pooled.pool.take(0) == nullptr);
+    CHECK(pooled.counts() == "1 busy, 0 idle");
+    taken.reset();
+    CHECK(pooled.counts() == "0 busy, 0 idle");
+}
+
+TEST_CASE("an idle connection that says something, or ends, counts no more") {
+    Pooled pooled;
+    pooled.idle(4);
+    CHECK(pooled.counts() == "0 busy, 4 idle");
+    pooled.streams[1]->arrives();
+    CHECK(pooled.counts() == "0 busy, 3 idle");
+    pooled.streams[3]->ends();
+    CHECK(pooled.counts() == "0 busy, 2 idle");
+    pooled.streams[0]->ends();
+    CHECK(pooled.counts() == "0 busy, 1 idle");
+    Lease left = pooled.pool.take(0);
+    CHECK(left->stream.get() == pooled.streams[2]);
+    CHECK(pooled.counts() == "1 busy, 0 idle");
+}
+
+TEST_CASE("connections that a pool does not keep count no more") {
+    using namespace std::chrono_literals;
+    SUBCASE("there are enough") {
+        Pooled pooled{{.idle_max = 2}};
+        pooled.idle(5);
+        CHECK(pooled.counts() == "0 busy, 2 idle");
+    }
+    SUBCASE("none are kept") {
+        Pooled pooled{{.idle_max = 0}};
+        pooled.idle(1);
+        CHECK(pooled.counts() == "0 busy, 0 idle");
+    }
+    SUBCASE("too many requests") {
+        Pooled pooled{{.requests_max = 2}};
+        pooled.idle(1);
+        CHECK(pooled.counts() == "0 busy, 1 idle");
+        Lease lease = pooled.pool.take(0);
+        CHECK(lease->requests == 1);
+        pooled.pool.give_back(std::move(lease), 0);
+        CHECK(pooled.counts() == "0 busy, 0 idle");
+    }
+    SUBCASE("too old when it comes back") {
+        Pooled pooled{{.age_max = 10ms}};
+        pooled.pool.give_back(pooled.lend(5), 15);
+        CHECK(pooled.counts() == "0 busy, 0 idle");
+    }
+    SUBCASE("too old when it is taken") {
+        Pooled pooled{{.age_max = 10ms}};
+        pooled.idle(1, 5);
+        pooled.idle(2, 0);
+        Lease lease = pooled.pool.take(10);  // passes over the newer ones, which were born before
+        REQUIRE(lease != nullptr);
+        CHECK(lease->stream.get() == pooled.streams[0]);
+        CHECK(pooled.counts() == "1 busy, 0 idle");
+        CHECK(pooled.pool.take(10) == nullptr);
+    }
+    SUBCASE("all at once") {
+        Pooled pooled;
+        pooled.idle(3);
+        const Lease lease = pooled.lend();
+        pooled.pool.clear();
+        CHECK(pooled.counts() == "1 busy, 0 idle");
+    }
+}
+
+TEST_CASE("a sweep closes what has been idle or alive for too long, and counts it no more") {
+    using namespace std::chrono_literals;
+    Pooled pooled{{.idle_timeout = 10ms, .age_max = 100ms}};
+    pooled.idle(1, 0);
+    pooled.idle(2, 5);
+    Lease busy = pooled.lend(0);
+    pooled.pool.sweep(9);
+    CHECK(pooled.counts() == "1 busy, 3 idle");
+    pooled.pool.sweep(10);
+    CHECK(pooled.counts() == "1 busy, 2 idle");
+    pooled.pool.give_back(std::move(busy), 12);
+    CHECK(pooled.counts() == "0 busy, 3 idle");
+    pooled.pool.sweep(15);
+    CHECK(pooled.counts() == "0 busy, 1 idle");
+    // What was moved to another place still knows it.
+    pooled.streams[3]->ends();
+    CHECK(pooled.counts() == "0 busy, 0 idle");
+    pooled.pool.give_back(pooled.lend(20), 115);
+    pooled.pool.sweep(119);
+    CHECK(pooled.counts() == "0 busy, 1 idle");
+    pooled.pool.sweep(120);
+    CHECK(pooled.counts() == "0 busy, 0 idle");
+}
+
+TEST_CASE("what a server did wrong is counted by its kind, and the last is known") {
+    ServerCounters counters;
+    CHECK(counters.last_fault().time_ms == 0);
+    for (std::size_t i = 0; i < server_fault_count; ++i) {
+        const auto fault = static_cast<ServerFault>(i);
+        CAPTURE(name(fault));
+        CHECK(counters.faults(fault) == 0);
+        counters.add(fault, 1'772'323'200'000 + static_cast<std::int64_t>(i));
+        counters.add(fault, 1'772'323'200'001 + static_cast<std::int64_t>(i));
+        CHECK(counters.faults(fault) == 2);
+        CHECK(counters.last_fault().fault == fault);
+        CHECK(counters.last_fault().time_ms == 1'772'323'200'001 + static_cast<std::int64_t>(i));
+    }
 }
 
 }  // namespace baton
