@@ -19,7 +19,10 @@ from pathlib import Path
 from peers import PATIENCE, App, Client
 
 ROOT = Path(__file__).resolve().parents[2]
-BATON = Path(os.environ.get("BATON") or Path(os.environ.get("BATON_BUILD", ROOT / "build")) / "baton")
+BUILD = Path(os.environ.get("BATON_BUILD", ROOT / "build"))
+BATON = Path(os.environ.get("BATON") or BUILD / "baton")
+LOAD = BUILD / "tests/apps/load"
+LOAD_PATIENCE = 120  # seconds for one run of it
 
 
 # ---------------------------------------------------------------- configuration
@@ -86,10 +89,10 @@ class Lines:
         with self._news:
             return list(self._lines)
 
-    def wait(self, wanted, what):
+    def wait(self, wanted, what, patience=PATIENCE):
         """The lines, once `wanted(lines)` is true."""
         with self._news:
-            if not self._news.wait_for(lambda: wanted(self._lines), PATIENCE):
+            if not self._news.wait_for(lambda: wanted(self._lines), patience):
                 text = b"".join(self._lines).decode(errors="replace")
                 raise AssertionError(f"{what} did not come; there is\n{text}")
             return list(self._lines)
@@ -123,8 +126,10 @@ class Baton:
             self.kill()
             raise
         listening = [event for event in self.events() if event["event"] == "listening"]
-        self.ports = [int(event["address"].rpartition(":")[2]) for event in listening]
+        ports = [(int(event["address"].rpartition(":")[2]), event.get("serves")) for event in listening]
+        self.ports = [port for port, serves in ports if serves is None]
         self.port = self.ports[0]
+        self.admin_port = next((port for port, serves in ports if serves == "admin"), None)
 
     # -- its logs
 
@@ -156,6 +161,13 @@ class Baton:
         """Resident bytes."""
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
             if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+        raise AssertionError("baton is gone")
+
+    def own_memory(self):
+        """Resident bytes without what is read from files, which are programs and libraries; exact, and slower."""
+        for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Anonymous:"):
                 return int(line.split()[1]) * 1024
         raise AssertionError("baton is gone")
 
@@ -216,6 +228,45 @@ def parse_event(line):
     return event
 
 
+class Load:
+    """The load program, which is a server or many clients: tests/apps/load.cc says what the verbs do."""
+
+    def __init__(self, verb, **options):
+        words = [f"{key}={value}" for key, value in options.items()]
+        self.process = subprocess.Popen([LOAD, verb, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._out = Lines(self.process.stdout)
+        self.pid = self.process.pid
+
+    def tell(self, line):
+        self.process.stdin.write(line.encode() + b"\n")
+        self.process.stdin.flush()
+
+    def wait_lines(self, count):
+        lines = self._out.wait(lambda ls: len(ls) >= count, f"{count} lines of the load program", LOAD_PATIENCE)
+        return [line.decode().strip() for line in lines]
+
+    def addresses(self, count=1):
+        """Where `load serve` listens."""
+        return [f"127.0.0.1:{port}" for port in self.wait_lines(count)]
+
+    def wait(self):
+        """All that it has printed, once it has done what it was asked for."""
+        if self.process.wait(LOAD_PATIENCE) != 0:
+            raise AssertionError(f"load ended with {self.process.returncode}")
+        return [line.decode().strip() for line in self._out.end()]
+
+    def finish(self):
+        """Tells it to come to its end."""
+        self.process.stdin.close()
+        return self.wait()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self._out.end()
+        self.process.stdin.close()
+
+
 def run_baton(*arguments, cwd=None):
     """A baton that is expected to end by itself: (status, stdout, stderr)."""
     done = subprocess.run([BATON, *arguments], cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True,
@@ -224,8 +275,10 @@ def run_baton(*arguments, cwd=None):
 
 
 def refused_address():
-    """An address at which nothing listens. The port stays taken as long as the socket that is returned lives."""
+    """An address at which nothing listens, until a server of ours does. The port is nobody else's as long as the socket
+    that is returned lives."""
     sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind(("127.0.0.1", 0))
     return f"127.0.0.1:{sock.getsockname()[1]}", sock
 
@@ -264,6 +317,11 @@ class SystemTest(unittest.TestCase):
     def started(self, baton):
         self.addCleanup(baton.stop)
         return baton
+
+    def load(self, verb, **options):
+        load = Load(verb, **options)
+        self.addCleanup(load.kill)
+        return load
 
     def client(self, baton, **keys):
         client = Client(baton if isinstance(baton, int) else baton.port, **keys)
