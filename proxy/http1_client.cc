@@ -13,9 +13,11 @@ namespace baton {
 
 namespace {
 
-// How long, and how much, is read and dropped after a last answer (RFC 9112, 9.6).
-constexpr std::uint64_t linger_ms = 1'000;
-constexpr std::size_t linger_max = std::size_t{64} << 10;
+// How long what a client still sends is read and dropped after a last answer (RFC 9112, 9.6): a
+// client that writes its whole body before it reads would have its answer destroyed by a reset. The
+// numbers are those of nginx: without a byte, and in all.
+constexpr std::uint64_t linger_idle_ms = 5'000;
+constexpr std::uint64_t linger_idles = 6;
 
 std::uint64_t after(std::uint64_t since, Milliseconds limit) noexcept {
     return limit.count() == 0 ? 0 : since + static_cast<std::uint64_t>(limit.count());
@@ -55,10 +57,7 @@ void Http1Client::on_arrived(std::span<char> bytes) {
     switch (state_) {
     case State::flushing:
     case State::over: return;
-    case State::lingering:
-        dropped_ += bytes.size();
-        if (dropped_ > linger_max) enter(State::over);
-        break;
+    case State::lingering: break;
     case State::exchanging:
         // Behind what waits already; a request's own body never waits here.
         if (waiting_bytes() > 0 || (body_complete_ && !block_->exchange->tunnelling())) {
@@ -109,7 +108,9 @@ void Http1Client::on_deadline() {
 
 void Http1Client::stop() {
     // A request that has arrived is answered, and the answer says that the connection ends.
-    if (state_ == State::idle && stream_->look() != Stream::Unread::bytes) enter(State::over);
+    if (state_ == State::lingering ||
+        (state_ == State::idle && stream_->look() != Stream::Unread::bytes))
+        enter(State::over);
     turn();
 }
 
@@ -341,7 +342,12 @@ std::uint64_t Http1Client::deadline() noexcept {
     case State::reading_head: return after(since_, timeouts.header);
     case State::exchanging: return block_->exchange->deadline().when;
     case State::flushing: see_sent(); return after(std::max(since_, sent_seen_at_), timeouts.send);
-    case State::lingering: return since_ + linger_ms;
+    case State::lingering: {
+        const auto body_idle = static_cast<std::uint64_t>(timeouts.body_idle.count());
+        const std::uint64_t idle =
+            body_idle == 0 ? linger_idle_ms : std::min(linger_idle_ms, body_idle);
+        return std::min(std::max(since_, last_input_at_) + idle, since_ + linger_idles * idle);
+    }
     case State::over: break;
     }
     return 0;

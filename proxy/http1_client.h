@@ -101,8 +101,7 @@ private:
     bool turning_ = false;
     bool body_complete_ = false;
     bool half_closed_ = false;
-    bool linger_ = false;      // once flushed
-    std::size_t dropped_ = 0;  // while lingering
+    bool linger_ = false;  // once flushed
     std::uint64_t body_bytes_ = 0;
     std::uint64_t armed_for_ = 0;  // 0: not
     std::uint64_t since_ = 0;      // when the state was entered

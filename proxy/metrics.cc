@@ -79,7 +79,8 @@ void write_requests(Text& text, const ProcessView& view) {
         "no route.");
     const auto& routes = view.snapshot->config().routes;
     for (std::size_t route = 0; route <= routes.size(); ++route) {
-        const std::string_view name = route < routes.size() ? routes[route].name : "";
+        std::string_view name;
+        if (route < routes.size()) name = routes[route].name;
         for (std::size_t i = 0; i < StatusCounters::classes.size(); ++i)
             text.sample({{"route", name}, {"class", StatusCounters::classes[i]}},
                         sum(view, [&](const Lane& lane) {

@@ -161,7 +161,7 @@ TEST_CASE("tunnel_idle: a silent tunnel ends") {
 }
 
 TEST_CASE("a client that goes on sending after its refusal is dropped in the end") {
-    Proxy proxy;
+    Proxy proxy{{.change = [](Config& config) { config.timeouts.body_idle = 50ms; }}};
     Peer client = proxy.connect_client();
     client.sends("BAD\r\n\r\n");
     client.expects("HTTP/1.1 400 Bad Request\r\n");
@@ -171,6 +171,40 @@ TEST_CASE("a client that goes on sending after its refusal is dropped in the end
             return proxy.worker().clients() == 0;
         },
         "the end of lingering");
+}
+
+TEST_CASE("a client that is silent after its refusal is dropped soon") {
+    Proxy proxy{{.change = [](Config& config) { config.timeouts.body_idle = 50ms; }}};
+    Peer client = proxy.connect_client();
+    client.sends("BAD\r\n\r\n");
+    client.expects("HTTP/1.1 400 Bad Request\r\n");
+    proxy.turn_until([&] { return proxy.worker().clients() == 0; }, "the end of lingering");
+}
+
+TEST_CASE("a client may send all of its body before it reads the answer that came early") {
+    Proxy proxy{{.change = [](Config& config) { config.limits.body_max = 1000; }}};
+    Peer client = proxy.connect_client();
+    constexpr std::size_t size = std::size_t{4} << 20;
+    client.sends("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(size) +
+                 "\r\n\r\n");
+    client.expects("HTTP/1.1 413 Content Too Large\r\n");
+    const std::string piece(std::size_t{64} << 10, 'x');
+    for (std::size_t sent = 0; sent < size; sent += piece.size()) client.sends(piece);
+    client.shuts();
+    client.until_end();
+    CHECK_FALSE(client.was_reset());
+    proxy.turn_until([&] { return proxy.worker().clients() == 0; }, "the end of lingering");
+}
+
+TEST_CASE("a client that is only read out any more does not hold a stop up") {
+    Proxy proxy;
+    Peer client = proxy.connect_client();
+    client.sends("BAD\r\n\r\n");
+    client.expects("400 Bad Request\n");
+    proxy.turn();
+    CHECK(proxy.worker().clients() == 1);
+    proxy.worker().stop_now();
+    CHECK(proxy.worker().clients() == 0);
 }
 
 }  // namespace baton::test
