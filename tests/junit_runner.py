@@ -71,7 +71,8 @@ class JunitResult(unittest.TextTestResult):
 
 def load(path):
     """The tests of one file; a file that cannot be imported is one failing test."""
-    sys.path.insert(0, str(path.parent))
+    for folder in (path.parent.parent, path.parent):  # what it shares with the tests of the folder above, and its own
+        sys.path.insert(0, str(folder))
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
