@@ -110,8 +110,8 @@ LocalReply AdminService::answer(const LocalRequest& request) {
 
 AdminListener::AdminListener(Loop& loop, const ProcessView& view,
                              std::shared_ptr<const Snapshot> snapshot, std::unique_ptr<Store> store,
-                             void* holder, Clients::Emptied emptied)
-    : lane_(loop, std::move(snapshot), std::move(store), nullptr, -1),
+                             UnknownLimit& unknown_limit, void* holder, Clients::Emptied emptied)
+    : lane_(loop, std::move(snapshot), std::move(store), unknown_limit, nullptr, -1),
       service_(view),
       clients_(lane_, gate_, holder, emptied) {
     gate_.max = connections_max;

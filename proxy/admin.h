@@ -39,7 +39,8 @@ public:
 
     // `view` outlives it. `emptied(holder)`: stopped, and the last connection is gone.
     AdminListener(Loop& loop, const ProcessView& view, std::shared_ptr<const Snapshot> snapshot,
-                  std::unique_ptr<Store> store, void* holder, Clients::Emptied emptied);
+                  std::unique_ptr<Store> store, UnknownLimit& unknown_limit, void* holder,
+                  Clients::Emptied emptied);
 
     // Takes the listening socket, which is bound to `address`.
     void listen(int fd, const Address& address);

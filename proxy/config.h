@@ -81,6 +81,13 @@ struct SessionConfig {
     static constexpr Milliseconds idle_unlimited = std::chrono::hours{24 * 3650};
     Milliseconds idle = 30min;
     Milliseconds absolute = 12h;  // 0: none
+    // What a server may make of a session's idle time.
+    Milliseconds idle_min = 1min;
+    Milliseconds idle_max = 24h;
+    Milliseconds renew_after = 0s;  // a new id for a session whose id is older; 0: never
+    bool replay_safe = true;        // a GET whose response conflicted is sent once more
+    bool close_tunnels = false;     // when their session has ended
+    std::size_t unknown_max = 0;    // unknown ids from one address in a minute; 0: no limit
     std::size_t sessions_max = 100'000;
     std::size_t memory_max = std::size_t{256} << 20;
     std::size_t attributes_max = 64;

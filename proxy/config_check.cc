@@ -220,6 +220,15 @@ void check_header_prefix(const SessionConfig& session, Findings& out) {
     }
 }
 
+void check_idle_bounds(const SessionConfig& session, Findings& out) {
+    if (session.idle_min <= session.idle_max) return;
+    out.push_back(Finding{"session.idle_min",
+                          "expected at most idle_max, " + quoted(duration_text(session.idle_max)) +
+                              ", found " + quoted(duration_text(session.idle_min)),
+                          {},
+                          "session.idle_max"});
+}
+
 struct Bound {
     std::string_view table;
     std::string_view key;
@@ -259,6 +268,7 @@ std::vector<Finding> check(const Config& config, const std::vector<Address>& own
     check_cookie(config.session, out);
     check_header_prefix(config.session, out);
     check_sizes(config, out);
+    check_idle_bounds(config.session, out);
     return out;
 }
 

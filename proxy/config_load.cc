@@ -166,6 +166,12 @@ void read_session(TomlTable table, SessionConfig& out) {
     table.duration("idle", out.idle, from_1s_to_a_year);
     if (out.idle == 0ms) out.idle = SessionConfig::idle_unlimited;
     table.duration("absolute", out.absolute, from_1s_to_a_year);
+    table.duration("idle_min", out.idle_min, {1s, 365 * day, ""});
+    table.duration("idle_max", out.idle_max, {1s, 365 * day, ""});
+    table.duration("renew_after", out.renew_after, {1s, 365 * day, "no renewal"});
+    table.boolean("replay_safe", out.replay_safe);
+    table.boolean("close_tunnels", out.close_tunnels);
+    table.number("unknown_max", out.unknown_max, {0, 1'000'000});
     table.number("sessions_max", out.sessions_max, {1, 100'000'000});
     table.size("memory_max", out.memory_max, {64 * kib, tib});
     table.number("attributes_max", out.attributes_max, {1, 10'000});
@@ -180,8 +186,8 @@ void read_session(TomlTable table, SessionConfig& out) {
                                 {"never", SecureCookie::never}});
     read_session_headers(table.table("headers"), out);
     table.finish({"api", "send_id", "hmac_secret", "url_param", "send_times", "cookie_max_age",
-                  "hash_ids", "on_unavailable", "failover_wait", "renew_after", "strict_writes",
-                  "close_tunnels", "kill_wait_replicas"});
+                  "hash_ids", "on_unavailable", "failover_wait", "strict_writes",
+                  "kill_wait_replicas"});
 }
 
 constexpr std::string_view admin_address_expected = "a loopback address with a port";

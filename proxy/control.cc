@@ -46,6 +46,7 @@ constexpr std::chrono::seconds admin_grace{1};
 Control::Control(Config config)
     : snapshot_(std::make_shared<const Snapshot>(std::move(config))),
       table_(table_limits(snapshot_->config().session)),
+      unknown_limit_(snapshot_->config().session.unknown_max),
       second_(loop_, *this),
       drained_(loop_, *this),
       grace_(loop_, *this),
@@ -129,7 +130,7 @@ bool Control::open_admin() {
         return false;
     }
     admin_ = std::make_unique<AdminListener>(
-        loop_, view_, snapshot_, std::make_unique<MemoryStore>(table_), this,
+        loop_, view_, snapshot_, std::make_unique<MemoryStore>(table_), unknown_limit_, this,
         [](void* control) { static_cast<Control*>(control)->loop_.stop(); });
     admin_->listen(sockets.fds[0], sockets.address);
     return true;
@@ -140,6 +141,7 @@ void Control::start_workers(unsigned workers) {
         workers_.push_back(std::make_unique<Worker>(
             Worker::Needs{.snapshot = snapshot_,
                           .store = std::make_unique<MemoryStore>(table_),
+                          .unknown_limit = &unknown_limit_,
                           .gate = &gate_,
                           .writer = &writer_,
                           .access_sink = access_sink_,

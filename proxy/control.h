@@ -46,6 +46,7 @@ private:
     Loop loop_;
     std::shared_ptr<const Snapshot> snapshot_;
     MemoryTable table_;
+    UnknownLimit unknown_limit_;
     ConnectionGate gate_;
     log::Writer::Sink access_sink_ = -1;
     std::vector<ListenerSockets> sockets_;

@@ -274,6 +274,7 @@ std::string_view reason_of(int status) noexcept {
     case 413: return "Content Too Large";
     case 414: return "URI Too Long";
     case 417: return "Expectation Failed";
+    case 429: return "Too Many Requests";
     case 431: return "Request Header Fields Too Large";
     case 501: return "Not Implemented";
     case 502: return "Bad Gateway";
@@ -295,6 +296,7 @@ void append_reply(std::string& out, const OwnReply& reply) {
     out.append("\r\n");
     if (status == 503) out.append("Retry-After: 1\r\n");
     if (status == 409) out.append("Retry-After: 0\r\n");
+    if (status == 429) out.append("Retry-After: 60\r\n");
     if (status == 405) out.append("Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n");
     append_field(out, "X-Request-Id", reply.request_id);
     // A cache may keep a 404 or 501 on its own guess (RFC 9111, 4.2.2); what is true now need not be

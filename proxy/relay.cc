@@ -126,22 +126,41 @@ void Relay::find_session() {
     }
     if (ticket_ == 0) {
         ticket_ = ++lane_.last_ticket;
-        const RequestSession::Needs needs{.route = route_,
-                                          .config = &snapshot_->config().session,
-                                          .store = lane_.store.get(),
-                                          .ticket = ticket_,
-                                          .counters = &lane_.counters,
-                                          .unknown_field = &lane_.unknown_field_warning,
-                                          .request_id = request_id()};
-        if (!session_step(session_.find(needs, block_.head, lane_.epoch_now_ms()))) return;
+        RequestSession::Needs needs{.lane = &lane_,
+                                    .route = route_,
+                                    .config = &snapshot_->config().session,
+                                    .ticket = ticket_,
+                                    .request_id = request_id()};
+        if (lane_.unknown_limit->enabled())
+            needs.client =
+                client_host(client_.peer(), block_.head, client_.listener().trusted_proxies);
+        if (!session_step(session_.find(needs, block_.head))) return;
     } else {
         if (!answer_) return;
         StoreAnswer answer = std::move(*answer_);
         answer_.reset();
-        if (!session_step(session_.answered(std::move(answer), lane_.epoch_now_ms()))) return;
+        if (!session_step(session_.answered(std::move(answer)))) return;
     }
+    session_found();
+}
+
+void Relay::session_found() {
     if (const auto fault = session_.fault()) return fail({*fault});
     state_ = State::choosing;
+}
+
+// The response was made for a session that has changed meanwhile, and nothing of it has left: once
+// more, for the session as it is now.
+void Relay::replay() {
+    replayed_ = true;
+    lane_.counters.session_replays.add();
+    block_.server.close();
+    tried_ = refused_;
+    request_ = RequestSide::held;
+    response_ = ResponseSide::none;
+    first_us_ = 0;
+    state_ = State::finding_session;
+    if (session_step(session_.find_again())) session_found();
 }
 
 // True if the step is done; else the store's answer will find this relay by its ticket.
@@ -377,7 +396,7 @@ void Relay::finish(End end) {
     state_ = State::over;
     block_.server.close();
     lane_.client_pieces.clear();
-    session_.finish(lane_.epoch_now_ms());
+    session_.finish();
     lane_.counters.requests[route_ != nullptr ? route_->index : lane_.counters.requests.size() - 1]
         .add(status());
     if (fault_) lane_.counters.faults[static_cast<std::size_t>(*fault_)].add();

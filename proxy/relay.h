@@ -56,6 +56,9 @@ private:
 
     void route();
     void find_session();
+    void session_found();
+    bool may_replay() noexcept;
+    void replay();
     void choose();
     void connected();
     void exchange();
@@ -84,10 +87,13 @@ private:
     void response_done();
     void server_lost();
     void begin_tunnel();
+    void look_after_session();
     void fail(Error error);
     void finish(End end);
 
     Progress::Phase phase() noexcept;
+    Deadline time_out() noexcept;
+    std::uint64_t next_session_look() const noexcept;
     void see_progress() noexcept;
     void set_interest();
     bool session_step(RequestSession::Step step);
@@ -124,6 +130,7 @@ private:
     bool close_client_ = false;  // said so in it
     bool wants_server_ = true;
     bool fresh_only_ = false;   // sent again: no idle connection is good enough
+    bool replayed_ = false;     // after a conflict
     std::uint8_t interim_ = 0;  // 1xx answers so far
     unsigned tries_ = 0;        // requests of which a byte was written
     StoreTicket ticket_ = 0;
@@ -144,6 +151,9 @@ private:
     std::uint64_t first_us_ = 0;
     std::uint64_t client_sent_before_ = 0;
     std::uint64_t tunnel_in_ = 0;  // bytes from the client
+    // Of a tunnel's session, milliseconds of the loop's clock.
+    std::uint64_t session_touched_at_ = 0;
+    std::uint64_t session_looked_at_ = 0;
     std::array<char, 128> id_;
     std::uint8_t id_size_ = 0;
 };

@@ -57,7 +57,7 @@ bool Relay::on_interim() {
 void Relay::on_final() {
     const bool off = route_->config->session == SessionMode::off;
     if (off) count_ignored_fields();
-    if (!session_step(session_.apply(block_.server.head(), lane_.epoch_now_ms()))) {
+    if (!session_step(session_.apply(block_.server.head()))) {
         response_ = ResponseSide::committing;
         block_.server.keep();
         return;
@@ -69,9 +69,17 @@ void Relay::committed() {
     if (!answer_) return;
     StoreAnswer answer = std::move(*answer_);
     answer_.reset();
-    if (!session_step(session_.answered(std::move(answer), lane_.epoch_now_ms()))) return;
+    if (!session_step(session_.answered(std::move(answer)))) return;
     release_response();
     if (state_ == State::exchanging && block_.server.end()) server_lost();
+}
+
+// What does nothing but answer may be asked for twice (RFC 9110, 9.2.1). A server that has switched
+// protocols has begun a conversation.
+bool Relay::may_replay() noexcept {
+    const bool safe = block_.head.method == Method::get || block_.head.method == Method::head;
+    return safe && snapshot_->config().session.replay_safe && !replayed_ && body_at_hand_ &&
+           request_ == RequestSide::sent && block_.server.head().status != 101;
 }
 
 // The cookie that no server sees and none may set; none where the route has no sessions.
@@ -89,7 +97,10 @@ void Relay::count_ignored_fields() {
 }
 
 void Relay::release_response() {
-    if (const auto fault = session_.fault()) return fail({*fault});
+    if (const auto fault = session_.fault()) {
+        if (*fault == Fault::session_conflict && may_replay()) return replay();
+        return fail({*fault});
+    }
     if (block_.server.head().status == 101) return begin_tunnel();
     const Body body = block_.server.body();
     const bool unknown_length =
@@ -198,6 +209,7 @@ void Relay::begin_tunnel() {
     status_ = 101;
     request_ = RequestSide::sent;
     response_ = ResponseSide::done;
+    session_touched_at_ = session_looked_at_ = now();
     state_ = State::tunnelling;
 }
 
@@ -220,6 +232,32 @@ void Relay::tunnel() {
     }
     if ((client_.half_closed() || server.stream().broken()) && server.end())
         state_ = State::replying;
+    else
+        look_after_session();
+}
+
+// A session lives while its tunnel carries data; if the configuration says so, the tunnel lives as
+// long as its session.
+void Relay::look_after_session() {
+    const auto interval = static_cast<std::uint64_t>(session_.tunnel_interval_ms());
+    if (interval == 0) return;
+    if (answer_) {
+        StoreAnswer answer = std::move(*answer_);
+        answer_.reset();
+        session_.answered(std::move(answer));
+    }
+    if (now() >= session_touched_at_ + interval && at_.response_progress > session_touched_at_) {
+        session_touched_at_ = now();
+        session_.touch();
+    }
+    const std::uint64_t look = next_session_look();
+    if (look != 0 && now() >= look && !lane_.waiting.contains(ticket_)) {
+        session_looked_at_ = now();
+        session_step(session_.look_again());
+    }
+    if (!session_.ended()) return;
+    log::info("tunnel closed, its session has ended", {{"id", request_id()}});
+    finish(End::close);
 }
 
 }  // namespace baton

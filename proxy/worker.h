@@ -19,6 +19,7 @@ public:
     struct Needs {
         std::shared_ptr<const Snapshot> snapshot;
         std::unique_ptr<Store> store;
+        UnknownLimit* unknown_limit = nullptr;
         ConnectionGate* gate = nullptr;
         log::Writer* writer = nullptr;
         log::Writer::Sink access_sink = -1;

@@ -42,13 +42,14 @@ public:
     MemoryTable(const MemoryTable&) = delete;
     MemoryTable& operator=(const MemoryTable&) = delete;
 
-    // A live session is confirmed by it, and the most recently used one.
-    StoreAnswer load(const SessionKey& key, std::int64_t now_ms);
+    // A live session is the most recently used one by it, and confirmed if the client has shown it.
+    StoreAnswer load(const SessionKey& key, std::int64_t now_ms,
+                     ShownBy shown_by = ShownBy::client);
     // `too_large` only if this session alone would not fit.
     StoreAnswer create(const SessionKey& key, NewSession session, std::int64_t now_ms);
     StoreAnswer commit(const SessionKey& key, const SessionChange& change, std::int64_t now_ms);
     StoreAnswer kill(const SessionKey& key, std::int64_t now_ms);
-    // `touch` and `commit` move the expiry on, never back, never past the absolute deadline.
+    // Moves the expiry on, never back, never past the absolute deadline.
     StoreAnswer touch(const SessionKey& key, std::int64_t slack_ms, std::int64_t now_ms);
 
     // Drops what has expired in the next shard in turn. Called once a second by the control thread.
@@ -77,10 +78,17 @@ private:
     TableEntry* find_session(TableShard& shard, const SessionKey& key,
                              std::int64_t now_ms) noexcept;
     // The entry of a new session, for `TableShard::insert`.
-    TableEntry made(NewSession session, std::int64_t now_ms) noexcept;
+    TableEntry made(const NewSession& session, std::int64_t now_ms);
+    class Draft;
+    // Why a commit cannot be carried out, if it cannot.
+    std::optional<StoreAnswer> refusal(const Draft& draft, const TableEntry& entry) const;
     // Puts a commit's outcome into the entry. Its room is taken already.
-    StoreAnswer write(TableShard& shard, TableEntry& entry, Attributes attributes,
-                      std::int64_t slack_ms, std::int64_t now_ms);
+    void write(TableShard& shard, TableEntry& entry, Draft draft, const SessionChange& change,
+               std::int64_t now_ms);
+    // Takes a session out to give it another key, and leaves a tombstone.
+    TableEntry take_out(TableShard& shard, TableEntry& entry, const std::optional<SessionId>& alias,
+                        std::int64_t now_ms);
+    StoreAnswer put_in(const SessionKey& key, TableEntry entry);
     std::uint64_t next_stamp() noexcept;
 
     Lack take(TableRoom room) noexcept;  // all of it or nothing
@@ -107,9 +115,9 @@ class MemoryStore final : public Store {
 public:
     explicit MemoryStore(MemoryTable& table) : table_(table) {}
 
-    std::optional<StoreAnswer> load(const SessionKey& key, std::int64_t now_ms,
-                                    StoreTicket) override {
-        return table_.load(key, now_ms);
+    std::optional<StoreAnswer> load(const SessionKey& key, std::int64_t now_ms, StoreTicket,
+                                    ShownBy shown_by) override {
+        return table_.load(key, now_ms, shown_by);
     }
     std::optional<StoreAnswer> create(const SessionKey& key, NewSession session,
                                       std::int64_t now_ms, StoreTicket) override {

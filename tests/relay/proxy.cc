@@ -200,8 +200,8 @@ Peer& Peer::resets() {
 }
 
 std::optional<StoreAnswer> LateStore::load(const SessionKey& key, std::int64_t now,
-                                           StoreTicket ticket) {
-    questions.push_back({ticket, "load", table_.load(key, now)});
+                                           StoreTicket ticket, ShownBy shown_by) {
+    questions.push_back({ticket, "load", table_.load(key, now, shown_by)});
     return std::nullopt;
 }
 
@@ -264,9 +264,11 @@ Proxy::Proxy(Setup setup)
     } else {
         store = std::make_unique<MemoryStore>(table_);
     }
+    unknown_limit_ = std::make_unique<UnknownLimit>(snapshot_->config().session.unknown_max);
     worker_ = std::make_unique<Worker>(
         Worker::Needs{.snapshot = snapshot_,
                       .store = std::move(store),
+                      .unknown_limit = unknown_limit_.get(),
                       .gate = &gate_,
                       .writer = &writer_,
                       .access_sink = setup.access_log ? writer_.open(log_path_) : -1});

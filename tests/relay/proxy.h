@@ -64,8 +64,8 @@ private:
 class LateStore final : public Store {
 public:
     explicit LateStore(MemoryTable& table) : table_(table) {}
-    std::optional<StoreAnswer> load(const SessionKey& key, std::int64_t now,
-                                    StoreTicket ticket) override;
+    std::optional<StoreAnswer> load(const SessionKey& key, std::int64_t now, StoreTicket ticket,
+                                    ShownBy shown_by) override;
     std::optional<StoreAnswer> create(const SessionKey& key, NewSession session, std::int64_t now,
                                       StoreTicket ticket) override;
     std::optional<StoreAnswer> commit(const SessionKey& key, SessionChange change, std::int64_t now,
@@ -158,6 +158,7 @@ private:
     std::string log_path_;
     log::Writer writer_;
     MemoryTable table_;
+    std::unique_ptr<UnknownLimit> unknown_limit_;
     ConnectionGate gate_;
     std::shared_ptr<const Snapshot> snapshot_;
     LateStore* late_store_ = nullptr;
