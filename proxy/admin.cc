@@ -102,7 +102,8 @@ LocalReply AdminService::answer(const LocalRequest& request) {
     for (const Page& page : pages) {
         if (page.path != request.path) continue;
         const Method method = request.head.method;
-        if (method != Method::get && method != Method::head) return plain_reply(405, "GET, HEAD");
+        if (method != Method::get && method != Method::head)
+            return plain_reply(405, "Allow: GET, HEAD\r\n");
         return page.answer(view_);
     }
     return plain_reply(404);

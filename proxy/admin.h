@@ -25,7 +25,11 @@ namespace baton {
 class AdminService final : public LocalService {
 public:
     explicit AdminService(const ProcessView& view) : view_(view) {}
-    LocalReply answer(const LocalRequest& request) override;
+    std::optional<LocalReply> answer(const LocalRequest& request, StoreTicket,
+                                     std::unique_ptr<PendingReply>&) override {
+        return answer(request);
+    }
+    LocalReply answer(const LocalRequest& request);
 
 private:
     const ProcessView& view_;

@@ -3,7 +3,7 @@
 #include <chrono>
 #include <utility>
 
-#include "proxy/relay.h"
+#include "proxy/exchange.h"
 
 namespace baton {
 
@@ -52,9 +52,9 @@ Lane::Lane(Loop& the_loop, std::shared_ptr<const Snapshot> the_snapshot,
 void Lane::store_answered(StoreTicket ticket, StoreAnswer answer) {
     const auto found = waiting.find(ticket);
     if (found == waiting.end()) return;  // who asked is gone
-    Relay* relay = found->second;
+    Exchange* asker = found->second;
     waiting.erase(found);
-    relay->store_answered(std::move(answer));
+    asker->store_answered(std::move(answer));
 }
 
 }  // namespace baton

@@ -23,7 +23,7 @@
 
 namespace baton {
 
-class Relay;
+class Exchange;
 
 // Milliseconds since 1970 by the wall clock: for log lines, never for time-outs.
 std::int64_t wall_now_ms() noexcept;
@@ -61,9 +61,9 @@ struct Lane {
     log::OncePerSecond refused_warning;
     bool stopping = false;  // idle connections close, answers say so
 
-    // Relays that wait for the store. An answer whose relay is gone finds nobody.
+    // Who waits for the store. An answer whose asker is gone finds nobody.
     StoreTicket last_ticket = 0;
-    std::unordered_map<StoreTicket, Relay*> waiting;
+    std::unordered_map<StoreTicket, Exchange*> waiting;
 
     // The store's late answer to `ticket`. This loop's thread, outside of any store operation.
     void store_answered(StoreTicket ticket, StoreAnswer answer);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "proxy/forward.h"
 #include "proxy/http1_client.h"
@@ -35,7 +36,7 @@ void append_head(std::string& out, const LocalReply& reply, bool client_is_1_0, 
     out.append("\r\nContent-Length: ").append(std::to_string(reply.body.size()));
     // What is true now is not in a minute, and no page may be guessed out of it.
     out.append("\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n");
-    if (!reply.allow.empty()) out.append("Allow: ").append(reply.allow).append("\r\n");
+    out.append(reply.fields);
     if (close)
         out.append("Connection: close\r\n");
     else if (client_is_1_0)
@@ -45,16 +46,16 @@ void append_head(std::string& out, const LocalReply& reply, bool client_is_1_0, 
 
 }  // namespace
 
-LocalReply plain_reply(int status, std::string_view allow) {
+LocalReply plain_reply(int status, std::string fields) {
     LocalReply reply;
     reply.status = status;
     reply.body = std::to_string(status) + " " + std::string{reason_of(status)} + "\n";
-    reply.allow = allow;
+    reply.fields = std::move(fields);
     return reply;
 }
 
 LocalCall::LocalCall(Lane& lane, Http1Client& client, HeadBlock& block, LocalService& service)
-    : lane_(lane), client_(client), block_(block), service_(service) {
+    : Exchange(lane, client), block_(block), service_(service) {
     at_.begun = lane.loop.now();
     // RFC 9110, 10.1.1: who waits for it sends no body before.
     if (!client.body_complete() && block.head.find(FieldName::expect) != nullptr) send(go_on);
@@ -63,6 +64,7 @@ LocalCall::LocalCall(Lane& lane, Http1Client& client, HeadBlock& block, LocalSer
 bool LocalCall::advance() {
     if (client_.stream().broken()) client_gone(UV_EPIPE);
     if (state_ == State::receiving) receive();
+    if (state_ == State::asking) ask();
     if (state_ == State::replying && client_.stream().unsent() == 0)
         finish(close_client_ ? End::close : End::keep);
     wants_client_ = state_ == State::receiving || client_.waiting_bytes() < HeadBlock::waiting_max;
@@ -71,20 +73,28 @@ bool LocalCall::advance() {
 
 void LocalCall::receive() {
     const Pieces& pieces = lane_.client_pieces;
-    if (block_.held.size() + pieces.bytes() > body_max) return fail({Fault::body_too_large});
+    if (block_.held.size() + pieces.bytes() > service_.body_max())
+        return fail({Fault::body_too_large});
     for (const std::string_view piece : pieces.view()) block_.held.append(piece);
     lane_.client_pieces.clear();
-    if (client_.body_complete()) answer();
+    if (client_.body_complete()) state_ = State::asking;
 }
 
-void LocalCall::answer() {
-    const LocalReply reply = service_.answer(request_of(block_));
+void LocalCall::ask() {
+    if (!pending_)
+        reply_if(service_.answer(request_of(block_), ticket(), pending_));
+    else if (auto answer = take_answer())
+        reply_if(pending_->answered(std::move(*answer)));
+}
+
+void LocalCall::reply_if(const std::optional<LocalReply>& reply) {
+    if (!reply) return await_answer();
     close_client_ =
         !ConnectionOptions{block_.head}.persistent || client_.half_closed() || lane_.stopping;
     std::string& out = lane_.head_out;
     out.clear();
-    append_head(out, reply, block_.head.minor == 0, close_client_);
-    if (block_.head.method != Method::head) out.append(reply.body);
+    append_head(out, *reply, block_.head.minor == 0, close_client_);
+    if (block_.head.method != Method::head) out.append(reply->body);
     send(out);
     state_ = State::replying;
 }
@@ -121,6 +131,7 @@ void LocalCall::on_deadline(std::uint64_t now_ms) {
 Deadline LocalCall::deadline() noexcept {
     client_.see_progress(at_);
     const Progress progress{.phase = state_ == State::receiving ? Progress::Phase::uploading
+                                     : state_ == State::asking  ? Progress::Phase::before
                                                                 : Progress::Phase::replying,
                             .answer_begun = state_ == State::replying,
                             .at = at_};

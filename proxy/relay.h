@@ -46,8 +46,6 @@ public:
     void stop() override;
     Deadline deadline() noexcept override;
     bool tunnelling() const noexcept override { return state_ == State::tunnelling; }
-    // An event of the store.
-    void store_answered(StoreAnswer answer);
 
 private:
     enum class RequestSide : std::uint8_t { held, sending, sent };
@@ -107,8 +105,6 @@ private:
     std::string_view request_id() const noexcept { return {id_.data(), id_size_}; }
     std::uint64_t now() const noexcept { return lane_.loop.now(); }
 
-    Lane& lane_;
-    Http1Client& client_;
     HeadBlock& block_;
     std::shared_ptr<const Snapshot> snapshot_;
     const Route* route_ = nullptr;
@@ -129,12 +125,11 @@ private:
     bool client_is_1_0_ = false;
     bool close_client_ = false;  // said so in it
     bool wants_server_ = true;
-    bool fresh_only_ = false;   // sent again: no idle connection is good enough
-    bool replayed_ = false;     // after a conflict
-    std::uint8_t interim_ = 0;  // 1xx answers so far
-    unsigned tries_ = 0;        // requests of which a byte was written
-    StoreTicket ticket_ = 0;
-    std::optional<StoreAnswer> answer_;
+    bool fresh_only_ = false;     // sent again: no idle connection is good enough
+    bool replayed_ = false;       // after a conflict
+    std::uint8_t interim_ = 0;    // 1xx answers so far
+    unsigned tries_ = 0;          // requests of which a byte was written
+    bool session_asked_ = false;  // the first look-up has begun
     std::optional<int> connect_result_;
     std::optional<Fault> fault_;
     Framing out_framing_ = Framing::none;  // of the answer's body to the client

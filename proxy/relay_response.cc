@@ -66,10 +66,8 @@ void Relay::on_final() {
 }
 
 void Relay::committed() {
-    if (!answer_) return;
-    StoreAnswer answer = std::move(*answer_);
-    answer_.reset();
-    if (!session_step(session_.answered(std::move(answer)))) return;
+    auto answer = take_answer();
+    if (!answer || !session_step(session_.answered(std::move(*answer)))) return;
     release_response();
     if (state_ == State::exchanging && block_.server.end()) server_lost();
 }
@@ -241,17 +239,13 @@ void Relay::tunnel() {
 void Relay::look_after_session() {
     const auto interval = static_cast<std::uint64_t>(session_.tunnel_interval_ms());
     if (interval == 0) return;
-    if (answer_) {
-        StoreAnswer answer = std::move(*answer_);
-        answer_.reset();
-        session_.answered(std::move(answer));
-    }
+    if (auto answer = take_answer()) session_.answered(std::move(*answer));
     if (now() >= session_touched_at_ + interval && at_.response_progress > session_touched_at_) {
         session_touched_at_ = now();
         session_.touch();
     }
     const std::uint64_t look = next_session_look();
-    if (look != 0 && now() >= look && !lane_.waiting.contains(ticket_)) {
+    if (look != 0 && now() >= look && !awaits_answer()) {
         session_looked_at_ = now();
         session_step(session_.look_again());
     }
