@@ -14,6 +14,7 @@
 #include "net/address.h"
 #include "net/head_guard.h"
 #include "net/log.h"
+#include "session/api_token.h"
 #include "session/cookie.h"
 
 namespace baton {
@@ -99,6 +100,12 @@ struct SessionConfig {
     std::size_t header_limit = std::size_t{4} << 10;
 };
 
+// How servers read and change sessions by themselves; off unless there is an address.
+struct SessionApiConfig {
+    ListenerConfig listener;
+    std::vector<ApiToken> tokens;  // of the token file
+};
+
 struct ClientTimeouts {
     Milliseconds header = 10s;     // the whole head, from its first byte; 0 is refused
     Milliseconds body_idle = 60s;  // between two bytes of a request body
@@ -134,6 +141,7 @@ struct Config {
     std::vector<UpstreamConfig> upstreams;
     std::vector<RouteConfig> routes;
     SessionConfig session;
+    SessionApiConfig session_api;
     ClientTimeouts timeouts;
     LimitsConfig limits;
     LogConfig log;

@@ -32,10 +32,14 @@ LocalRequest request_of(const HeadBlock& block) noexcept {
 
 void append_head(std::string& out, const LocalReply& reply, bool client_is_1_0, bool close) {
     out.append("HTTP/1.1 ").append(std::to_string(reply.status)).append(" ");
-    out.append(reason_of(reply.status)).append("\r\nContent-Type: ").append(reply.content_type);
-    out.append("\r\nContent-Length: ").append(std::to_string(reply.body.size()));
+    out.append(reason_of(reply.status)).append("\r\n");
+    if (reply.status != 204) {  // RFC 9110, 8.6: a 204 has no length
+        out.append("Content-Type: ").append(reply.content_type);
+        out.append("\r\nContent-Length: ").append(std::to_string(reply.body.size()));
+        out.append("\r\n");
+    }
     // What is true now is not in a minute, and no page may be guessed out of it.
-    out.append("\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n");
+    out.append("Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n");
     out.append(reply.fields);
     if (close)
         out.append("Connection: close\r\n");

@@ -15,12 +15,6 @@ namespace {
 // How old the id of a session may be that a server wants to be used: just made, or just rotated to.
 constexpr std::int64_t use_age_max_ms = 60'000;
 
-// A session lives up to this much longer than its idle time, so that it needs a touch only once in
-// as long.
-std::int64_t slack_of(std::int64_t idle_ms) noexcept {
-    return std::clamp<std::int64_t>(idle_ms / 10, 1'000, 60'000);
-}
-
 }  // namespace
 
 SessionKey RequestSession::key_of(const SessionId& id) const noexcept {
@@ -144,7 +138,7 @@ Step RequestSession::make(Doing why) {
     doing_ = why;
     NewSession session;
     session.idle_ms = asked_.idle_ms() ? idle_ms() : needs_.config->idle.count();
-    session.slack_ms = slack_of(session.idle_ms);
+    session.slack_ms = touch_slack_ms(session.idle_ms);
     session.absolute_ms = needs_.config->absolute.count();
     session.attributes = asked_.set();
     for (const Increment& increment : asked_.increments())
@@ -279,7 +273,7 @@ Step RequestSession::commit(Doing how) {
     change.increments = asked_.increments();
     if (how == Doing::committing) change.base = asked_.base().value_or(record_.version);
     if (asked_.idle_ms()) change.idle_ms = idle_ms();
-    change.slack_ms = slack_of(idle_ms());
+    change.slack_ms = touch_slack_ms(idle_ms());
     change.transaction = needs_.lane->ids.next_transaction();
     if (asked_.rotate() || renewal_due()) {
         next_id_ = mint_session_id();
@@ -339,7 +333,7 @@ Step RequestSession::renew() {
     doing_ = Doing::renewing;
     next_id_ = mint_session_id();
     SessionChange change;
-    change.slack_ms = slack_of(record_.idle_ms);
+    change.slack_ms = touch_slack_ms(record_.idle_ms);
     change.transaction = needs_.lane->ids.next_transaction();
     change.rotation = Rotation{key_of(next_id_), next_id_};
     return continue_with(store().commit(key_, std::move(change), now(), needs_.ticket));
@@ -401,10 +395,10 @@ void RequestSession::finish() {
 
 std::int64_t RequestSession::tunnel_interval_ms() const noexcept {
     if (state_ != SessionState::live && state_ != SessionState::fresh) return 0;
-    return slack_of(idle_ms());
+    return touch_slack_ms(idle_ms());
 }
 
-void RequestSession::touch() { store().touch(key_, slack_of(idle_ms()), now()); }
+void RequestSession::touch() { store().touch(key_, touch_slack_ms(idle_ms()), now()); }
 
 Step RequestSession::look_again() {
     doing_ = Doing::looking_again;

@@ -20,15 +20,6 @@ bool same_folded(std::string_view a, std::string_view b) noexcept {
                       [](char x, char y) { return folded(x) == folded(y); });
 }
 
-bool is_attribute_name(std::string_view text, std::size_t size_max) noexcept {
-    const auto allowed = [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-               c == '_' || c == '.' || c == '-';
-    };
-    return !text.empty() && text.size() <= size_max &&
-           std::all_of(text.begin(), text.end(), allowed);
-}
-
 // Calls `each` with every piece between ampersands that is not empty, until it returns false. Empty
 // pieces mean nothing, as in every form decoder: they come from an empty line joined with others.
 template <class Each>
@@ -117,6 +108,15 @@ void append_data_field(std::string& out, std::string_view prefix, const Attribut
 }
 
 }  // namespace
+
+bool is_attribute_name(std::string_view text, std::size_t size_max) noexcept {
+    const auto allowed = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '_' || c == '.' || c == '-';
+    };
+    return !text.empty() && text.size() <= size_max &&
+           std::all_of(text.begin(), text.end(), allowed);
+}
 
 std::string_view name(SessionState state) noexcept {
     switch (state) {

@@ -41,6 +41,9 @@ struct SessionFields {
 };
 void append_session_fields(std::string& out, const SessionFields& fields);
 
+// Whether `text` may be an attribute's name: up to `size_max` letters, digits, ".", "_" and "-".
+bool is_attribute_name(std::string_view text, std::size_t size_max) noexcept;
+
 // Limits of what a response may set.
 struct ContractLimits {
     std::size_t name_max = 64;

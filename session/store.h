@@ -32,6 +32,10 @@ struct SessionRecord {
     Attributes attributes;
 };
 
+// A session lives up to this much longer than its idle time, so that it needs a touch only once in
+// as long: a tenth of it, 1 s to 60 s.
+std::int64_t touch_slack_ms(std::int64_t idle_ms) noexcept;
+
 struct NewSession {
     std::int64_t idle_ms = 0;
     std::int64_t slack_ms = 0;     // it lives idle + slack: a touch is needed only every `slack`

@@ -270,6 +270,7 @@ Proxy::Proxy(Setup setup)
                       .store = std::move(store),
                       .unknown_limit = unknown_limit_.get(),
                       .gate = &gate_,
+                      .api_gate = &gate_,
                       .writer = &writer_,
                       .access_sink = setup.access_log ? writer_.open(log_path_) : -1});
     ListenerSockets sockets;

@@ -87,7 +87,6 @@ TEST_CASE("a key of a later feature is not unknown, but not supported yet") {
         "[admin]\naddress = \"127.0.0.1:1\"\ntoken_file = 1",
         "error_pages = 1",
         "tls = 1",
-        "[session]\napi.address = 1",
         "[session]\nsend_id = 1",
         "[session]\nhmac_secret = 1",
         "[session]\nurl_param = 1",
