@@ -62,7 +62,8 @@ LocalCall::LocalCall(Lane& lane, Http1Client& client, HeadBlock& block, LocalSer
     : Exchange(lane, client), block_(block), service_(service) {
     at_.begun = lane.loop.now();
     // RFC 9110, 10.1.1: who waits for it sends no body before.
-    if (!client.body_complete() && block.head.find(FieldName::expect) != nullptr) send(go_on);
+    if (!client.body_complete() && !too_long() && block.head.find(FieldName::expect) != nullptr)
+        send(go_on);
 }
 
 bool LocalCall::advance() {
@@ -76,12 +77,18 @@ bool LocalCall::advance() {
 }
 
 void LocalCall::receive() {
-    const Pieces& pieces = lane_.client_pieces;
-    if (block_.held.size() + pieces.bytes() > service_.body_max())
-        return fail({Fault::body_too_large});
-    for (const std::string_view piece : pieces.view()) block_.held.append(piece);
+    if (too_long()) return fail({Fault::body_too_large});
+    for (const std::string_view piece : lane_.client_pieces.view()) block_.held.append(piece);
     lane_.client_pieces.clear();
     if (client_.body_complete()) state_ = State::asking;
+}
+
+// By the length it says, before any of it has come, or by what has come.
+bool LocalCall::too_long() const noexcept {
+    const Body body = block_.parser.body();
+    const std::size_t size_max = service_.body_max();
+    return (body.framing == Framing::length && body.length > size_max) ||
+           block_.held.size() + lane_.client_pieces.bytes() > size_max;
 }
 
 void LocalCall::ask() {

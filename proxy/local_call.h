@@ -72,6 +72,7 @@ private:
     enum class State : std::uint8_t { receiving, asking, replying, over };
 
     void receive();
+    bool too_long() const noexcept;
     void ask();
     void reply_if(const std::optional<LocalReply>& reply);
     void fail(Error error);

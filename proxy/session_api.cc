@@ -14,7 +14,8 @@ namespace baton {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
+// Its objects are maps; those that keep an order look for each key from the first one on.
+using Json = nlohmann::json;
 using Kind = StoreAnswer::Kind;
 
 constexpr std::string_view collection = "/v1/sessions";
@@ -68,7 +69,9 @@ public:
     BodyReader(const SessionConfig& config, bool patch) : config_(config), patch_(patch) {}
 
     void read(std::string_view body) {
-        const Json json = body.empty() ? Json::object() : Json::parse(body, nullptr, false);
+        // Nothing is a session with nothing in it, but no patch.
+        const Json json =
+            body.empty() && !patch_ ? Json::object() : Json::parse(body, nullptr, false);
         if (!json.is_object()) return complain("expected a JSON object");
         for (const auto& [key, value] : json.items()) {
             if (key == "attrs")
@@ -80,8 +83,7 @@ public:
             else
                 complain("unknown key " + Json(key).dump());
         }
-        std::sort(asked.set.begin(), asked.set.end());
-        std::sort(asked.unset.begin(), asked.unset.end());
+        check_sizes();
     }
 
     Asked asked;
@@ -126,6 +128,15 @@ private:
                 return complain(quoted + ": longer than attribute_max", 413);
             asked.set.emplace_back(name, std::move(*text));
         }
+    }
+
+    // What a patch adds to is the store's to check.
+    void check_sizes() {
+        std::size_t bytes = 0;
+        for (const auto& [name, value] : asked.set) bytes += name.size() + value.size();
+        if (asked.set.size() > config_.attributes_max)
+            complain("attrs: more than attributes_max", 413);
+        if (bytes > config_.data_max) complain("attrs: more bytes than data_max", 413);
     }
 
     const SessionConfig& config_;

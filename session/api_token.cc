@@ -55,7 +55,15 @@ std::vector<ApiToken> parse_api_tokens(std::string_view text, std::string& compl
                         ": expected a scope and a token of 32 to 256 letters, digits and -._~+/=";
             return {};
         }
-        tokens.push_back(ApiToken{std::string{scope}, digest_of(token)});
+        const auto digest = digest_of(token);
+        const bool twice = std::any_of(tokens.begin(), tokens.end(), [&](const ApiToken& other) {
+            return other.digest == digest;
+        });
+        if (twice) {
+            complaint = "line " + std::to_string(number) + ": a token that is in use already";
+            return {};
+        }
+        tokens.push_back(ApiToken{std::string{scope}, digest});
     }
     if (tokens.empty()) complaint = "expected at least one line with a scope and a token";
     return tokens;

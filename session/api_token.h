@@ -17,9 +17,9 @@ struct ApiToken {
 };
 
 // The tokens of a file's text: a line each, scope and token with blanks between; empty lines and
-// lines that begin with # mean nothing. A token is 32 to 256 letters, digits and "-._~+/=" (RFC
-// 6750, 2.1), so that it can hold 128 bits. A mistake comes out as `complaint` ("line 2: ..."), which
-// never holds a token.
+// lines that begin with # mean nothing; no token stands there twice. A token is 32 to 256 letters,
+// digits and "-._~+/=" (RFC 6750, 2.1), so that it can hold 128 bits. A mistake comes out as
+// `complaint` ("line 2: ..."), which never holds a token.
 std::vector<ApiToken> parse_api_tokens(std::string_view text, std::string& complaint);
 
 // The scope that an Authorization field's value ("Bearer ...") gives access to; empty if it gives
