@@ -125,6 +125,11 @@ public:
         }
         for (const Increment& increment : change.increments) add(increment);
         attributes_.shrink_to_fit();
+        // A short string that was moved over a long one has its memory.
+        for (TableAttribute& one : attributes_) {
+            one.name.shrink_to_fit();
+            one.value.shrink_to_fit();
+        }
     }
 
     const std::vector<std::string>& changed_since_base() const noexcept { return changed_; }
@@ -132,12 +137,6 @@ public:
     bool removed() const noexcept { return removed_; }
     const TableAttributes& attributes() const noexcept { return attributes_; }
     TableAttributes take() && { return std::move(attributes_); }
-
-    std::size_t data_bytes() const noexcept {
-        std::size_t bytes = 0;
-        for (const TableAttribute& one : attributes_) bytes += one.name.size() + one.value.size();
-        return bytes;
-    }
 
 private:
     TableAttributes::iterator find(std::string_view name) noexcept {
@@ -157,7 +156,6 @@ private:
         auto at = place_of(attributes_, name);
         if (at == attributes_.end() || at->name != name)
             at = attributes_.insert(at, TableAttribute{std::string{name}, {}, 0});
-        // A new string: one that is assigned to keeps the memory of the old value.
         at->value = std::string{value};
         at->version = version_;
     }
@@ -211,6 +209,7 @@ TableEntry MemoryTable::made(const NewSession& session, std::int64_t now_ms) {
 StoreAnswer MemoryTable::create(const SessionKey& key, NewSession session, std::int64_t now_ms) {
     assert(is_sorted_and_unique(session.attributes));
     TableEntry entry = made(session, now_ms);
+    if (!is_within_limits(entry.attributes)) return answer(StoreAnswer::Kind::limit);
     const TableRoom room{1, entry.bytes};
     if (room.bytes > limits_.memory_max || limits_.sessions_max == 0) {
         return answer(StoreAnswer::Kind::too_large);
@@ -236,36 +235,48 @@ StoreAnswer MemoryTable::create(const SessionKey& key, NewSession session, std::
 StoreAnswer MemoryTable::commit(const SessionKey& key, const SessionChange& change,
                                 std::int64_t now_ms) {
     assert(is_sorted_and_unique(change.set));
-    TableShard& shard = shard_of(key);
     for (;;) {
         Lack lack = Lack::nothing;
-        std::optional<TableEntry> moving;
-        {
-            const TableShard::Hold hold(shard);
-            give_back(shard.drop_expired(now_ms, expired_per_change));
-            TableEntry* entry = find(shard, key, now_ms);
-            if (entry == nullptr || entry->order == TableOrder::tombstones)
-                return entry == nullptr ? answer(StoreAnswer::Kind::gone)
-                                        : ended(*entry, StoreAnswer::Kind::gone);
-            if (was_last(change.transaction, *entry)) return committed(*entry);
-            Draft draft{*entry, change};
-            if (auto refused = refusal(draft, *entry)) return std::move(*refused);
-            // A rotation leaves a tombstone behind.
-            const std::size_t bytes =
-                TableShard::bytes_of(draft.attributes()) +
-                (change.rotation ? TableShard::bytes_of(TableAttributes{}) : 0);
-            if (bytes > limits_.memory_max) return answer(StoreAnswer::Kind::too_large);
-            if (bytes > entry->bytes) lack = take({0, bytes - entry->bytes});
-            if (lack == Lack::nothing) {
-                if (bytes < entry->bytes) give_back({0, entry->bytes - bytes});
-                write(shard, *entry, std::move(draft), change, now_ms);
-                if (!change.rotation) return committed(*entry);
-                moving = take_out(shard, *entry, change.rotation->alias, now_ms);
-            }
-        }
-        if (moving) return put_in(change.rotation->to, std::move(*moving));
+        if (auto done = try_commit(key, change, now_ms, lack)) return std::move(*done);
         make_room(lack, &key, now_ms);
     }
+}
+
+std::optional<StoreAnswer> MemoryTable::try_commit(const SessionKey& key,
+                                                   const SessionChange& change, std::int64_t now_ms,
+                                                   Lack& lack) {
+    TableShard& shard = shard_of(key);
+    TableShard& target = change.rotation ? shard_of(change.rotation->to) : shard;
+    // Both at once: who is led from the old id to the new one must find the session there.
+    const TableShard::Hold first(*std::min(&shard, &target));
+    std::optional<TableShard::Hold> second;
+    if (&target != &shard) second.emplace(*std::max(&shard, &target));
+    give_back(shard.drop_expired(now_ms, expired_per_change));
+    TableEntry* entry = find(shard, key, now_ms);
+    if (entry == nullptr) return answer(StoreAnswer::Kind::gone);
+    if (entry->order == TableOrder::tombstones) return ended(*entry, StoreAnswer::Kind::gone);
+    if (was_last(change.transaction, *entry)) return committed(*entry);
+    Draft draft{*entry, change};
+    if (auto refused = refusal(draft, *entry)) return refused;
+    if (change.rotation && find(target, change.rotation->to, now_ms) != nullptr)
+        return answer(StoreAnswer::Kind::exists);
+    // A rotation leaves a tombstone behind.
+    const std::size_t bytes = TableShard::bytes_of(draft.attributes()) +
+                              (change.rotation ? TableShard::bytes_of(TableAttributes{}) : 0);
+    if (bytes > limits_.memory_max) return answer(StoreAnswer::Kind::too_large);
+    if (bytes > entry->bytes) lack = take({0, bytes - entry->bytes});
+    if (lack != Lack::nothing) return std::nullopt;
+    if (bytes < entry->bytes) give_back({0, entry->bytes - bytes});
+    write(shard, *entry, std::move(draft), change, now_ms);
+    if (!change.rotation) return committed(*entry);
+    return committed(target.insert(change.rotation->to,
+                                   take_out(shard, *entry, change.rotation->alias, now_ms)));
+}
+
+bool MemoryTable::is_within_limits(const TableAttributes& attributes) const noexcept {
+    std::size_t bytes = 0;
+    for (const TableAttribute& one : attributes) bytes += one.name.size() + one.value.size();
+    return attributes.size() <= limits_.attributes_max && bytes <= limits_.data_max;
 }
 
 std::optional<StoreAnswer> MemoryTable::refusal(const Draft& draft, const TableEntry& entry) const {
@@ -274,15 +285,15 @@ std::optional<StoreAnswer> MemoryTable::refusal(const Draft& draft, const TableE
         return with_names(Kind::not_integer, draft.no_integers(), entry);
     if (!draft.changed_since_base().empty())
         return with_names(Kind::conflict, draft.changed_since_base(), entry);
-    if (draft.attributes().size() > limits_.attributes_max || draft.data_bytes() > limits_.data_max)
-        return answer(Kind::limit);
+    if (!is_within_limits(draft.attributes())) return answer(Kind::limit);
     return std::nullopt;
 }
 
 TableEntry MemoryTable::take_out(TableShard& shard, TableEntry& entry,
                                  const std::optional<SessionId>& alias, std::int64_t now_ms) {
     TableEntry moving;
-    moving.order = TableOrder::confirmed;  // the client showed the old id, and is given the new one
+    moving.order = entry.order;  // a client that showed the old id is given the new one
+    moving.stamp = next_stamp();
     moving.version = entry.version;
     moving.removed_version = entry.removed_version;
     moving.transaction = entry.transaction;
@@ -298,19 +309,6 @@ TableEntry MemoryTable::take_out(TableShard& shard, TableEntry& entry,
     shard.move(entry, TableOrder::tombstones, next_stamp());
     shard.expire_at(entry, now_ms + (alias ? alias_ms : tombstone_ms));
     return moving;
-}
-
-// Nobody knows the new id yet, so that nobody misses the session between the two shards.
-StoreAnswer MemoryTable::put_in(const SessionKey& key, TableEntry entry) {
-    TableShard& shard = shard_of(key);
-    const TableShard::Hold hold(shard);
-    if (shard.find(key) != nullptr) {
-        // An id of 128 random bits that was minted twice: there is no room for both.
-        give_back({1, entry.bytes});
-        return answer(StoreAnswer::Kind::gone);
-    }
-    entry.stamp = next_stamp();
-    return committed(shard.insert(key, std::move(entry)));
 }
 
 StoreAnswer MemoryTable::kill(const SessionKey& key, std::int64_t now_ms) {

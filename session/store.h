@@ -93,7 +93,7 @@ struct StoreAnswer {
         created,      // create: `record` is the session
         exists,       // create, commit with a rotation: the new id is taken; mint another
         too_large,    // create, commit: beyond what the table can ever hold
-        limit,        // commit: more attributes or bytes than a session may have
+        limit,        // create, commit: more attributes or bytes than a session may have
         conflict,     // commit: `names` have changed since `base`
         not_integer,  // commit: an increment of `names`, which is no integer or would be too large
         committed,    // commit: `record.version` is the new version
