@@ -2,7 +2,7 @@
 
 import json
 
-from peers import Client, reply
+from peers import Client
 from session_test import SessionTest
 
 TOKEN = "a-token-of-the-scope-app-0123456789"
@@ -90,14 +90,3 @@ class ApiTest(SessionTest):
         samples = [line.rpartition(" ") for line in text.splitlines() if line.split("{")[0].split(" ")[0] == name]
         self.assertTrue(samples, name)
         return sum(int(value) for _, _, value in samples)
-
-
-def showing(name):
-    """An app server that answers with what it was told of the session."""
-
-    def answer(request):
-        told = {field: request.get(f"Baton-Session-{field}") for field in ("State", "Id", "Version", "Data")}
-        fields = [tuple(line.split(": ", 1)) for line in request.all("X-Reply")]
-        return reply(json.dumps({"app": name, **told}).encode(), fields)
-
-    return answer

@@ -5,7 +5,7 @@ import hashlib
 import threading
 import time
 import unittest
-from urllib.parse import parse_qsl, quote_plus
+from urllib.parse import parse_qsl
 
 from api import Api, ApiTest, port_that_serves
 from harness import eventually
