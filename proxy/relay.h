@@ -91,6 +91,7 @@ private:
 
     Progress::Phase phase() noexcept;
     Deadline time_out() noexcept;
+    bool is_session_watched() const noexcept;
     std::uint64_t next_session_look() const noexcept;
     void see_progress() noexcept;
     void set_interest();
@@ -147,7 +148,6 @@ private:
     std::uint64_t client_sent_before_ = 0;
     std::uint64_t tunnel_in_ = 0;  // bytes from the client
     // Of a tunnel's session, milliseconds of the loop's clock.
-    std::uint64_t session_touched_at_ = 0;
     std::uint64_t session_looked_at_ = 0;
     std::array<char, 128> id_;
     std::uint8_t id_size_ = 0;

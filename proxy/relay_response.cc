@@ -207,7 +207,8 @@ void Relay::begin_tunnel() {
     status_ = 101;
     request_ = RequestSide::sent;
     response_ = ResponseSide::done;
-    session_touched_at_ = session_looked_at_ = now();
+    session_looked_at_ = now();
+    if (session_.tunnel_interval_ms() != 0) session_.touch();
     state_ = State::tunnelling;
 }
 
@@ -234,22 +235,19 @@ void Relay::tunnel() {
         look_after_session();
 }
 
-// A session lives while its tunnel carries data; if the configuration says so, the tunnel lives as
-// long as its session.
+// A session lives while its tunnel carries data; if the configuration says so, the tunnel lives no
+// longer than its session.
 void Relay::look_after_session() {
     const auto interval = static_cast<std::uint64_t>(session_.tunnel_interval_ms());
     if (interval == 0) return;
-    if (auto answer = take_answer()) session_.answered(std::move(*answer));
-    if (now() >= session_touched_at_ + interval && at_.response_progress > session_touched_at_) {
-        session_touched_at_ = now();
-        session_.touch();
-    }
-    const std::uint64_t look = next_session_look();
-    if (look != 0 && now() >= look && !awaits_answer()) {
+    if (auto answer = take_answer()) session_step(session_.answered(std::move(*answer)));
+    const bool in_use = at_.response_progress > session_looked_at_;
+    if (now() >= session_looked_at_ + interval && !awaits_answer() &&
+        (in_use || is_session_watched())) {
         session_looked_at_ = now();
-        session_step(session_.look_again());
+        session_step(session_.look_again(in_use));
     }
-    if (!session_.ended()) return;
+    if (!session_.ended() || !snapshot_->config().session.close_tunnels) return;
     log::info("tunnel closed, its session has ended", {{"id", request_id()}});
     finish(End::close);
 }

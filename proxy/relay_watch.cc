@@ -66,9 +66,16 @@ Deadline Relay::deadline() noexcept {
     return due;
 }
 
-// When a tunnel's session is to be looked up; 0: never.
+// Whether a tunnel's session is looked up though the tunnel is silent: the old id of one that has
+// been given a new one leads there for a minute only.
+bool Relay::is_session_watched() const noexcept {
+    const SessionConfig& session = snapshot_->config().session;
+    return session.close_tunnels || session.renew_after.count() > 0;
+}
+
+// When a silent tunnel's session is to be looked up; 0: not now.
 std::uint64_t Relay::next_session_look() const noexcept {
-    if (state_ != State::tunnelling || !snapshot_->config().session.close_tunnels) return 0;
+    if (state_ != State::tunnelling || !is_session_watched() || awaits_answer()) return 0;
     const auto interval = static_cast<std::uint64_t>(session_.tunnel_interval_ms());
     return interval == 0 ? 0 : session_looked_at_ + interval;
 }

@@ -55,7 +55,7 @@ Step RequestSession::find(const Needs& needs, const Head& request) {
 
 Step RequestSession::find_again() {
     state_ = SessionState::none;
-    live_seen_ = changed_ = false;
+    live_seen_ = held_ = changed_ = false;
     asked_ = SessionRequest{};
     fault_.reset();
     candidates_[0] = id_;
@@ -90,10 +90,11 @@ bool RequestSession::loaded(StoreAnswer answer) {
         return false;
     case Kind::live:
         if (live_seen_) {
-            counters().session_second_live.add();
+            // Unless it is the same one, by an id that it had before.
+            if (candidate != id_) counters().session_second_live.add();
             return true;
         }
-        live_seen_ = true;
+        live_seen_ = held_ = true;
         if (state_ == SessionState::none) state_ = SessionState::live;
         use(candidate);
         record_ = std::move(answer.record);
@@ -107,7 +108,9 @@ bool RequestSession::loaded(StoreAnswer answer) {
         dead_seen_ = true;
         break;
     default:
-        if (!live_seen_) state_ = SessionState::unavailable;
+        if (live_seen_) return true;
+        state_ = SessionState::unavailable;
+        cookie_ = CookieAction::none;
         return true;
     }
     if (!live_seen_) cookie_ = CookieAction::none;  // what it had moved to is gone too
@@ -128,8 +131,7 @@ Step RequestSession::not_found() {
 }
 
 std::int64_t RequestSession::idle_ms() const noexcept {
-    if (!asked_.idle_ms())
-        return state_ == SessionState::live ? record_.idle_ms : needs_.config->idle.count();
+    if (!asked_.idle_ms()) return held_ ? record_.idle_ms : needs_.config->idle.count();
     return std::clamp<std::int64_t>(*asked_.idle_ms(), needs_.config->idle_min.count(),
                                     needs_.config->idle_max.count());
 }
@@ -152,6 +154,7 @@ Step RequestSession::made(StoreAnswer answer) {
     switch (answer.kind) {
     case Kind::created:
         record_ = std::move(answer.record);
+        held_ = true;
         cookie_ = CookieAction::give;
         if (why == Doing::making_always) state_ = SessionState::fresh;
         return Step::done;
@@ -232,7 +235,8 @@ Step RequestSession::adopted(StoreAnswer answer) {
         return Step::done;
     }
     give(*asked_.use());
-    changed_ = true;
+    record_ = std::move(answer.record);
+    held_ = changed_ = true;
     return Step::done;
 }
 
@@ -356,8 +360,10 @@ Step RequestSession::refuse(std::string_view complaint, std::string_view attribu
     return fail(Fault::session_refused);
 }
 
+// Nothing was written, but the session was asked for.
 Step RequestSession::fail(Fault fault) {
     fault_ = fault;
+    changed_ = false;
     return Step::done;
 }
 
@@ -377,10 +383,7 @@ Step RequestSession::answered(StoreAnswer answer) {
     case Doing::merging: return committed(answer);
     case Doing::renewing: return renewed(answer);
     case Doing::adopting: return adopted(std::move(answer));
-    case Doing::looking_again:
-        doing_ = Doing::nothing;
-        ended_ = answer.kind != Kind::live && answer.kind != Kind::unavailable;
-        return Step::done;
+    case Doing::looking_again: return looked(answer);
     case Doing::nothing: break;
     }
     return Step::done;
@@ -394,15 +397,29 @@ void RequestSession::finish() {
 }
 
 std::int64_t RequestSession::tunnel_interval_ms() const noexcept {
-    if (state_ != SessionState::live && state_ != SessionState::fresh) return 0;
-    return touch_slack_ms(idle_ms());
+    return held_ && !ended_ ? touch_slack_ms(idle_ms()) : 0;
 }
 
-void RequestSession::touch() { store().touch(key_, touch_slack_ms(idle_ms()), now()); }
+void RequestSession::touch() {
+    changed_ = true;
+    store().touch(key_, touch_slack_ms(idle_ms()), now());
+}
 
-Step RequestSession::look_again() {
+Step RequestSession::look_again(bool in_use) {
+    in_use_ = in_use;
     doing_ = Doing::looking_again;
     return continue_with(store().load(key_, now(), needs_.ticket, ShownBy::server));
+}
+
+Step RequestSession::looked(const StoreAnswer& answer) {
+    doing_ = Doing::nothing;
+    if (answer.kind == Kind::moved) {
+        use(answer.moved_to);
+        return look_again(in_use_);
+    }
+    ended_ = answer.kind != Kind::live && answer.kind != Kind::unavailable;
+    if (in_use_ && answer.kind == Kind::live) touch();
+    return Step::done;
 }
 
 void RequestSession::append_request_fields(std::string& out) const {

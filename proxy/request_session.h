@@ -53,8 +53,9 @@ public:
     std::int64_t tunnel_interval_ms() const noexcept;
     // Moves the session's expiry on.
     void touch();
-    // Asks whether the session is still there; after `done`, `ended` says it.
-    Step look_again();
+    // Asks whether the session is still there, by its new id if it has one, and moves its expiry on
+    // if it is `in_use`. After `done`, `ended` says whether it is gone.
+    Step look_again(bool in_use);
     bool ended() const noexcept { return ended_; }
 
     SessionState state() const noexcept { return state_; }
@@ -97,6 +98,7 @@ private:
     Step conflict(const StoreAnswer& answer);
     Step renew();
     Step renewed(const StoreAnswer& answer);
+    Step looked(const StoreAnswer& answer);
     Step refuse(std::string_view complaint, std::string_view attribute);
     Step fail(Fault fault);
     Step continue_with(std::optional<StoreAnswer> answer);
@@ -117,7 +119,9 @@ private:
     bool cookie_sent_ = false;  // the client sent a cookie of the name
     bool dead_seen_ = false;    // one of its ids is a tombstone's: nothing is made by itself
     bool live_seen_ = false;
-    bool changed_ = false;  // committed or killed: no touch
+    bool held_ = false;     // `id_` is that of a session, which `record_` was once
+    bool changed_ = false;  // committed, killed or touched: no touch
+    bool in_use_ = false;
     bool ended_ = false;
     std::uint8_t unknown_ = 0;  // how many of its ids nobody knows
     std::array<SessionId, CookieCandidates::count_max> candidates_;

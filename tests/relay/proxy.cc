@@ -201,25 +201,26 @@ Peer& Peer::resets() {
 
 std::optional<StoreAnswer> LateStore::load(const SessionKey& key, std::int64_t now,
                                            StoreTicket ticket, ShownBy shown_by) {
-    questions.push_back({ticket, "load", table_.load(key, now, shown_by)});
+    questions.push_back({ticket, "load", table_.load(key, now, shown_by), key, {}});
     return std::nullopt;
 }
 
 std::optional<StoreAnswer> LateStore::create(const SessionKey& key, NewSession session,
                                              std::int64_t now, StoreTicket ticket) {
-    questions.push_back({ticket, "create", table_.create(key, std::move(session), now)});
+    questions.push_back({ticket, "create", table_.create(key, std::move(session), now), key, {}});
     return std::nullopt;
 }
 
 std::optional<StoreAnswer> LateStore::commit(const SessionKey& key, SessionChange change,
                                              std::int64_t now, StoreTicket ticket) {
-    questions.push_back({ticket, "commit", table_.commit(key, std::move(change), now)});
+    StoreAnswer answer = table_.commit(key, change, now);
+    questions.push_back({ticket, "commit", std::move(answer), key, std::move(change)});
     return std::nullopt;
 }
 
 std::optional<StoreAnswer> LateStore::kill(const SessionKey& key, std::int64_t now,
                                            StoreTicket ticket) {
-    questions.push_back({ticket, "kill", table_.kill(key, now)});
+    questions.push_back({ticket, "kill", table_.kill(key, now), key, {}});
     return std::nullopt;
 }
 

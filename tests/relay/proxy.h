@@ -73,6 +73,7 @@ public:
     std::optional<StoreAnswer> kill(const SessionKey& key, std::int64_t now,
                                     StoreTicket ticket) override;
     void touch(const SessionKey& key, std::int64_t slack, std::int64_t now) override {
+        ++touches;
         table_.touch(key, slack, now);
     }
     void forget(StoreTicket ticket) noexcept override;
@@ -81,12 +82,15 @@ public:
         StoreTicket ticket;
         std::string what;
         StoreAnswer answer;
+        SessionKey key{};
+        SessionChange change;  // of a commit
     };
     void answers(StoreTicket ticket, StoreAnswer answer) {
         answer_later(ticket, std::move(answer));
     }
     std::vector<Question> questions;  // asked and not answered
     std::size_t forgotten = 0;
+    std::size_t touches = 0;
 
 private:
     MemoryTable& table_;
