@@ -180,12 +180,6 @@ void format_time(std::int64_t epoch_ms, char* out) noexcept {
     digits(static_cast<unsigned>(clock.subseconds().count()), 3, 'Z');
 }
 
-bool OncePerMinute::due(std::uint64_t now_ms) noexcept {
-    std::uint64_t next = next_.load(std::memory_order_relaxed);
-    return now_ms >= next &&
-           next_.compare_exchange_strong(next, now_ms + 60'000, std::memory_order_relaxed);
-}
-
 void Writer::carry_events(Writer* writer) noexcept {
     carrier.store(writer, std::memory_order_release);
 }

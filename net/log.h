@@ -58,15 +58,23 @@ std::string line_now(Level level, std::string_view event, Fields fields);
 // `out`.
 void format_time(std::int64_t epoch_ms, char* out) noexcept;
 
-// At most one "yes" a minute, from any thread: for warnings that a flood of requests would repeat.
-class OncePerMinute {
+// At most one "yes" in so many milliseconds, from any thread: for warnings that a flood of requests
+// would repeat.
+template <std::uint64_t interval_ms>
+class OncePer {
 public:
     // `now_ms` is any monotonic clock in milliseconds.
-    bool due(std::uint64_t now_ms) noexcept;
+    bool due(std::uint64_t now_ms) noexcept {
+        std::uint64_t next = next_.load(std::memory_order_relaxed);
+        if (now_ms < next) return false;
+        return next_.compare_exchange_strong(next, now_ms + interval_ms, std::memory_order_relaxed);
+    }
 
 private:
     std::atomic<std::uint64_t> next_{0};
 };
+using OncePerMinute = OncePer<60'000>;
+using OncePerSecond = OncePer<1'000>;
 
 // The writer thread. Made once by the process, before any loop runs; it outlives all loops.
 class Writer {

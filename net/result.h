@@ -41,12 +41,15 @@ enum class Fault : std::uint8_t {
     bad_response,
     // A server asked something of the session that cannot be done.
     session_refused,
+    // A response named a version of the session that is no longer the one.
     session_conflict,
+    // An address shows too many ids of sessions that nobody has.
+    session_guessed,
     store_unavailable,
     // The process is stopping and its grace is over. Log only.
     stopping,
 };
-inline constexpr int fault_count = 20;
+inline constexpr int fault_count = 21;
 
 // The fault's word in logs and metrics.
 constexpr std::string_view name(Fault fault) noexcept {
@@ -69,6 +72,7 @@ constexpr std::string_view name(Fault fault) noexcept {
     case Fault::bad_response: return "bad_response";
     case Fault::session_refused: return "session_refused";
     case Fault::session_conflict: return "session_conflict";
+    case Fault::session_guessed: return "session_guessed";
     case Fault::store_unavailable: return "store_unavailable";
     case Fault::stopping: return "stopping";
     }
@@ -97,6 +101,7 @@ constexpr int status_of(Fault fault) noexcept {
     case Fault::bad_response: return 502;
     case Fault::session_refused: return 502;
     case Fault::session_conflict: return 409;
+    case Fault::session_guessed: return 429;
     case Fault::store_unavailable: return 503;
     case Fault::stopping: return 503;
     }

@@ -102,7 +102,8 @@ LocalReply AdminService::answer(const LocalRequest& request) {
     for (const Page& page : pages) {
         if (page.path != request.path) continue;
         const Method method = request.head.method;
-        if (method != Method::get && method != Method::head) return plain_reply(405, "GET, HEAD");
+        if (method != Method::get && method != Method::head)
+            return plain_reply(405, "Allow: GET, HEAD\r\n");
         return page.answer(view_);
     }
     return plain_reply(404);
@@ -110,8 +111,8 @@ LocalReply AdminService::answer(const LocalRequest& request) {
 
 AdminListener::AdminListener(Loop& loop, const ProcessView& view,
                              std::shared_ptr<const Snapshot> snapshot, std::unique_ptr<Store> store,
-                             void* holder, Clients::Emptied emptied)
-    : lane_(loop, std::move(snapshot), std::move(store), nullptr, -1),
+                             UnknownLimit& unknown_limit, void* holder, Clients::Emptied emptied)
+    : lane_(loop, std::move(snapshot), std::move(store), unknown_limit, nullptr, -1),
       service_(view),
       clients_(lane_, gate_, holder, emptied) {
     gate_.max = connections_max;

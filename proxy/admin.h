@@ -25,7 +25,11 @@ namespace baton {
 class AdminService final : public LocalService {
 public:
     explicit AdminService(const ProcessView& view) : view_(view) {}
-    LocalReply answer(const LocalRequest& request) override;
+    std::optional<LocalReply> answer(const LocalRequest& request, StoreTicket,
+                                     std::unique_ptr<PendingReply>&) override {
+        return answer(request);
+    }
+    LocalReply answer(const LocalRequest& request);
 
 private:
     const ProcessView& view_;
@@ -39,7 +43,8 @@ public:
 
     // `view` outlives it. `emptied(holder)`: stopped, and the last connection is gone.
     AdminListener(Loop& loop, const ProcessView& view, std::shared_ptr<const Snapshot> snapshot,
-                  std::unique_ptr<Store> store, void* holder, Clients::Emptied emptied);
+                  std::unique_ptr<Store> store, UnknownLimit& unknown_limit, void* holder,
+                  Clients::Emptied emptied);
 
     // Takes the listening socket, which is bound to `address`.
     void listen(int fd, const Address& address);

@@ -14,6 +14,7 @@
 #include "net/address.h"
 #include "net/head_guard.h"
 #include "net/log.h"
+#include "session/api_token.h"
 #include "session/cookie.h"
 
 namespace baton {
@@ -81,6 +82,13 @@ struct SessionConfig {
     static constexpr Milliseconds idle_unlimited = std::chrono::hours{24 * 3650};
     Milliseconds idle = 30min;
     Milliseconds absolute = 12h;  // 0: none
+    // What a server may make of a session's idle time.
+    Milliseconds idle_min = 1min;
+    Milliseconds idle_max = 24h;
+    Milliseconds renew_after = 0s;  // a new id for a session whose id is older; 0: never
+    bool replay_safe = true;        // a GET whose response conflicted is sent once more
+    bool close_tunnels = false;     // when their session has ended
+    std::size_t unknown_max = 0;    // unknown ids from one address in a minute; 0: no limit
     std::size_t sessions_max = 100'000;
     std::size_t memory_max = std::size_t{256} << 20;
     std::size_t attributes_max = 64;
@@ -90,6 +98,12 @@ struct SessionConfig {
     SecureCookie secure = SecureCookie::automatic;
     std::string header_prefix = "Baton-Session-";
     std::size_t header_limit = std::size_t{4} << 10;
+};
+
+// How servers read and change sessions by themselves; off unless there is an address.
+struct SessionApiConfig {
+    ListenerConfig listener;
+    std::vector<ApiToken> tokens;  // of the token file
 };
 
 struct ClientTimeouts {
@@ -127,6 +141,7 @@ struct Config {
     std::vector<UpstreamConfig> upstreams;
     std::vector<RouteConfig> routes;
     SessionConfig session;
+    SessionApiConfig session_api;
     ClientTimeouts timeouts;
     LimitsConfig limits;
     LogConfig log;

@@ -51,6 +51,7 @@ std::vector<Listening> listening(const Config& config) {
     std::vector<Listening> all;
     for (std::size_t i = 0; i < config.listeners.size(); ++i)
         all.push_back(Listening{element("listener", i) + ".address", config.listeners[i].address});
+    all.push_back(Listening{"session.api.address", config.session_api.listener.address});
     all.push_back(Listening{"admin.address", config.admin.address});
     all.erase(std::remove_if(all.begin(), all.end(),
                              [](const Listening& one) {
@@ -220,6 +221,29 @@ void check_header_prefix(const SessionConfig& session, Findings& out) {
     }
 }
 
+void check_api_scopes(const Config& config, Findings& out) {
+    for (const ApiToken& token : config.session_api.tokens) {
+        const bool known = std::any_of(
+            config.upstreams.begin(), config.upstreams.end(),
+            [&](const UpstreamConfig& upstream) { return upstream.scope == token.scope; });
+        if (known) continue;
+        out.push_back(Finding{"session.api.token_file",
+                              "expected scopes of upstreams, found " + quoted(token.scope),
+                              {},
+                              {}});
+        return;
+    }
+}
+
+void check_idle_bounds(const SessionConfig& session, Findings& out) {
+    if (session.idle_min <= session.idle_max) return;
+    out.push_back(Finding{"session.idle_min",
+                          "expected at most idle_max, " + quoted(duration_text(session.idle_max)) +
+                              ", found " + quoted(duration_text(session.idle_min)),
+                          {},
+                          "session.idle_max"});
+}
+
 struct Bound {
     std::string_view table;
     std::string_view key;
@@ -259,6 +283,8 @@ std::vector<Finding> check(const Config& config, const std::vector<Address>& own
     check_cookie(config.session, out);
     check_header_prefix(config.session, out);
     check_sizes(config, out);
+    check_idle_bounds(config.session, out);
+    check_api_scopes(config, out);
     return out;
 }
 

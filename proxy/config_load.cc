@@ -5,6 +5,7 @@
 
 #include "proxy/config_check.h"
 #include "proxy/config_syntax.h"
+#include "proxy/secret_file.h"
 #include "proxy/toml_table.h"
 
 namespace baton {
@@ -158,7 +159,23 @@ void read_session_headers(TomlTable table, SessionConfig& out) {
     table.finish({"send_id", "hmac_secret", "send_times"});
 }
 
-void read_session(TomlTable table, SessionConfig& out) {
+void read_session_api(TomlTable table, SessionApiConfig& out) {
+    constexpr std::string_view expected =
+        "the path of a file with a scope and a token in each line";
+    read_address(table, "address", out.listener.address);
+    table.require("token_file", expected);
+    std::string path;
+    table.text("token_file", path, expected, [](std::string_view text) { return !text.empty(); });
+    table.finish();
+    if (path.empty()) return;
+    std::string complaint;
+    if (const auto text = read_secret_file(path, complaint))
+        out.tokens = parse_api_tokens(*text, complaint);
+    if (!complaint.empty()) table.refuse("token_file", expected, "; " + complaint);
+}
+
+void read_session(TomlTable table, Config& config) {
+    SessionConfig& out = config.session;
     table.only("store", "memory", {"redis"});
     table.text("cookie", out.cookie, "a cookie name, a token of 1 to 128 characters",
                is_cookie_name);
@@ -166,6 +183,12 @@ void read_session(TomlTable table, SessionConfig& out) {
     table.duration("idle", out.idle, from_1s_to_a_year);
     if (out.idle == 0ms) out.idle = SessionConfig::idle_unlimited;
     table.duration("absolute", out.absolute, from_1s_to_a_year);
+    table.duration("idle_min", out.idle_min, {1s, 365 * day, ""});
+    table.duration("idle_max", out.idle_max, {1s, 365 * day, ""});
+    table.duration("renew_after", out.renew_after, {1s, 365 * day, "no renewal"});
+    table.boolean("replay_safe", out.replay_safe);
+    table.boolean("close_tunnels", out.close_tunnels);
+    table.number("unknown_max", out.unknown_max, {0, 1'000'000});
     table.number("sessions_max", out.sessions_max, {1, 100'000'000});
     table.size("memory_max", out.memory_max, {64 * kib, tib});
     table.number("attributes_max", out.attributes_max, {1, 10'000});
@@ -179,9 +202,9 @@ void read_session(TomlTable table, SessionConfig& out) {
                                 {"always", SecureCookie::always},
                                 {"never", SecureCookie::never}});
     read_session_headers(table.table("headers"), out);
-    table.finish({"api", "send_id", "hmac_secret", "url_param", "send_times", "cookie_max_age",
-                  "hash_ids", "on_unavailable", "failover_wait", "renew_after", "strict_writes",
-                  "close_tunnels", "kill_wait_replicas"});
+    if (table.has("api")) read_session_api(table.table("api"), config.session_api);
+    table.finish({"send_id", "hmac_secret", "url_param", "send_times", "cookie_max_age", "hash_ids",
+                  "on_unavailable", "failover_wait", "strict_writes", "kill_wait_replicas"});
 }
 
 constexpr std::string_view admin_address_expected = "a loopback address with a port";
@@ -254,7 +277,7 @@ void read_config(TomlTable table, Config& out) {
     read_workers(table, out.workers);
     table.duration("grace", out.grace, up_to_a_day);
     table.duration("drain_delay", out.drain_delay, {1ms, hour, "no delay"});
-    read_session(table.table("session"), out.session);
+    read_session(table.table("session"), out);
     for (const TomlTable& listener : read_tables(table, "listener"))
         out.listeners.push_back(read_listener(listener));
     for (const TomlTable& upstream : read_tables(table, "upstream"))

@@ -20,6 +20,8 @@ TableLimits table_limits(const SessionConfig& session) {
             .data_max = session.data_max};
 }
 
+bool is_set(const Address& address) noexcept { return address.raw()->sa_family != AF_UNSPEC; }
+
 // The soft limit of descriptors becomes the hard one. Returns it.
 std::size_t raise_descriptor_limit() {
     rlimit limit{};
@@ -46,6 +48,7 @@ constexpr std::chrono::seconds admin_grace{1};
 Control::Control(Config config)
     : snapshot_(std::make_shared<const Snapshot>(std::move(config))),
       table_(table_limits(snapshot_->config().session)),
+      unknown_limit_(snapshot_->config().session.unknown_max),
       second_(loop_, *this),
       drained_(loop_, *this),
       grace_(loop_, *this),
@@ -66,7 +69,12 @@ int Control::run() {
         config.workers != 0 ? config.workers : std::max(1U, uv_available_parallelism());
     const std::size_t descriptors = raise_descriptor_limit();
     const std::size_t asked = config.limits.connections_max;
-    const std::size_t most = derive_connections(descriptors, workers, config.listeners.size());
+    std::size_t most = derive_connections(descriptors, workers, config.listeners.size());
+    if (is_set(config.session_api.listener.address)) {
+        // Servers hold a few connections each; a flood of one kind leaves the other's alone.
+        api_gate_.max = std::clamp<std::size_t>(most / 8, 16, 1024);
+        most -= std::min(most - 1, api_gate_.max);
+    }
     gate_.max = asked == 0 ? most : std::min(asked, most);
     if (!open_access_log() || !open_listeners(workers) || !open_admin()) return 1;
     log::Writer::carry_events(&writer_);
@@ -86,6 +94,9 @@ int Control::run() {
     start_workers(workers);
     for (const ListenerSockets& sockets : sockets_)
         log::info("listening", {{"address", sockets.address.text()}});
+    if (!api_sockets_.fds.empty())
+        log::info("listening",
+                  {{"address", api_sockets_.address.text()}, {"serves", "session-api"}});
     if (admin_)
         log::info("listening", {{"address", admin_->address().text()}, {"serves", "admin"}});
     log::info("ready",
@@ -109,27 +120,27 @@ bool Control::open_access_log() {
 bool Control::open_listeners(unsigned workers) {
     for (const ListenerConfig& listener : snapshot_->config().listeners) {
         ListenerSockets sockets;
-        std::string complaint;
-        if (!open_listener(listener.address, workers, sockets, complaint)) {
-            log::error("cannot start", {{"reason", complaint}});
-            return false;
-        }
+        if (!open_one(listener.address, workers, sockets)) return false;
         sockets_.push_back(std::move(sockets));
     }
-    return true;
+    return open_one(snapshot_->config().session_api.listener.address, workers, api_sockets_);
+}
+
+// Where there is an address. False if it cannot be listened on.
+bool Control::open_one(const Address& address, unsigned workers, ListenerSockets& sockets) {
+    if (!is_set(address)) return true;
+    std::string complaint;
+    if (open_listener(address, workers, sockets, complaint)) return true;
+    log::error("cannot start", {{"reason", complaint}});
+    return false;
 }
 
 bool Control::open_admin() {
-    const Address& address = snapshot_->config().admin.address;
-    if (address.raw()->sa_family == AF_UNSPEC) return true;
     ListenerSockets sockets;
-    std::string complaint;
-    if (!open_listener(address, 1, sockets, complaint)) {
-        log::error("cannot start", {{"reason", complaint}});
-        return false;
-    }
+    if (!open_one(snapshot_->config().admin.address, 1, sockets)) return false;
+    if (sockets.fds.empty()) return true;
     admin_ = std::make_unique<AdminListener>(
-        loop_, view_, snapshot_, std::make_unique<MemoryStore>(table_), this,
+        loop_, view_, snapshot_, std::make_unique<MemoryStore>(table_), unknown_limit_, this,
         [](void* control) { static_cast<Control*>(control)->loop_.stop(); });
     admin_->listen(sockets.fds[0], sockets.address);
     return true;
@@ -140,13 +151,18 @@ void Control::start_workers(unsigned workers) {
         workers_.push_back(std::make_unique<Worker>(
             Worker::Needs{.snapshot = snapshot_,
                           .store = std::make_unique<MemoryStore>(table_),
+                          .unknown_limit = &unknown_limit_,
                           .gate = &gate_,
+                          .api_gate = &api_gate_,
                           .writer = &writer_,
                           .access_sink = access_sink_,
                           .on_stopped = [this] { loop_.post([this] { on_worker_stopped(); }); }}));
         for (std::size_t l = 0; l < sockets_.size(); ++l)
             workers_.back()->listen(sockets_[l].fds[i], sockets_[l].address,
                                     snapshot_->config().listeners[l]);
+        if (!api_sockets_.fds.empty())
+            workers_.back()->listen_for_api(api_sockets_.fds[i], api_sockets_.address,
+                                            snapshot_->config().session_api.listener);
     }
     view_ = {snapshot_.get(), {}, &gate_, &table_, &writer_, false};
     for (const auto& worker : workers_) view_.lanes.push_back(&std::as_const(*worker).lane());

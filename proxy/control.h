@@ -31,6 +31,7 @@ private:
     enum class State : std::uint8_t { serving, draining, stopping };
 
     bool open_listeners(unsigned workers);
+    bool open_one(const Address& address, unsigned workers, ListenerSockets& sockets);
     bool open_admin();
     bool open_access_log();
     void start_workers(unsigned workers);
@@ -46,9 +47,12 @@ private:
     Loop loop_;
     std::shared_ptr<const Snapshot> snapshot_;
     MemoryTable table_;
+    UnknownLimit unknown_limit_;
     ConnectionGate gate_;
+    ConnectionGate api_gate_;
     log::Writer::Sink access_sink_ = -1;
     std::vector<ListenerSockets> sockets_;
+    ListenerSockets api_sockets_;
     std::vector<std::unique_ptr<Worker>> workers_;
     ProcessView view_;
     std::unique_ptr<AdminListener> admin_;  // if there is one

@@ -5,18 +5,23 @@
 // request's block; the client side makes it, drives it and ends it.
 
 #include <cstdint>
+#include <optional>
 
 #include "net/result.h"
 #include "proxy/deadline.h"
+#include "session/store.h"
 
 namespace baton {
+
+class Http1Client;
+struct Lane;
 
 class Exchange {
 public:
     // How the client's connection goes on.
     enum class End : std::uint8_t { keep, close, cut };
 
-    virtual ~Exchange() = default;
+    virtual ~Exchange();
     Exchange(const Exchange&) = delete;
     Exchange& operator=(const Exchange&) = delete;
 
@@ -36,11 +41,27 @@ public:
     // After a 101: bytes both ways.
     virtual bool tunnelling() const noexcept { return false; }
 
-protected:
-    Exchange() = default;
+    // The store's late answer to this exchange's ticket.
+    void store_answered(StoreAnswer answer);
 
+protected:
+    Exchange(Lane& lane, Http1Client& client) noexcept : lane_(lane), client_(client) {}
+
+    // What goes with each question to the store. One question at a time.
+    StoreTicket ticket() noexcept;
+    // The store will answer later.
+    void await_answer();
+    bool awaits_answer() const noexcept;
+    std::optional<StoreAnswer> take_answer() noexcept;
+
+    Lane& lane_;
+    Http1Client& client_;
     End end_ = End::keep;
     bool wants_client_ = true;
+
+private:
+    StoreTicket ticket_ = 0;
+    std::optional<StoreAnswer> answer_;
 };
 
 }  // namespace baton

@@ -1,27 +1,11 @@
 #include "proxy/lane.h"
 
-#include <sys/random.h>
-
-#include <cerrno>
 #include <chrono>
 #include <utility>
 
-#include "proxy/relay.h"
+#include "proxy/exchange.h"
 
 namespace baton {
-
-RequestIds::RequestIds() {
-    while (getrandom(&lane_, sizeof(lane_), 0) != static_cast<ssize_t>(sizeof(lane_)))
-        if (errno != EINTR) die("the kernel gives no random bytes");
-}
-
-void RequestIds::next(std::array<char, 32>& out) noexcept {
-    constexpr char digits[] = "0123456789abcdef";
-    const std::uint64_t halves[] = {lane_, count_++};
-    char* at = out.data();
-    for (const std::uint64_t half : halves)
-        for (int shift = 60; shift >= 0; shift -= 4) *at++ = digits[(half >> shift) & 15];
-}
 
 std::int64_t wall_now_ms() noexcept {
     using namespace std::chrono;
@@ -45,13 +29,15 @@ HeadLimits head_limits(const LimitsConfig& limits) {
 }  // namespace
 
 Lane::Lane(Loop& the_loop, std::shared_ptr<const Snapshot> the_snapshot,
-           std::unique_ptr<Store> the_store, log::Writer* writer, log::Writer::Sink access_sink)
+           std::unique_ptr<Store> the_store, UnknownLimit& the_unknown_limit, log::Writer* writer,
+           log::Writer::Sink access_sink)
     : loop(the_loop),
       snapshot(std::move(the_snapshot)),
       store(std::move(the_store)),
       blocks(head_limits(snapshot->config().limits)),
       access_log(writer, access_sink),
       counters(snapshot->config().routes.size()),
+      unknown_limit(&the_unknown_limit),
       epoch_offset_ms(wall_now_ms() - static_cast<std::int64_t>(uv_hrtime() / 1'000'000)) {
     store->attach(this, {[](void* lane, StoreTicket ticket, StoreAnswer answer) {
                       static_cast<Lane*>(lane)->store_answered(ticket, std::move(answer));
@@ -66,9 +52,9 @@ Lane::Lane(Loop& the_loop, std::shared_ptr<const Snapshot> the_snapshot,
 void Lane::store_answered(StoreTicket ticket, StoreAnswer answer) {
     const auto found = waiting.find(ticket);
     if (found == waiting.end()) return;  // who asked is gone
-    Relay* relay = found->second;
+    Exchange* asker = found->second;
     waiting.erase(found);
-    relay->store_answered(std::move(answer));
+    asker->store_answered(std::move(answer));
 }
 
 }  // namespace baton

@@ -2,7 +2,6 @@
 
 // What client connections need of their loop. Every loop that serves clients owns one.
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -15,25 +14,16 @@
 #include "net/tcp.h"
 #include "proxy/access_log.h"
 #include "proxy/head_block.h"
+#include "proxy/request_ids.h"
 #include "proxy/snapshot.h"
 #include "proxy/stats.h"
 #include "session/store.h"
+#include "session/unknown_limit.h"
 #include "upstream/pool.h"
 
 namespace baton {
 
-class Relay;
-
-// X-Request-Id: 8 random bytes of the lane and a counter, 32 hex digits.
-class RequestIds {
-public:
-    RequestIds();
-    void next(std::array<char, 32>& out) noexcept;
-
-private:
-    std::uint64_t lane_;
-    std::uint64_t count_ = 0;
-};
+class Exchange;
 
 // Milliseconds since 1970 by the wall clock: for log lines, never for time-outs.
 std::int64_t wall_now_ms() noexcept;
@@ -43,7 +33,8 @@ std::string_view logged_target(const Head& head, bool query) noexcept;
 
 struct Lane {
     Lane(Loop& the_loop, std::shared_ptr<const Snapshot> the_snapshot,
-         std::unique_ptr<Store> the_store, log::Writer* writer, log::Writer::Sink access_sink);
+         std::unique_ptr<Store> the_store, UnknownLimit& the_unknown_limit, log::Writer* writer,
+         log::Writer::Sink access_sink);
     Lane(const Lane&) = delete;  // the store holds its address
     Lane& operator=(const Lane&) = delete;
 
@@ -56,6 +47,7 @@ struct Lane {
     Counters counters;
     TcpCounts tcp;
     RequestIds ids;
+    UnknownLimit* unknown_limit;
     std::string head_out;   // a head being built; empty between events
     std::string lines_out;  // session lines being built
     Pieces client_pieces;   // body data of this event
@@ -64,11 +56,14 @@ struct Lane {
     log::OncePerMinute unknown_field_warning;
     log::OncePerMinute foreign_cookie_warning;
     log::OncePerMinute connect_warning;
+    log::OncePerMinute overwrite_warning;
+    log::OncePerMinute dropped_change_warning;
+    log::OncePerSecond refused_warning;
     bool stopping = false;  // idle connections close, answers say so
 
-    // Relays that wait for the store. An answer whose relay is gone finds nobody.
+    // Who waits for the store. An answer whose asker is gone finds nobody.
     StoreTicket last_ticket = 0;
-    std::unordered_map<StoreTicket, Relay*> waiting;
+    std::unordered_map<StoreTicket, Exchange*> waiting;
 
     // The store's late answer to `ticket`. This loop's thread, outside of any store operation.
     void store_answered(StoreTicket ticket, StoreAnswer answer);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "proxy/forward.h"
 #include "proxy/http1_client.h"
@@ -31,11 +32,15 @@ LocalRequest request_of(const HeadBlock& block) noexcept {
 
 void append_head(std::string& out, const LocalReply& reply, bool client_is_1_0, bool close) {
     out.append("HTTP/1.1 ").append(std::to_string(reply.status)).append(" ");
-    out.append(reason_of(reply.status)).append("\r\nContent-Type: ").append(reply.content_type);
-    out.append("\r\nContent-Length: ").append(std::to_string(reply.body.size()));
+    out.append(reason_of(reply.status)).append("\r\n");
+    if (reply.status != 204) {  // RFC 9110, 8.6: a 204 has no length
+        out.append("Content-Type: ").append(reply.content_type);
+        out.append("\r\nContent-Length: ").append(std::to_string(reply.body.size()));
+        out.append("\r\n");
+    }
     // What is true now is not in a minute, and no page may be guessed out of it.
-    out.append("\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n");
-    if (!reply.allow.empty()) out.append("Allow: ").append(reply.allow).append("\r\n");
+    out.append("Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n");
+    out.append(reply.fields);
     if (close)
         out.append("Connection: close\r\n");
     else if (client_is_1_0)
@@ -45,25 +50,26 @@ void append_head(std::string& out, const LocalReply& reply, bool client_is_1_0, 
 
 }  // namespace
 
-LocalReply plain_reply(int status, std::string_view allow) {
+LocalReply plain_reply(int status, std::string fields) {
     LocalReply reply;
     reply.status = status;
     reply.body = std::to_string(status) + " " + std::string{reason_of(status)} + "\n";
-    reply.allow = allow;
+    reply.fields = std::move(fields);
     return reply;
 }
 
 LocalCall::LocalCall(Lane& lane, Http1Client& client, HeadBlock& block, LocalService& service)
-    : lane_(lane), client_(client), block_(block), service_(service) {
+    : Exchange(lane, client), block_(block), service_(service) {
     at_.begun = lane.loop.now();
     // RFC 9110, 10.1.1: who waits for it sends no body before; a 1.0 client does not know it.
     const bool expects = block.head.minor == 1 && block.head.find(FieldName::expect) != nullptr;
-    if (expects && !client.body_complete()) send(go_on);
+    if (expects && !client.body_complete() && !too_long()) send(go_on);
 }
 
 bool LocalCall::advance() {
     if (client_.stream().broken()) client_gone(UV_EPIPE);
     if (state_ == State::receiving) receive();
+    if (state_ == State::asking) ask();
     if (state_ == State::replying && client_.stream().unsent() == 0)
         finish(close_client_ ? End::close : End::keep);
     // Also what was not wanted: the next event may be another client's.
@@ -73,20 +79,34 @@ bool LocalCall::advance() {
 }
 
 void LocalCall::receive() {
-    const Pieces& pieces = lane_.client_pieces;
-    if (block_.held.size() + pieces.bytes() > body_max) return fail({Fault::body_too_large});
-    for (const std::string_view piece : pieces.view()) block_.held.append(piece);
-    if (client_.body_complete()) answer();
+    if (too_long()) return fail({Fault::body_too_large});
+    for (const std::string_view piece : lane_.client_pieces.view()) block_.held.append(piece);
+    if (client_.body_complete()) state_ = State::asking;
 }
 
-void LocalCall::answer() {
-    const LocalReply reply = service_.answer(request_of(block_));
+// By the length it says, before any of it has come, or by what has come.
+bool LocalCall::too_long() const noexcept {
+    const Body body = block_.parser.body();
+    const std::size_t size_max = service_.body_max();
+    return (body.framing == Framing::length && body.length > size_max) ||
+           block_.held.size() + lane_.client_pieces.bytes() > size_max;
+}
+
+void LocalCall::ask() {
+    if (!pending_)
+        reply_if(service_.answer(request_of(block_), ticket(), pending_));
+    else if (auto answer = take_answer())
+        reply_if(pending_->answered(std::move(*answer)));
+}
+
+void LocalCall::reply_if(const std::optional<LocalReply>& reply) {
+    if (!reply) return await_answer();
     close_client_ =
         !ConnectionOptions{block_.head}.persistent || client_.half_closed() || lane_.stopping;
     std::string& out = lane_.head_out;
     out.clear();
-    append_head(out, reply, block_.head.minor == 0, close_client_);
-    if (block_.head.method != Method::head) out.append(reply.body);
+    append_head(out, *reply, block_.head.minor == 0, close_client_);
+    if (block_.head.method != Method::head) out.append(reply->body);
     send(out);
     state_ = State::replying;
 }
@@ -123,6 +143,7 @@ void LocalCall::on_deadline(std::uint64_t now_ms) {
 Deadline LocalCall::deadline() noexcept {
     client_.see_progress(at_);
     const Progress progress{.phase = state_ == State::receiving ? Progress::Phase::uploading
+                                     : state_ == State::asking  ? Progress::Phase::before
                                                                 : Progress::Phase::replying,
                             .answer_begun = state_ == State::replying,
                             .at = at_};

@@ -6,6 +6,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -29,15 +31,27 @@ struct LocalReply {
     int status = 200;
     std::string_view content_type = "text/plain; charset=utf-8";
     std::string body;
-    std::string_view allow;  // of a 405
+    std::string fields;  // further ones, ready-made lines
 };
 // A status and its reason in words, as the body.
-LocalReply plain_reply(int status, std::string_view allow = {});
+LocalReply plain_reply(int status, std::string fields = {});
 
-// Who answers. One per listener; called on the thread of its loop.
+// A reply that waits for the store.
+class PendingReply {
+public:
+    virtual ~PendingReply() = default;
+    // The store's answer. The reply; or nothing, and the store was asked again.
+    virtual std::optional<LocalReply> answered(StoreAnswer answer) = 0;
+};
+
+// Who answers. One per listener and loop; called on the thread of the loop.
 class LocalService {
 public:
-    virtual LocalReply answer(const LocalRequest& request) = 0;
+    // The reply; or nothing, and `pending` is set: the store was asked with `ticket`.
+    virtual std::optional<LocalReply> answer(const LocalRequest& request, StoreTicket ticket,
+                                             std::unique_ptr<PendingReply>& pending) = 0;
+    // A longer body is refused (413).
+    virtual std::size_t body_max() const noexcept { return std::size_t{8} << 10; }
 
 protected:
     ~LocalService() = default;
@@ -45,9 +59,6 @@ protected:
 
 class LocalCall final : public Exchange {
 public:
-    // A longer body is refused (413).
-    static constexpr std::size_t body_max = std::size_t{8} << 10;
-
     LocalCall(Lane& lane, Http1Client& client, HeadBlock& block, LocalService& service);
 
     bool advance() override;
@@ -58,18 +69,19 @@ public:
     Deadline deadline() noexcept override;
 
 private:
-    enum class State : std::uint8_t { receiving, replying, over };
+    enum class State : std::uint8_t { receiving, asking, replying, over };
 
     void receive();
-    void answer();
+    bool too_long() const noexcept;
+    void ask();
+    void reply_if(const std::optional<LocalReply>& reply);
     void fail(Error error);
     void send(std::string_view bytes);
     void finish(End end) noexcept;
 
-    Lane& lane_;
-    Http1Client& client_;
     HeadBlock& block_;
     LocalService& service_;
+    std::unique_ptr<PendingReply> pending_;
     State state_ = State::receiving;
     bool close_client_ = false;  // said so in the answer
     Stamps at_;

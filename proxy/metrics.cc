@@ -160,6 +160,16 @@ void write_sessions(Text& text, const ProcessView& view) {
                 "Sessions pushed out of a full table; confirmed: their cookie had come back.");
     text.sample({{"confirmed", "false"}}, table.evicted_unconfirmed());
     text.sample({{"confirmed", "true"}}, table.evicted_confirmed());
+    text.only("baton_session_overwrites_total", "counter",
+              "Attributes that had changed since the server was told of them, and were set all the "
+              "same: it named no version.",
+              sum_of(view, &Counters::session_overwrites));
+    text.only("baton_session_replays_total", "counter",
+              "Requests sent once more because their session had changed meanwhile.",
+              sum_of(view, &Counters::session_replays));
+    text.only("baton_session_use_ignored_total", "counter",
+              "Ids a server wanted to be used that are of no session just made.",
+              sum_of(view, &Counters::session_use_ignored));
     text.only("baton_session_second_live_total", "counter",
               "Requests with the cookies of two live sessions.",
               sum_of(view, &Counters::session_second_live));

@@ -41,8 +41,7 @@ const StreamEvents Relay::server_events{
 };
 
 Relay::Relay(Lane& lane, Http1Client& client, HeadBlock& block, std::uint64_t begun_at_us)
-    : lane_(lane),
-      client_(client),
+    : Exchange(lane, client),
       block_(block),
       snapshot_(lane.snapshot),
       connection_(block.head),
@@ -54,10 +53,7 @@ Relay::Relay(Lane& lane, Http1Client& client, HeadBlock& block, std::uint64_t be
     lane_.counters.requests_in_flight.add();
 }
 
-Relay::~Relay() {
-    if (lane_.waiting.erase(ticket_) > 0) lane_.store->forget(ticket_);
-    lane_.counters.requests_in_flight.sub();
-}
+Relay::~Relay() { lane_.counters.requests_in_flight.sub(); }
 
 bool Relay::advance() {
     assert(!advancing_);
@@ -124,36 +120,47 @@ void Relay::find_session() {
         state_ = State::choosing;
         return;
     }
-    if (ticket_ == 0) {
-        ticket_ = ++lane_.last_ticket;
-        const RequestSession::Needs needs{.route = route_,
-                                          .config = &snapshot_->config().session,
-                                          .store = lane_.store.get(),
-                                          .ticket = ticket_,
-                                          .counters = &lane_.counters,
-                                          .unknown_field = &lane_.unknown_field_warning,
-                                          .request_id = request_id()};
-        if (!session_step(session_.find(needs, block_.head, lane_.epoch_now_ms()))) return;
+    if (!std::exchange(session_asked_, true)) {
+        RequestSession::Needs needs{.lane = &lane_,
+                                    .route = route_,
+                                    .config = &snapshot_->config().session,
+                                    .ticket = ticket(),
+                                    .request_id = request_id()};
+        if (lane_.unknown_limit->enabled())
+            needs.client =
+                client_host(client_.peer(), block_.head, client_.listener().trusted_proxies);
+        if (!session_step(session_.find(needs, block_.head))) return;
     } else {
-        if (!answer_) return;
-        StoreAnswer answer = std::move(*answer_);
-        answer_.reset();
-        if (!session_step(session_.answered(std::move(answer), lane_.epoch_now_ms()))) return;
+        auto answer = take_answer();
+        if (!answer || !session_step(session_.answered(std::move(*answer)))) return;
     }
+    session_found();
+}
+
+void Relay::session_found() {
     if (const auto fault = session_.fault()) return fail({*fault});
     state_ = State::choosing;
+}
+
+// The response was made for a session that has changed meanwhile, and nothing of it has left: once
+// more, for the session as it is now.
+void Relay::replay() {
+    replayed_ = true;
+    lane_.counters.session_replays.add();
+    block_.server.close();
+    tried_ = refused_;
+    request_ = RequestSide::held;
+    response_ = ResponseSide::none;
+    first_us_ = 0;
+    state_ = State::finding_session;
+    if (session_step(session_.find_again())) session_found();
 }
 
 // True if the step is done; else the store's answer will find this relay by its ticket.
 bool Relay::session_step(RequestSession::Step step) {
     if (step == RequestSession::Step::done) return true;
-    lane_.waiting.emplace(ticket_, this);
+    await_answer();
     return false;
-}
-
-void Relay::store_answered(StoreAnswer answer) {
-    answer_ = std::move(answer);
-    client_.turn();
 }
 
 // Each server once: a refused connect costs the client nothing. A request that is sent again never
@@ -376,7 +383,7 @@ void Relay::finish(End end) {
     state_ = State::over;
     block_.server.close();
     lane_.client_pieces.clear();
-    session_.finish(lane_.epoch_now_ms());
+    session_.finish();
     lane_.counters.requests[route_ != nullptr ? route_->index : lane_.counters.requests.size() - 1]
         .add(status());
     if (fault_) lane_.counters.faults[static_cast<std::size_t>(*fault_)].add();

@@ -46,8 +46,6 @@ public:
     void stop() override;
     Deadline deadline() noexcept override;
     bool tunnelling() const noexcept override { return state_ == State::tunnelling; }
-    // An event of the store.
-    void store_answered(StoreAnswer answer);
 
 private:
     enum class RequestSide : std::uint8_t { held, sending, sent };
@@ -56,6 +54,9 @@ private:
 
     void route();
     void find_session();
+    void session_found();
+    bool may_replay() noexcept;
+    void replay();
     void choose();
     void connected();
     void exchange();
@@ -84,10 +85,14 @@ private:
     void response_done();
     void server_lost();
     void begin_tunnel();
+    void look_after_session();
     void fail(Error error);
     void finish(End end);
 
     Progress::Phase phase() noexcept;
+    Deadline time_out() noexcept;
+    bool is_session_watched() const noexcept;
+    std::uint64_t next_session_look() const noexcept;
     void see_progress() noexcept;
     void set_interest();
     bool session_step(RequestSession::Step step);
@@ -101,8 +106,6 @@ private:
     std::string_view request_id() const noexcept { return {id_.data(), id_size_}; }
     std::uint64_t now() const noexcept { return lane_.loop.now(); }
 
-    Lane& lane_;
-    Http1Client& client_;
     HeadBlock& block_;
     std::shared_ptr<const Snapshot> snapshot_;
     const Route* route_ = nullptr;
@@ -123,11 +126,11 @@ private:
     bool client_is_1_0_ = false;
     bool close_client_ = false;  // said so in it
     bool wants_server_ = true;
-    bool fresh_only_ = false;   // sent again: no idle connection is good enough
-    std::uint8_t interim_ = 0;  // 1xx answers so far
-    unsigned tries_ = 0;        // requests of which a byte was written
-    StoreTicket ticket_ = 0;
-    std::optional<StoreAnswer> answer_;
+    bool fresh_only_ = false;     // sent again: no idle connection is good enough
+    bool replayed_ = false;       // after a conflict
+    std::uint8_t interim_ = 0;    // 1xx answers so far
+    unsigned tries_ = 0;          // requests of which a byte was written
+    bool session_asked_ = false;  // the first look-up has begun
     std::optional<int> connect_result_;
     std::optional<Fault> fault_;
     Framing out_framing_ = Framing::none;  // of the answer's body to the client
@@ -144,6 +147,8 @@ private:
     std::uint64_t first_us_ = 0;
     std::uint64_t client_sent_before_ = 0;
     std::uint64_t tunnel_in_ = 0;  // bytes from the client
+    // Of a tunnel's session, milliseconds of the loop's clock.
+    std::uint64_t session_looked_at_ = 0;
     std::array<char, 128> id_;
     std::uint8_t id_size_ = 0;
 };

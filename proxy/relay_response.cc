@@ -57,7 +57,7 @@ bool Relay::on_interim() {
 void Relay::on_final() {
     const bool off = route_->config->session == SessionMode::off;
     if (off) count_ignored_fields();
-    if (!session_step(session_.apply(block_.server.head(), lane_.epoch_now_ms()))) {
+    if (!session_step(session_.apply(block_.server.head()))) {
         response_ = ResponseSide::committing;
         block_.server.keep();
         return;
@@ -66,12 +66,18 @@ void Relay::on_final() {
 }
 
 void Relay::committed() {
-    if (!answer_) return;
-    StoreAnswer answer = std::move(*answer_);
-    answer_.reset();
-    if (!session_step(session_.answered(std::move(answer), lane_.epoch_now_ms()))) return;
+    auto answer = take_answer();
+    if (!answer || !session_step(session_.answered(std::move(*answer)))) return;
     release_response();
     if (state_ == State::exchanging && block_.server.end()) server_lost();
+}
+
+// What does nothing but answer may be asked for twice (RFC 9110, 9.2.1). A server that has switched
+// protocols has begun a conversation.
+bool Relay::may_replay() noexcept {
+    const bool safe = block_.head.method == Method::get || block_.head.method == Method::head;
+    return safe && snapshot_->config().session.replay_safe && !replayed_ && body_at_hand_ &&
+           request_ == RequestSide::sent && block_.server.head().status != 101;
 }
 
 // The cookie that no server sees and none may set; none where the route has no sessions.
@@ -89,7 +95,10 @@ void Relay::count_ignored_fields() {
 }
 
 void Relay::release_response() {
-    if (const auto fault = session_.fault()) return fail({*fault});
+    if (const auto fault = session_.fault()) {
+        if (*fault == Fault::session_conflict && may_replay()) return replay();
+        return fail({*fault});
+    }
     if (block_.server.head().status == 101) return begin_tunnel();
     const Body body = block_.server.body();
     const bool unknown_length =
@@ -198,6 +207,8 @@ void Relay::begin_tunnel() {
     status_ = 101;
     request_ = RequestSide::sent;
     response_ = ResponseSide::done;
+    session_looked_at_ = now();
+    if (session_.tunnel_interval_ms() != 0) session_.touch();
     state_ = State::tunnelling;
 }
 
@@ -220,6 +231,25 @@ void Relay::tunnel() {
     }
     if ((client_.half_closed() || server.stream().broken()) && server.end())
         state_ = State::replying;
+    else
+        look_after_session();
+}
+
+// A session lives while its tunnel carries data; if the configuration says so, the tunnel lives no
+// longer than its session.
+void Relay::look_after_session() {
+    const auto interval = static_cast<std::uint64_t>(session_.tunnel_interval_ms());
+    if (interval == 0) return;
+    if (auto answer = take_answer()) session_step(session_.answered(std::move(*answer)));
+    const bool in_use = at_.response_progress > session_looked_at_;
+    if (now() >= session_looked_at_ + interval && !awaits_answer() &&
+        (in_use || is_session_watched())) {
+        session_looked_at_ = now();
+        session_step(session_.look_again(in_use));
+    }
+    if (!session_.ended() || !snapshot_->config().session.close_tunnels) return;
+    log::info("tunnel closed, its session has ended", {{"id", request_id()}});
+    finish(End::close);
 }
 
 }  // namespace baton

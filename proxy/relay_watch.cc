@@ -60,6 +60,27 @@ Progress::Phase Relay::phase() noexcept {
 }
 
 Deadline Relay::deadline() noexcept {
+    Deadline due = time_out();
+    const std::uint64_t look = next_session_look();
+    if (look != 0 && (due.when == 0 || look < due.when)) due.when = look;
+    return due;
+}
+
+// Whether a tunnel's session is looked up though the tunnel is silent: the old id of one that has
+// been given a new one leads there for a minute only.
+bool Relay::is_session_watched() const noexcept {
+    const SessionConfig& session = snapshot_->config().session;
+    return session.close_tunnels || session.renew_after.count() > 0;
+}
+
+// When a silent tunnel's session is to be looked up; 0: not now.
+std::uint64_t Relay::next_session_look() const noexcept {
+    if (state_ != State::tunnelling || !is_session_watched() || awaits_answer()) return 0;
+    const auto interval = static_cast<std::uint64_t>(session_.tunnel_interval_ms());
+    return interval == 0 ? 0 : session_looked_at_ + interval;
+}
+
+Deadline Relay::time_out() noexcept {
     see_progress();
     const Progress progress{.phase = phase(),
                             .server_reached = tries_ > 0,
@@ -71,7 +92,7 @@ Deadline Relay::deadline() noexcept {
 }
 
 void Relay::on_deadline(std::uint64_t now_ms) {
-    const Deadline due = deadline();
+    const Deadline due = time_out();
     if (due.when == 0 || now_ms < due.when) return;
     const auto connect =
         route_ == nullptr ? Milliseconds{0} : route_->upstream_config->timeouts.connect;

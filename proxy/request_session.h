@@ -11,11 +11,10 @@
 #include <string_view>
 
 #include "net/http_head.h"
-#include "net/log.h"
 #include "net/result.h"
 #include "proxy/config.h"
+#include "proxy/lane.h"
 #include "proxy/router.h"
-#include "proxy/stats.h"
 #include "session/contract.h"
 #include "session/cookie.h"
 #include "session/store.h"
@@ -25,27 +24,39 @@ namespace baton {
 class RequestSession {
 public:
     struct Needs {
+        Lane* lane = nullptr;
         const Route* route = nullptr;  // with a session
         const SessionConfig* config = nullptr;
-        Store* store = nullptr;
         StoreTicket ticket = 0;
-        Counters* counters = nullptr;
-        log::OncePerMinute* unknown_field = nullptr;
         std::string_view request_id;
+        std::string_view client;  // its address
     };
     // A step is done, or the store will answer: then `answered` goes on with it.
     enum class Step : std::uint8_t { done, waits };
 
     RequestSession() = default;  // a request without a session: state off, all steps done
 
-    // Looks the cookie up; with `create = "always"` makes a session where there is none.
-    Step find(const Needs& needs, const Head& request, std::int64_t now_ms);
+    // Looks the cookie up; with `create = "always"` makes a session where there is none. After
+    // `done`, `fault` says whether the request may go on.
+    Step find(const Needs& needs, const Head& request);
     // Takes the session fields of a response and carries them out. After `done`, `fault` says
     // whether the response may pass.
-    Step apply(const Head& response, std::int64_t now_ms);
-    Step answered(StoreAnswer answer, std::int64_t now_ms);
+    Step apply(const Head& response);
+    // After a `session_conflict`: looks the session up as it is now, for another response in place of
+    // the refused one.
+    Step find_again();
+    Step answered(StoreAnswer answer);
     // The request is over: moves the session's expiry on if that is due.
-    void finish(std::int64_t now_ms);
+    void finish();
+
+    // Of a tunnel: how often its session is looked after; 0 if it has none.
+    std::int64_t tunnel_interval_ms() const noexcept;
+    // Moves the session's expiry on.
+    void touch();
+    // Asks whether the session is still there, by its new id if it has one, and moves its expiry on
+    // if it is `in_use`. After `done`, `ended` says whether it is gone.
+    Step look_again(bool in_use);
+    bool ended() const noexcept { return ended_; }
 
     SessionState state() const noexcept { return state_; }
     std::optional<Fault> fault() const noexcept { return fault_; }
@@ -64,24 +75,42 @@ private:
         making_always,
         killing,
         making_asked,
-        committing
+        committing,  // for the version the server was told, or the one it named
+        merging,     // the same again, whatever the version
+        renewing,
+        adopting,
+        looking_again,
     };
     enum class CookieAction : std::uint8_t { none, give, end };
 
-    Step load_next(std::int64_t now_ms);
+    Step load_next();
     bool loaded(StoreAnswer answer);
-    Step not_found(std::int64_t now_ms);
-    Step make(Doing why, Attributes attributes, std::int64_t now_ms);
-    Step made(StoreAnswer answer, std::int64_t now_ms);
-    Step end_session(std::int64_t now_ms);
-    Step killed(std::int64_t now_ms);
-    Step commit(std::int64_t now_ms);
+    Step not_found();
+    Step make(Doing why);
+    Step made(StoreAnswer answer);
+    Step change();
+    Step adopt();
+    Step adopted(StoreAnswer answer);
+    Step end_session();
+    Step killed(const StoreAnswer& answer);
+    Step commit(Doing how);
     Step committed(const StoreAnswer& answer);
+    Step conflict(const StoreAnswer& answer);
+    Step renew();
+    Step renewed(const StoreAnswer& answer);
+    Step looked(const StoreAnswer& answer);
     Step refuse(std::string_view complaint, std::string_view attribute);
-    Step continue_with(std::optional<StoreAnswer> answer, std::int64_t now_ms);
-    void take_response_fields(const Head& response, std::int64_t now_ms);
+    Step fail(Fault fault);
+    Step continue_with(std::optional<StoreAnswer> answer);
+    void take_response_fields(const Head& response);
+    bool renewal_due() const noexcept;
     void use(const SessionId& id) noexcept;
-    std::int64_t slack_ms() const noexcept;
+    void give(const SessionId& id) noexcept;
+    SessionKey key_of(const SessionId& id) const noexcept;
+    std::int64_t idle_ms() const noexcept;
+    std::int64_t now() const noexcept { return needs_.lane->epoch_now_ms(); }
+    Counters& counters() noexcept { return needs_.lane->counters; }
+    Store& store() noexcept { return *needs_.lane->store; }
 
     Needs needs_;
     SessionState state_ = SessionState::off;
@@ -90,11 +119,16 @@ private:
     bool cookie_sent_ = false;  // the client sent a cookie of the name
     bool dead_seen_ = false;    // one of its ids is a tombstone's: nothing is made by itself
     bool live_seen_ = false;
-    bool changed_ = false;  // committed or killed: no touch
+    bool held_ = false;     // `id_` is that of a session, which `record_` was once
+    bool changed_ = false;  // committed, killed or touched: no touch
+    bool in_use_ = false;
+    bool ended_ = false;
+    std::uint8_t unknown_ = 0;  // how many of its ids nobody knows
     std::array<SessionId, CookieCandidates::count_max> candidates_;
     std::size_t candidate_count_ = 0;
     std::size_t candidate_ = 0;
-    SessionId id_;  // live, new: the session's; none: the proposed one
+    SessionId id_;       // live, new: the session's; none: the proposed one
+    SessionId next_id_;  // of a rotation that is being asked for
     SessionKey key_;
     std::array<char, 8> token_;
     SessionRecord record_;

@@ -40,7 +40,9 @@ struct alignas(64) Counters {
     Counter session_cookies_dropped;    // a server's Set-Cookie of the session cookie's name
     // Session fields where none count: from a client, on a route without sessions, unknown ones.
     Counter session_fields_dropped;
-    Counter session_refused;
+    Counter session_overwrites;  // attributes that had changed meanwhile, and were set all the same
+    Counter session_replays;     // requests sent once more after a conflict
+    Counter session_use_ignored;  // a server's Use of what is no session just made
     // A change to a session that ended meanwhile; the answer passed without it.
     Counter session_gone;
 };

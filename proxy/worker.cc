@@ -12,10 +12,13 @@ constexpr std::chrono::milliseconds flush_every{200};
 }  // namespace
 
 Worker::Worker(Needs needs)
-    : lane_(loop_, std::move(needs.snapshot), std::move(needs.store), needs.writer,
-            needs.access_sink),
+    : lane_(loop_, std::move(needs.snapshot), std::move(needs.store), *needs.unknown_limit,
+            needs.writer, needs.access_sink),
       clients_(lane_, *needs.gate, this,
                [](void* worker) { static_cast<Worker*>(worker)->on_emptied(); }),
+      api_(lane_),
+      api_clients_(lane_, *needs.api_gate, this,
+                   [](void* worker) { static_cast<Worker*>(worker)->on_api_emptied(); }),
       on_stopped_(std::move(needs.on_stopped)),
       second_(loop_, *this),
       flush_(loop_, *this) {
@@ -26,10 +29,15 @@ Worker::Worker(Needs needs)
 Worker::~Worker() {
     join();
     clients_.abort();
+    api_clients_.abort();
 }
 
 void Worker::listen(int fd, const Address& address, const ListenerConfig& config) {
     clients_.listen(fd, address, config);
+}
+
+void Worker::listen_for_api(int fd, const Address& address, const ListenerConfig& config) {
+    api_clients_.listen(fd, address, config, &api_);
 }
 
 void Worker::start() {
@@ -56,9 +64,15 @@ void Worker::abort() {
 
 void Worker::stop_now() { clients_.stop(); }
 
-void Worker::abort_now() { clients_.abort(); }
+void Worker::abort_now() {
+    clients_.abort();
+    api_clients_.abort();
+}
 
-void Worker::on_emptied() {
+// Servers that finish their requests may need the API until the last of them.
+void Worker::on_emptied() { api_clients_.stop(); }
+
+void Worker::on_api_emptied() {
     lane_.access_log.flush();
     for (const auto& pool : lane_.pools) pool->clear();
     loop_.stop();

@@ -10,6 +10,7 @@
 #include "net/loop.h"
 #include "proxy/clients.h"
 #include "proxy/lane.h"
+#include "proxy/session_api.h"
 #include "proxy/snapshot.h"
 
 namespace baton {
@@ -19,7 +20,9 @@ public:
     struct Needs {
         std::shared_ptr<const Snapshot> snapshot;
         std::unique_ptr<Store> store;
+        UnknownLimit* unknown_limit = nullptr;
         ConnectionGate* gate = nullptr;
+        ConnectionGate* api_gate = nullptr;  // of the session API
         log::Writer* writer = nullptr;
         log::Writer::Sink access_sink = -1;
         std::function<void()>
@@ -32,6 +35,8 @@ public:
 
     // Before `start`: a listening socket of this worker's own.
     void listen(int fd, const Address& address, const ListenerConfig& config);
+    // The same, of the session API.
+    void listen_for_api(int fd, const Address& address, const ListenerConfig& config);
 
     void start();  // a thread that runs the loop until the worker has stopped
     void join();
@@ -54,10 +59,13 @@ private:
     void on_second();
     void on_flush();
     void on_emptied();
+    void on_api_emptied();
 
     Loop loop_;
     Lane lane_;
     Clients clients_;
+    SessionApi api_;
+    Clients api_clients_;
     std::function<void()> on_stopped_;
     Timer<&Worker::on_second> second_;
     Timer<&Worker::on_flush> flush_;

@@ -9,10 +9,6 @@
 namespace baton {
 namespace {
 
-// Fields of the contract that this version refuses: to pass over them would lose what the server
-// relies on.
-constexpr std::array<std::string_view, 5> later_fields = {"Incr", "Base", "Rotate", "Idle", "Use"};
-
 // The letter as CGI and WSGI see it in a field name, except that they have upper case.
 constexpr char folded(char c) noexcept {
     if (c >= 'A' && c <= 'Z') return static_cast<char>(c - 'A' + 'a');
@@ -22,15 +18,6 @@ constexpr char folded(char c) noexcept {
 bool same_folded(std::string_view a, std::string_view b) noexcept {
     return std::equal(a.begin(), a.end(), b.begin(), b.end(),
                       [](char x, char y) { return folded(x) == folded(y); });
-}
-
-bool is_attribute_name(std::string_view text, std::size_t size_max) noexcept {
-    const auto allowed = [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-               c == '_' || c == '.' || c == '-';
-    };
-    return !text.empty() && text.size() <= size_max &&
-           std::all_of(text.begin(), text.end(), allowed);
 }
 
 // Calls `each` with every piece between ampersands that is not empty, until it returns false. Empty
@@ -58,9 +45,24 @@ Pair decoded_pair(std::string_view piece) {
     return {decoded(piece.substr(0, equals)), decoded(piece.substr(equals + 1))};
 }
 
-void join(std::string& lines, std::string_view line) {
-    if (!lines.empty()) lines.push_back('&');
-    lines.append(line);
+void join(std::optional<std::string>& lines, std::string_view line) {
+    if (!lines) lines.emplace();
+    if (!lines->empty()) lines->push_back('&');
+    lines->append(line);
+}
+
+// No field of the contract takes a negative number but Incr.
+std::optional<std::uint64_t> parse_count(std::string_view text) noexcept {
+    const auto number = parse_integer(text);
+    if (!number || *number < 0) return std::nullopt;
+    return static_cast<std::uint64_t>(*number);
+}
+
+std::optional<std::int64_t> parse_seconds(std::string_view text) noexcept {
+    const auto number = parse_integer(text);
+    if (!number || *number < 0) return std::nullopt;
+    // Nobody means more; as milliseconds it is still an integer like the others.
+    return std::min(*number, integer_max / 1000) * 1000;
 }
 
 // Appends the beginning of a field's line.
@@ -107,6 +109,15 @@ void append_data_field(std::string& out, std::string_view prefix, const Attribut
 
 }  // namespace
 
+bool is_attribute_name(std::string_view text, std::size_t size_max) noexcept {
+    const auto allowed = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '_' || c == '.' || c == '-';
+    };
+    return !text.empty() && text.size() <= size_max &&
+           std::all_of(text.begin(), text.end(), allowed);
+}
+
 std::string_view name(SessionState state) noexcept {
     switch (state) {
     case SessionState::off: return "off";
@@ -134,39 +145,79 @@ void append_session_fields(std::string& out, const SessionFields& fields) {
 }
 
 bool SessionRequest::take(std::string_view suffix, std::string_view value) {
-    if (same_folded(suffix, "Set")) {
-        create_ = true;
+    if (same_folded(suffix, "Set"))
         join(set_text_, value);
-    } else if (same_folded(suffix, "Unset")) {
-        unset_asked_ = true;
+    else if (same_folded(suffix, "Unset"))
         join(unset_text_, value);
-    } else if (same_folded(suffix, "Create")) {
+    else if (same_folded(suffix, "Incr"))
+        join(increments_text_, value);
+    else if (same_folded(suffix, "Base"))
+        take_once("Base", base_, parse_count(value), "a version");
+    else if (same_folded(suffix, "Idle"))
+        take_once("Idle", idle_ms_, parse_seconds(value), "a number of seconds");
+    else if (same_folded(suffix, "Use"))
+        take_once("Use", use_, parse_session_id(value), "an id");
+    else
+        return take_word(suffix, value);
+    return true;
+}
+
+// The fields that ask for one thing.
+bool SessionRequest::take_word(std::string_view suffix, std::string_view value) {
+    if (same_folded(suffix, "Create")) {
         create_ = true;
         if (value != "1") refuse("Create must be 1");
     } else if (same_folded(suffix, "Destroy")) {
         destroy_ = true;
         if (value != "1") refuse("Destroy must be 1");
+    } else if (same_folded(suffix, "Rotate")) {
+        rotate_ = true;
+        if (value != "login" && value != "1") refuse("Rotate must be login or 1");
     } else {
-        const auto* later =
-            std::find_if(later_fields.begin(), later_fields.end(),
-                         [&](std::string_view field) { return same_folded(suffix, field); });
-        if (later == later_fields.end()) return false;
-        refuse(std::string{*later} + " is not supported yet");
+        return false;
     }
     return true;
 }
 
+template <class Value>
+void SessionRequest::take_once(std::string_view field, std::optional<Value>& out,
+                               std::optional<Value> value, std::string_view expected) {
+    if (out)
+        refuse(std::string{field} + " twice");
+    else if (!value)
+        refuse(std::string{field} + " must be " + std::string{expected});
+    else
+        out = value;
+}
+
+// Two fields that one response cannot ask for together, as they are named in the complaint.
+std::string_view SessionRequest::clash() const noexcept {
+    if (destroy_) {
+        if (rotate_) return "Destroy and Rotate";
+        if (unset_text_) return "Destroy and Unset";
+        if (increments_text_) return "Destroy and Incr";
+        if (base_) return "Destroy and Base";
+    }
+    const bool others = create_ || destroy_ || rotate_ || set_text_ || unset_text_ ||
+                        increments_text_ || base_ || idle_ms_;
+    if (use_ && others) return "Use and another field";
+    return {};
+}
+
 SessionRequest::Verdict SessionRequest::finish(const ContractLimits& limits) {
     if (!complaint_.empty()) return Verdict::refused;
-    if (destroy_ && unset_asked_) return refuse("Destroy and Unset in one response");
-    if (!decode_set(limits) || !decode_unset(limits) || !check_sizes(limits)) {
+    if (const std::string_view fields = clash(); !fields.empty())
+        return refuse(std::string{fields} + " in one response");
+    if (!decode_set(limits) || !decode_unset(limits) || !decode_increments(limits) ||
+        !check_once_each() || !check_sizes(limits)) {
         return Verdict::refused;
     }
-    return create_ || destroy_ || !unset_.empty() ? Verdict::change : Verdict::none;
+    create_ = create_ || set_text_ || !increments_.empty();
+    return create_ || destroy_ || rotate_ || use_ || writes() ? Verdict::change : Verdict::none;
 }
 
 bool SessionRequest::decode_set(const ContractLimits& limits) {
-    const bool good = for_each_piece(set_text_, [&](std::string_view piece) {
+    const bool good = for_each_piece(set_text_.value_or(""), [&](std::string_view piece) {
         auto [name, value] = decoded_pair(piece);
         if (!check_name("Set", name, limits)) return false;
         if (!value) return refuse("bad percent-encoding in Set", *name), false;
@@ -186,7 +237,7 @@ bool SessionRequest::decode_set(const ContractLimits& limits) {
 }
 
 bool SessionRequest::decode_unset(const ContractLimits& limits) {
-    const bool good = for_each_piece(unset_text_, [&](std::string_view piece) {
+    const bool good = for_each_piece(unset_text_.value_or(""), [&](std::string_view piece) {
         auto [name, value] = decoded_pair(piece);
         if (!check_name("Unset", name, limits)) return false;
         if (!value || !value->empty()) return refuse("an Unset with a value", *name), false;
@@ -199,6 +250,36 @@ bool SessionRequest::decode_unset(const ContractLimits& limits) {
     return true;
 }
 
+bool SessionRequest::decode_increments(const ContractLimits& limits) {
+    const bool good = for_each_piece(increments_text_.value_or(""), [&](std::string_view piece) {
+        auto [name, value] = decoded_pair(piece);
+        if (!check_name("Incr", name, limits)) return false;
+        const auto delta = value ? parse_integer(*value) : std::nullopt;
+        if (!delta) return refuse("an Incr that is no integer", *name), false;
+        increments_.push_back(Increment{std::move(*name), *delta});
+        return true;
+    });
+    if (!good) return false;
+    std::sort(increments_.begin(), increments_.end(),
+              [](const Increment& a, const Increment& b) { return a.name < b.name; });
+    const auto twice =
+        std::adjacent_find(increments_.begin(), increments_.end(),
+                           [](const Increment& a, const Increment& b) { return a.name == b.name; });
+    return twice == increments_.end() || (refuse("an attribute twice in Incr", twice->name), false);
+}
+
+// A name in two of Set, Unset and Incr: nothing says which comes first.
+bool SessionRequest::check_once_each() {
+    std::vector<std::string_view> names;
+    for (const auto& [name, value] : set_) names.push_back(name);
+    for (const std::string& name : unset_) names.push_back(name);
+    for (const Increment& increment : increments_) names.push_back(increment.name);
+    std::sort(names.begin(), names.end());
+    const auto twice = std::adjacent_find(names.begin(), names.end());
+    if (twice == names.end()) return true;
+    return refuse("an attribute in two of Set, Unset and Incr", *twice), false;
+}
+
 bool SessionRequest::check_name(std::string_view field, const std::optional<std::string>& name,
                                 const ContractLimits& limits) {
     if (!name) return refuse("bad percent-encoding in " + std::string{field}), false;
@@ -208,13 +289,11 @@ bool SessionRequest::check_name(std::string_view field, const std::optional<std:
 }
 
 bool SessionRequest::check_sizes(const ContractLimits& limits) {
-    std::size_t count = 0;
+    std::size_t count = increments_.size();
     std::size_t bytes = 0;
+    if (count > limits.attributes_max) return refuse("too many attributes"), false;
     for (const auto& [name, value] : set_) {
         bytes += name.size() + value.size();
-        if (std::binary_search(unset_.begin(), unset_.end(), name)) {
-            return refuse("an attribute is both set and unset", name), false;
-        }
         if (value.size() > limits.attribute_max) return refuse("value too long", name), false;
         if (++count > limits.attributes_max) return refuse("too many attributes", name), false;
         if (bytes > limits.data_max) return refuse("too many bytes in all", name), false;

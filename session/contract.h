@@ -41,6 +41,9 @@ struct SessionFields {
 };
 void append_session_fields(std::string& out, const SessionFields& fields);
 
+// Whether `text` may be an attribute's name: up to `size_max` letters, digits, ".", "_" and "-".
+bool is_attribute_name(std::string_view text, std::size_t size_max) noexcept;
+
 // Limits of what a response may set.
 struct ContractLimits {
     std::size_t name_max = 64;
@@ -56,7 +59,7 @@ class SessionRequest {
 public:
     enum class Verdict : std::uint8_t {
         none,     // nothing is asked
-        change,   // create, set, unset, destroy: see the members
+        change,   // see the members
         refused,  // the response must not pass: 502 session_refused; `complaint()` says why,
                   // without any value
     };
@@ -67,33 +70,59 @@ public:
     Verdict finish(const ContractLimits& limits);
 
     // The members below are the answer once `finish` has said `change`.
-    bool create() const noexcept { return create_; }  // Create: 1, or a Set (an empty one too)
+    bool create() const noexcept { return create_; }  // Create, Set (an empty one too), or Incr
     bool destroy() const noexcept { return destroy_; }
-    Attributes& set() noexcept { return set_; }  // sorted by name, names are unique
-    std::vector<std::string>& unset() noexcept { return unset_; }  // sorted, unique
+    bool rotate() const noexcept { return rotate_; }
+    // No name stands in two of these three; each is sorted by name, names are unique.
+    const Attributes& set() const noexcept { return set_; }
+    const std::vector<std::string>& unset() const noexcept { return unset_; }
+    const std::vector<Increment>& increments() const noexcept { return increments_; }
+    // The version that the change was made for.
+    std::optional<std::uint64_t> base() const noexcept { return base_; }
+    // As asked for: whoever takes it keeps it within its limits.
+    std::optional<std::int64_t> idle_ms() const noexcept { return idle_ms_; }
+    // Stands alone.
+    const std::optional<SessionId>& use() const noexcept { return use_; }
+    // Whether the session's attributes or its idle time are to change.
+    bool writes() const noexcept {
+        return !set_.empty() || !unset_.empty() || !increments_.empty() || idle_ms_;
+    }
 
-    // Constant phrases that name a field by its suffix ("Incr is not supported yet").
+    // Constant phrases that name a field by its suffix ("Create must be 1").
     std::string_view complaint() const noexcept { return complaint_; }
     // The attribute the complaint is about, if it is about one. May hold any bytes and be long:
     // escape and cut it.
     std::string_view attribute() const noexcept { return attribute_; }
 
 private:
+    bool take_word(std::string_view suffix, std::string_view value);
+    template <class Value>
+    void take_once(std::string_view field, std::optional<Value>& out, std::optional<Value> value,
+                   std::string_view expected);
+    std::string_view clash() const noexcept;
     bool decode_set(const ContractLimits& limits);
     bool decode_unset(const ContractLimits& limits);
+    bool decode_increments(const ContractLimits& limits);
+    bool check_once_each();
     bool check_name(std::string_view field, const std::optional<std::string>& name,
                     const ContractLimits& limits);
     bool check_sizes(const ContractLimits& limits);
     // Keeps the first complaint.
     Verdict refuse(std::string complaint, std::string_view attribute = {});
 
-    std::string set_text_;    // all lines of Set, joined
-    std::string unset_text_;  // all lines of Unset, joined
+    // All lines of each, joined. Empty ones count as asked for.
+    std::optional<std::string> set_text_;
+    std::optional<std::string> unset_text_;
+    std::optional<std::string> increments_text_;
     bool create_ = false;
     bool destroy_ = false;
-    bool unset_asked_ = false;
+    bool rotate_ = false;
+    std::optional<std::uint64_t> base_;
+    std::optional<std::int64_t> idle_ms_;
+    std::optional<SessionId> use_;
     Attributes set_;
     std::vector<std::string> unset_;
+    std::vector<Increment> increments_;
     std::string complaint_;
     std::string attribute_;
 };

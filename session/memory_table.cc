@@ -10,6 +10,8 @@ constexpr auto relaxed = std::memory_order_relaxed;
 
 // Longer than a request that began before the logout usually runs.
 constexpr std::int64_t tombstone_ms = 30'000;
+// Longer than a page takes to fetch all it needs: each of those requests may still show the old id.
+constexpr std::int64_t alias_ms = 60'000;
 // Keeps an operation short, and is still faster than entries can be made.
 constexpr std::size_t expired_per_change = 8;
 // Of a sweep, so that a worker never waits long for the shard.
@@ -21,43 +23,54 @@ std::int64_t deadline(const TableEntry& entry, std::int64_t slack_ms,
     return entry.absolute_at_ms > 0 ? std::min(at, entry.absolute_at_ms) : at;
 }
 
-void extend(TableShard& shard, TableEntry& entry, std::int64_t slack_ms,
-            std::int64_t now_ms) noexcept {
-    const std::int64_t at = deadline(entry, slack_ms, now_ms);
-    if (at > entry.expires_at_ms) shard.expire_at(entry, at);
+Attributes plain(const TableAttributes& attributes) {
+    Attributes copy;
+    copy.reserve(attributes.size());
+    for (const TableAttribute& one : attributes) copy.emplace_back(one.name, one.value);
+    return copy;
+}
+
+// Copies have no spare memory.
+TableAttributes versioned(const Attributes& attributes, std::uint64_t version) {
+    TableAttributes copy;
+    copy.reserve(attributes.size());
+    for (const auto& [name, value] : attributes)
+        copy.push_back(TableAttribute{name, value, version});
+    return copy;
 }
 
 SessionRecord record_of(const TableEntry& entry, std::int64_t now_ms) {
     SessionRecord record;
     record.version = entry.version;
     record.created_ms = entry.created_ms;
+    record.id_age_ms = now_ms - entry.id_since_ms;
     record.idle_ms = entry.idle_ms;
     record.ttl_ms = entry.expires_at_ms - now_ms;
-    record.attributes = entry.attributes;
+    record.capped = entry.expires_at_ms == entry.absolute_at_ms;
+    record.attributes = plain(entry.attributes);
     return record;
 }
 
-StoreAnswer answer(StoreAnswer::Kind kind) { return {kind, {}}; }
+StoreAnswer answer(StoreAnswer::Kind kind) {
+    StoreAnswer answer;
+    answer.kind = kind;
+    return answer;
+}
 
-// Both are sorted, so this is a merge. Everything is copied and nothing moved: copies have no spare
-// memory, and the old attributes stay whole in case the new ones find no room.
-Attributes changed(const Attributes& old, const SessionChange& change) {
-    Attributes attributes;
-    attributes.reserve(old.size() + change.set.size());
-    auto set = change.set.begin();
-    const auto set_end = change.set.end();
-    for (const auto& attribute : old) {
-        while (set != set_end && set->first < attribute.first) attributes.push_back(*set++);
-        if (set != set_end && set->first == attribute.first) {
-            attributes.push_back(*set++);
-        } else if (std::find(change.unset.begin(), change.unset.end(), attribute.first) ==
-                   change.unset.end()) {
-            attributes.push_back(attribute);
-        }
-    }
-    attributes.insert(attributes.end(), set, set_end);
-    attributes.shrink_to_fit();
-    return attributes;
+StoreAnswer committed(const TableEntry& entry) {
+    StoreAnswer done = answer(StoreAnswer::Kind::committed);
+    done.record.version = entry.version;
+    return done;
+}
+
+bool was_last(const TransactionId& transaction, const TableEntry& entry) noexcept {
+    return transaction != TransactionId{} && transaction == entry.transaction;
+}
+
+TableAttributes::iterator place_of(TableAttributes& attributes, std::string_view name) noexcept {
+    return std::lower_bound(
+        attributes.begin(), attributes.end(), name,
+        [](const TableAttribute& one, std::string_view other) { return one.name < other; });
 }
 
 [[maybe_unused]] bool is_sorted_and_unique(const Attributes& attributes) noexcept {
@@ -66,10 +79,19 @@ Attributes changed(const Attributes& old, const SessionChange& change) {
            attributes.end();
 }
 
-std::size_t data_bytes(const Attributes& attributes) noexcept {
-    std::size_t bytes = 0;
-    for (const auto& [name, value] : attributes) bytes += name.size() + value.size();
-    return bytes;
+StoreAnswer with_names(StoreAnswer::Kind kind, const std::vector<std::string>& names,
+                       const TableEntry& entry) {
+    StoreAnswer refused = answer(kind);
+    refused.names = names;
+    refused.record.version = entry.version;
+    return refused;
+}
+
+// What is told of a tombstone.
+StoreAnswer ended(const TableEntry& tombstone, StoreAnswer::Kind kind) {
+    StoreAnswer told = answer(tombstone.alias ? StoreAnswer::Kind::moved : kind);
+    if (tombstone.alias) told.moved_to = *tombstone.alias;
+    return told;
 }
 
 // Adds `more` to `total` unless that passes `max`.
@@ -83,31 +105,112 @@ bool add_within(std::atomic<std::size_t>& total, std::size_t more, std::size_t m
 
 }  // namespace
 
-StoreAnswer MemoryTable::load(const SessionKey& key, std::int64_t now_ms) {
+// What `entry` would hold after a change, or why it cannot be made.
+class MemoryTable::Draft {
+public:
+    // The old attributes stay whole, in case the new ones find no room.
+    Draft(const TableEntry& entry, const SessionChange& change)
+        : attributes_(entry.attributes), version_(entry.version + 1) {
+        attributes_.reserve(attributes_.size() + change.set.size() + change.increments.size());
+        for (const auto& [name, value] : change.set) {
+            see(name, entry, change);
+            put(name, value);
+        }
+        for (const std::string& name : change.unset) {
+            see(name, entry, change);
+            const auto at = find(name);
+            if (at == attributes_.end()) continue;
+            attributes_.erase(at);
+            removed_ = true;
+        }
+        for (const Increment& increment : change.increments) add(increment);
+        attributes_.shrink_to_fit();
+        // A short string that was moved over a long one has its memory.
+        for (TableAttribute& one : attributes_) {
+            one.name.shrink_to_fit();
+            one.value.shrink_to_fit();
+        }
+    }
+
+    const std::vector<std::string>& changed_since_base() const noexcept { return changed_; }
+    const std::vector<std::string>& no_integers() const noexcept { return no_integers_; }
+    bool removed() const noexcept { return removed_; }
+    const TableAttributes& attributes() const noexcept { return attributes_; }
+    TableAttributes take() && { return std::move(attributes_); }
+
+private:
+    TableAttributes::iterator find(std::string_view name) noexcept {
+        const auto at = place_of(attributes_, name);
+        return at != attributes_.end() && at->name == name ? at : attributes_.end();
+    }
+
+    // Who removed an absent one is no longer known: it may have been any removal.
+    void see(std::string_view name, const TableEntry& entry, const SessionChange& change) {
+        if (!change.base) return;
+        const auto at = find(name);
+        const std::uint64_t version = at == attributes_.end() ? entry.removed_version : at->version;
+        if (version > *change.base) changed_.emplace_back(name);
+    }
+
+    void put(std::string_view name, std::string_view value) {
+        auto at = place_of(attributes_, name);
+        if (at == attributes_.end() || at->name != name)
+            at = attributes_.insert(at, TableAttribute{std::string{name}, {}, 0});
+        at->value = std::string{value};
+        at->version = version_;
+    }
+
+    void add(const Increment& increment) {
+        const auto at = find(increment.name);
+        const auto now = at == attributes_.end() ? 0 : parse_integer(at->value);
+        // Neither is beyond 2^53: their sum is no overflow.
+        const std::int64_t sum = now.value_or(0) + increment.delta;
+        if (!now || sum > integer_max || sum < -integer_max)
+            no_integers_.push_back(increment.name);
+        else
+            put(increment.name, std::to_string(sum));
+    }
+
+    TableAttributes attributes_;
+    std::uint64_t version_;
+    bool removed_ = false;
+    std::vector<std::string> changed_;
+    std::vector<std::string> no_integers_;
+};
+
+StoreAnswer MemoryTable::load(const SessionKey& key, std::int64_t now_ms, ShownBy shown_by) {
     TableShard& shard = shard_of(key);
     const TableShard::Hold hold(shard);
     TableEntry* entry = find(shard, key, now_ms);
     if (entry == nullptr) return answer(StoreAnswer::Kind::none);
-    if (entry->order == TableOrder::tombstones) return answer(StoreAnswer::Kind::dead);
-    shard.move(*entry, TableOrder::confirmed, next_stamp());
-    return {StoreAnswer::Kind::live, record_of(*entry, now_ms)};
+    if (entry->order == TableOrder::tombstones) return ended(*entry, StoreAnswer::Kind::dead);
+    if (shown_by == ShownBy::client)
+        shard.move(*entry, TableOrder::confirmed, next_stamp());
+    else if (entry->order == TableOrder::confirmed)
+        shard.move(*entry, entry->order, next_stamp());
+    StoreAnswer live = answer(StoreAnswer::Kind::live);
+    live.record = record_of(*entry, now_ms);
+    return live;
 }
 
-TableEntry MemoryTable::made(NewSession session, std::int64_t now_ms) noexcept {
+TableEntry MemoryTable::made(const NewSession& session, std::int64_t now_ms) {
     TableEntry entry;
     entry.stamp = next_stamp();
     entry.created_ms = now_ms;
+    entry.id_since_ms = now_ms;
     entry.idle_ms = session.idle_ms;
     entry.absolute_at_ms = session.absolute_ms > 0 ? now_ms + session.absolute_ms : 0;
     entry.expires_at_ms = deadline(entry, session.slack_ms, now_ms);
-    entry.bytes = TableShard::bytes_of(session.attributes);
-    entry.attributes = std::move(session.attributes);
+    entry.attributes = versioned(session.attributes, entry.version);
+    entry.bytes = TableShard::bytes_of(entry.attributes);
     return entry;
 }
 
 StoreAnswer MemoryTable::create(const SessionKey& key, NewSession session, std::int64_t now_ms) {
     assert(is_sorted_and_unique(session.attributes));
-    const TableRoom room{1, TableShard::bytes_of(session.attributes)};
+    TableEntry entry = made(session, now_ms);
+    if (!is_within_limits(entry.attributes)) return answer(StoreAnswer::Kind::limit);
+    const TableRoom room{1, entry.bytes};
     if (room.bytes > limits_.memory_max || limits_.sessions_max == 0) {
         return answer(StoreAnswer::Kind::too_large);
     }
@@ -120,8 +223,9 @@ StoreAnswer MemoryTable::create(const SessionKey& key, NewSession session, std::
             if (find(shard, key, now_ms) != nullptr) return answer(StoreAnswer::Kind::exists);
             lack = take(room);
             if (lack == Lack::nothing) {
-                const TableEntry& entry = shard.insert(key, made(std::move(session), now_ms));
-                return {StoreAnswer::Kind::created, record_of(entry, now_ms)};
+                StoreAnswer created = answer(StoreAnswer::Kind::created);
+                created.record = record_of(shard.insert(key, std::move(entry)), now_ms);
+                return created;
             }
         }
         make_room(lack, nullptr, now_ms);
@@ -131,42 +235,94 @@ StoreAnswer MemoryTable::create(const SessionKey& key, NewSession session, std::
 StoreAnswer MemoryTable::commit(const SessionKey& key, const SessionChange& change,
                                 std::int64_t now_ms) {
     assert(is_sorted_and_unique(change.set));
-    TableShard& shard = shard_of(key);
     for (;;) {
         Lack lack = Lack::nothing;
-        {
-            const TableShard::Hold hold(shard);
-            give_back(shard.drop_expired(now_ms, expired_per_change));
-            TableEntry* entry = find_session(shard, key, now_ms);
-            if (entry == nullptr) return answer(StoreAnswer::Kind::gone);
-            Attributes attributes = changed(entry->attributes, change);
-            if (attributes.size() > limits_.attributes_max ||
-                data_bytes(attributes) > limits_.data_max) {
-                return answer(StoreAnswer::Kind::limit);
-            }
-            const std::size_t bytes = TableShard::bytes_of(attributes);
-            if (bytes > limits_.memory_max) return answer(StoreAnswer::Kind::too_large);
-            if (bytes > entry->bytes) lack = take({0, bytes - entry->bytes});
-            if (lack == Lack::nothing) {
-                if (bytes < entry->bytes) give_back({0, entry->bytes - bytes});
-                return write(shard, *entry, std::move(attributes), change.slack_ms, now_ms);
-            }
-        }
+        if (auto done = try_commit(key, change, now_ms, lack)) return std::move(*done);
         make_room(lack, &key, now_ms);
     }
+}
+
+std::optional<StoreAnswer> MemoryTable::try_commit(const SessionKey& key,
+                                                   const SessionChange& change, std::int64_t now_ms,
+                                                   Lack& lack) {
+    TableShard& shard = shard_of(key);
+    TableShard& target = change.rotation ? shard_of(change.rotation->to) : shard;
+    // Both at once: who is led from the old id to the new one must find the session there.
+    const TableShard::Hold first(*std::min(&shard, &target));
+    std::optional<TableShard::Hold> second;
+    if (&target != &shard) second.emplace(*std::max(&shard, &target));
+    give_back(shard.drop_expired(now_ms, expired_per_change));
+    TableEntry* entry = find(shard, key, now_ms);
+    if (entry == nullptr) return answer(StoreAnswer::Kind::gone);
+    if (entry->order == TableOrder::tombstones) return ended(*entry, StoreAnswer::Kind::gone);
+    if (was_last(change.transaction, *entry)) return committed(*entry);
+    Draft draft{*entry, change};
+    if (auto refused = refusal(draft, *entry)) return refused;
+    if (change.rotation && find(target, change.rotation->to, now_ms) != nullptr)
+        return answer(StoreAnswer::Kind::exists);
+    // A rotation leaves a tombstone behind.
+    const std::size_t bytes = TableShard::bytes_of(draft.attributes()) +
+                              (change.rotation ? TableShard::bytes_of(TableAttributes{}) : 0);
+    if (bytes > limits_.memory_max) return answer(StoreAnswer::Kind::too_large);
+    if (bytes > entry->bytes) lack = take({0, bytes - entry->bytes});
+    if (lack != Lack::nothing) return std::nullopt;
+    if (bytes < entry->bytes) give_back({0, entry->bytes - bytes});
+    write(shard, *entry, std::move(draft), change, now_ms);
+    if (!change.rotation) return committed(*entry);
+    return committed(target.insert(change.rotation->to,
+                                   take_out(shard, *entry, change.rotation->alias, now_ms)));
+}
+
+bool MemoryTable::is_within_limits(const TableAttributes& attributes) const noexcept {
+    std::size_t bytes = 0;
+    for (const TableAttribute& one : attributes) bytes += one.name.size() + one.value.size();
+    return attributes.size() <= limits_.attributes_max && bytes <= limits_.data_max;
+}
+
+std::optional<StoreAnswer> MemoryTable::refusal(const Draft& draft, const TableEntry& entry) const {
+    using Kind = StoreAnswer::Kind;
+    if (!draft.no_integers().empty())
+        return with_names(Kind::not_integer, draft.no_integers(), entry);
+    if (!draft.changed_since_base().empty())
+        return with_names(Kind::conflict, draft.changed_since_base(), entry);
+    if (!is_within_limits(draft.attributes())) return answer(Kind::limit);
+    return std::nullopt;
+}
+
+TableEntry MemoryTable::take_out(TableShard& shard, TableEntry& entry,
+                                 const std::optional<SessionId>& alias, std::int64_t now_ms) {
+    TableEntry moving;
+    moving.order = entry.order;  // a client that showed the old id is given the new one
+    moving.stamp = next_stamp();
+    moving.version = entry.version;
+    moving.removed_version = entry.removed_version;
+    moving.transaction = entry.transaction;
+    moving.created_ms = entry.created_ms;
+    moving.id_since_ms = now_ms;
+    moving.idle_ms = entry.idle_ms;
+    moving.absolute_at_ms = entry.absolute_at_ms;
+    moving.expires_at_ms = entry.expires_at_ms;
+    moving.attributes = std::exchange(entry.attributes, {});
+    moving.bytes = TableShard::bytes_of(moving.attributes);
+    entry.bytes = TableShard::bytes_of(entry.attributes);
+    entry.alias = alias;
+    shard.move(entry, TableOrder::tombstones, next_stamp());
+    shard.expire_at(entry, now_ms + (alias ? alias_ms : tombstone_ms));
+    return moving;
 }
 
 StoreAnswer MemoryTable::kill(const SessionKey& key, std::int64_t now_ms) {
     TableShard& shard = shard_of(key);
     const TableShard::Hold hold(shard);
-    if (TableEntry* entry = find_session(shard, key, now_ms)) {
-        shard.move(*entry, TableOrder::tombstones, next_stamp());
-        shard.expire_at(*entry, now_ms + tombstone_ms);
-        entry->attributes = Attributes{};
-        const std::size_t bytes = TableShard::bytes_of(entry->attributes);
-        give_back({1, entry->bytes - bytes});
-        entry->bytes = bytes;
-    }
+    TableEntry* entry = find(shard, key, now_ms);
+    if (entry == nullptr) return answer(StoreAnswer::Kind::done);
+    if (entry->order == TableOrder::tombstones) return ended(*entry, StoreAnswer::Kind::done);
+    shard.move(*entry, TableOrder::tombstones, next_stamp());
+    shard.expire_at(*entry, now_ms + tombstone_ms);
+    entry->attributes = TableAttributes{};
+    const std::size_t bytes = TableShard::bytes_of(entry->attributes);
+    give_back({1, entry->bytes - bytes});
+    entry->bytes = bytes;
     return answer(StoreAnswer::Kind::done);
 }
 
@@ -175,7 +331,8 @@ StoreAnswer MemoryTable::touch(const SessionKey& key, std::int64_t slack_ms, std
     const TableShard::Hold hold(shard);
     TableEntry* entry = find_session(shard, key, now_ms);
     if (entry == nullptr) return answer(StoreAnswer::Kind::gone);
-    extend(shard, *entry, slack_ms, now_ms);
+    const std::int64_t at = deadline(*entry, slack_ms, now_ms);
+    if (at > entry->expires_at_ms) shard.expire_at(*entry, at);
     return answer(StoreAnswer::Kind::done);
 }
 
@@ -189,18 +346,20 @@ void MemoryTable::sweep(std::int64_t now_ms) {
     }
 }
 
-StoreAnswer MemoryTable::write(TableShard& shard, TableEntry& entry, Attributes attributes,
-                               std::int64_t slack_ms, std::int64_t now_ms) {
-    entry.bytes = TableShard::bytes_of(attributes);
-    entry.attributes = std::move(attributes);
+void MemoryTable::write(TableShard& shard, TableEntry& entry, Draft draft,
+                        const SessionChange& change, std::int64_t now_ms) {
+    if (draft.removed()) entry.removed_version = entry.version + 1;
     ++entry.version;
+    entry.transaction = change.transaction;
+    entry.attributes = std::move(draft).take();
+    entry.bytes = TableShard::bytes_of(entry.attributes);
+    // A shorter idle time takes effect at once; else the expiry never moves back.
+    if (change.idle_ms > 0) entry.idle_ms = change.idle_ms;
+    const std::int64_t at = deadline(entry, change.slack_ms, now_ms);
+    if (change.idle_ms > 0 || at > entry.expires_at_ms) shard.expire_at(entry, at);
     // An unconfirmed session keeps its place: only a cookie that came back makes it worth more than
     // its age.
     if (entry.order == TableOrder::confirmed) shard.move(entry, entry.order, next_stamp());
-    extend(shard, entry, slack_ms, now_ms);
-    StoreAnswer committed = answer(StoreAnswer::Kind::committed);
-    committed.record.version = entry.version;
-    return committed;
 }
 
 TableShard& MemoryTable::shard_of(const SessionKey& key) noexcept {

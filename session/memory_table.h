@@ -5,8 +5,9 @@
 //
 // It is bounded by the number of sessions and by memory, over all shards together. An operation
 // takes its room while it holds its own shard; if there is none it lets go, drops one entry from
-// whichever shard has the right one, and begins anew. So no thread ever holds two locks, and the
-// totals never pass the limits, not even for a moment. What goes first when the table is full:
+// whichever shard has the right one, and begins anew. So the totals never pass the limits, not even
+// for a moment. Only a rotation holds two locks, those of both ids, in the order of the shards. What
+// goes first when the table is full:
 //   1. what has expired (each create and commit drops up to 8 such entries of its shard in any
 //      case, and `sweep` drops the rest);
 //   2. if it is memory that lacks: tombstones, oldest first (they do not count as sessions);
@@ -42,13 +43,14 @@ public:
     MemoryTable(const MemoryTable&) = delete;
     MemoryTable& operator=(const MemoryTable&) = delete;
 
-    // A live session is confirmed by it, and the most recently used one.
-    StoreAnswer load(const SessionKey& key, std::int64_t now_ms);
-    // `too_large` only if this session alone would not fit.
+    // A live session is the most recently used one by it, and confirmed if the client has shown it.
+    StoreAnswer load(const SessionKey& key, std::int64_t now_ms,
+                     ShownBy shown_by = ShownBy::client);
+    // `too_large` only if this session alone would not fit into the table.
     StoreAnswer create(const SessionKey& key, NewSession session, std::int64_t now_ms);
     StoreAnswer commit(const SessionKey& key, const SessionChange& change, std::int64_t now_ms);
     StoreAnswer kill(const SessionKey& key, std::int64_t now_ms);
-    // `touch` and `commit` move the expiry on, never back, never past the absolute deadline.
+    // Moves the expiry on, never back, never past the absolute deadline.
     StoreAnswer touch(const SessionKey& key, std::int64_t slack_ms, std::int64_t now_ms);
 
     // Drops what has expired in the next shard in turn. Called once a second by the control thread.
@@ -77,10 +79,20 @@ private:
     TableEntry* find_session(TableShard& shard, const SessionKey& key,
                              std::int64_t now_ms) noexcept;
     // The entry of a new session, for `TableShard::insert`.
-    TableEntry made(NewSession session, std::int64_t now_ms) noexcept;
+    TableEntry made(const NewSession& session, std::int64_t now_ms);
+    bool is_within_limits(const TableAttributes& attributes) const noexcept;
+    class Draft;
+    // Nothing if there is a `lack` of room: for another try.
+    std::optional<StoreAnswer> try_commit(const SessionKey& key, const SessionChange& change,
+                                          std::int64_t now_ms, Lack& lack);
+    // Why a commit cannot be carried out, if it cannot.
+    std::optional<StoreAnswer> refusal(const Draft& draft, const TableEntry& entry) const;
     // Puts a commit's outcome into the entry. Its room is taken already.
-    StoreAnswer write(TableShard& shard, TableEntry& entry, Attributes attributes,
-                      std::int64_t slack_ms, std::int64_t now_ms);
+    void write(TableShard& shard, TableEntry& entry, Draft draft, const SessionChange& change,
+               std::int64_t now_ms);
+    // Takes a session out to give it another key, and leaves a tombstone.
+    TableEntry take_out(TableShard& shard, TableEntry& entry, const std::optional<SessionId>& alias,
+                        std::int64_t now_ms);
     std::uint64_t next_stamp() noexcept;
 
     Lack take(TableRoom room) noexcept;  // all of it or nothing
@@ -107,9 +119,9 @@ class MemoryStore final : public Store {
 public:
     explicit MemoryStore(MemoryTable& table) : table_(table) {}
 
-    std::optional<StoreAnswer> load(const SessionKey& key, std::int64_t now_ms,
-                                    StoreTicket) override {
-        return table_.load(key, now_ms);
+    std::optional<StoreAnswer> load(const SessionKey& key, std::int64_t now_ms, StoreTicket,
+                                    ShownBy shown_by) override {
+        return table_.load(key, now_ms, shown_by);
     }
     std::optional<StoreAnswer> create(const SessionKey& key, NewSession session,
                                       std::int64_t now_ms, StoreTicket) override {

@@ -23,12 +23,18 @@ using Attributes = std::vector<std::pair<std::string, std::string>>;
 
 // What the table holds of a live session, copied out.
 struct SessionRecord {
-    std::uint64_t version = 0;    // 1 when made, +1 with each commit
+    std::uint64_t version = 0;    // 1 when made, +1 with each commit and each new id
     std::int64_t created_ms = 0;  // since 1970, by the store's clock
+    std::int64_t id_age_ms = 0;   // since it has its id: made, or rotated
     std::int64_t idle_ms = 0;
-    std::int64_t ttl_ms = 0;  // until it expires if nothing happens; <= idle_ms: it wants a touch
+    std::int64_t ttl_ms = 0;  // until it expires if nothing happens
+    bool capped = false;      // it expires at its absolute deadline: a touch moves nothing
     Attributes attributes;
 };
+
+// A session lives up to this much longer than its idle time, so that it needs a touch only once in
+// as long: a tenth of it, 1 s to 60 s.
+std::int64_t touch_slack_ms(std::int64_t idle_ms) noexcept;
 
 struct NewSession {
     std::int64_t idle_ms = 0;
@@ -37,30 +43,72 @@ struct NewSession {
     Attributes attributes;
 };
 
-// What one response changes. A name stands in one of the two only (the caller checks).
+// To be added to an attribute that is an integer; an absent one counts from 0.
+struct Increment {
+    std::string name;
+    std::int64_t delta = 0;
+};
+// The largest integer, and with a minus the smallest: what a double holds exactly, in which many
+// languages reckon, and the Lua of Redis.
+inline constexpr std::int64_t integer_max = 9'007'199'254'740'991;
+// The integer that `text` is: an optional minus and digits, within the limits above.
+std::optional<std::int64_t> parse_integer(std::string_view text) noexcept;
+
+// Names one commit, over all processes and for ever: asked a second time, after its answer was
+// lost, it is not carried out twice. All 0: none.
+struct TransactionId {
+    std::uint64_t lane = 0;
+    std::uint64_t count = 0;
+    bool operator==(const TransactionId&) const = default;
+};
+
+// A new id for the session, in the same step as the change. The old one is dead from then on and
+// leaves a tombstone; or, for a minute, it leads to the new id.
+struct Rotation {
+    SessionKey to;
+    std::optional<SessionId> alias;  // the id of `to`, where the old one is to lead to it
+};
+
+// What one response changes. A name stands in one of the three only (the caller checks).
 struct SessionChange {
     Attributes set;
     std::vector<std::string> unset;
+    std::vector<Increment> increments;
+    // The version the change was made for: it is a conflict if one of the names in `set` or `unset`
+    // has changed since (an absent one: if any attribute was removed since). Nothing: the last one
+    // wins, attribute by attribute.
+    std::optional<std::uint64_t> base;
+    std::int64_t idle_ms = 0;  // a new idle time; 0: as it is
     std::int64_t slack_ms = 0;
+    TransactionId transaction;
+    std::optional<Rotation> rotation;
 };
 
 struct StoreAnswer {
     enum class Kind : std::uint8_t {
-        live,       // load: `record` is the session
-        none,       // load: never existed, or expired
-        dead,       // load: ended by `kill` less than 30 s ago (a tombstone)
-        created,    // create: `record` is the session
-        exists,     // create: the id is taken; mint another
-        too_large,  // create, commit: beyond what the table can ever hold
-        limit,      // commit: more attributes or bytes than a session may have; nothing was written
-        committed,  // commit: `record.version` is the new version
-        gone,       // touch, commit: no such session any more; nothing was written
-        done,       // touch, kill
+        live,         // load: `record` is the session
+        none,         // load: never existed, or expired
+        dead,         // load: ended less than 30 s ago (a tombstone)
+        moved,        // load, commit, kill: the session has another id now, `moved_to`
+        created,      // create: `record` is the session
+        exists,       // create, commit with a rotation: the new id is taken; mint another
+        too_large,    // create, commit: beyond what the table can ever hold
+        limit,        // create, commit: more attributes or bytes than a session may have
+        conflict,     // commit: `names` have changed since `base`
+        not_integer,  // commit: an increment of `names`, which is no integer or would be too large
+        committed,    // commit: `record.version` is the new version
+        gone,         // touch, commit: no such session any more
+        done,         // touch, kill
         unavailable,  // the store cannot be asked now
     };
     Kind kind = Kind::unavailable;
     SessionRecord record;
+    std::vector<std::string> names;
+    SessionId moved_to{};
 };
+
+// Who showed the id. A session whose cookie came back is worth more than one that nobody may know.
+enum class ShownBy : std::uint8_t { client, server };
 
 // Opaque to the store: the asker's way to find who asked.
 using StoreTicket = std::uint64_t;
@@ -84,9 +132,10 @@ public:
     // `now_ms`: milliseconds since 1970 from a clock that never jumps. A store with a clock of its
     // own ignores it.
     virtual std::optional<StoreAnswer> load(const SessionKey& key, std::int64_t now_ms,
-                                            StoreTicket ticket) = 0;
+                                            StoreTicket ticket, ShownBy shown_by) = 0;
     virtual std::optional<StoreAnswer> create(const SessionKey& key, NewSession session,
                                               std::int64_t now_ms, StoreTicket ticket) = 0;
+    // All of the change or, unless the answer is `committed`, nothing of it.
     virtual std::optional<StoreAnswer> commit(const SessionKey& key, SessionChange change,
                                               std::int64_t now_ms, StoreTicket ticket) = 0;
     // Ends a session and leaves a tombstone for 30 s, so that a slower request can neither commit

@@ -27,12 +27,13 @@ constexpr std::size_t buckets = 2 * sizeof(void*);
 
 }  // namespace
 
-std::size_t TableShard::bytes_of(const Attributes& attributes) noexcept {
+std::size_t TableShard::bytes_of(const TableAttributes& attributes) noexcept {
     std::size_t bytes = map_node + list_node + expiry_node + buckets;
     if (attributes.capacity() > 0) {
-        bytes += block_bytes(attributes.capacity() * sizeof(Attributes::value_type));
+        bytes += block_bytes(attributes.capacity() * sizeof(TableAttribute));
     }
-    for (const auto& [name, value] : attributes) bytes += heap_bytes(name) + heap_bytes(value);
+    for (const TableAttribute& attribute : attributes)
+        bytes += heap_bytes(attribute.name) + heap_bytes(attribute.value);
     return bytes;
 }
 

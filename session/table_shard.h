@@ -12,7 +12,10 @@
 #include <list>
 #include <map>
 #include <mutex>
+#include <optional>
+#include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "session/store.h"
 
@@ -26,18 +29,29 @@ enum class TableOrder : std::uint8_t {
 };
 inline constexpr std::size_t table_orders_count = 3;
 
+struct TableAttribute {
+    std::string name;
+    std::string value;
+    std::uint64_t version;  // of the session, by the commit that set it
+};
+using TableAttributes = std::vector<TableAttribute>;  // sorted by name
+
 // A session, or the tombstone of one.
 struct TableEntry {
     const SessionKey* key = nullptr;  // in the map's node
     TableOrder order = TableOrder::unconfirmed;
     std::uint64_t stamp = 0;  // when it came to the end of its list, in uses of the whole table
     std::uint64_t version = 1;
+    std::uint64_t removed_version = 0;  // of the last commit that removed an attribute
+    TransactionId transaction;          // of the last commit
     std::int64_t created_ms = 0;
+    std::int64_t id_since_ms = 0;
     std::int64_t idle_ms = 0;
     std::int64_t absolute_at_ms = 0;  // 0: no absolute deadline
     std::int64_t expires_at_ms = 0;
     std::size_t bytes = 0;  // what it counts for in the table's memory
-    Attributes attributes;
+    TableAttributes attributes;
+    std::optional<SessionId> alias;  // of a tombstone: where the session is now
     std::list<TableEntry*>::iterator place;
     std::multimap<std::int64_t, TableEntry*>::iterator expiry;
 };
@@ -66,7 +80,7 @@ public:
     // An estimate of the bytes an entry takes: its three nodes and its share of the map's buckets,
     // the attributes' array, and every string that does not fit into its object; each block as
     // malloc rounds it.
-    static std::size_t bytes_of(const Attributes& attributes) noexcept;
+    static std::size_t bytes_of(const TableAttributes& attributes) noexcept;
 
     // Expired ones too. Pointers hold until the entry is dropped.
     TableEntry* find(const SessionKey& key) noexcept;

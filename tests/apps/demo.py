@@ -3,27 +3,32 @@
 
     demo.py [--exit] [--baton FILE]
 
-Starts three servers and baton, shows the page, and judges ten claims by what a client is answered, one line each:
+Starts three servers and baton, shows the page, and judges fourteen claims by what a client is answered, one line each:
 "ok CLAIM" or "FAILED CLAIM expected ... found ...". Then it keeps running for a browser until Ctrl-C; with --exit it
-ends, with status 0 only if all ten are ok.
+ends, with status 0 only if all of them are ok.
 """
 
 import argparse
 import http.client
+import os
 import re
+import secrets
 import select
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
+from urllib.parse import urlencode
 
 ROOT = Path(__file__).resolve().parents[2]
 APPS = ("App01", "App02", "App03")
 CLAIMS = ("page", "rotation", "same id", "same creation time", "counter", "HEAD direct", "HEAD through baton",
-          "a server killed", "logout", "old id dead")
+          "a server killed", "conflict", "parallel clicks", "login", "more than a field holds", "logout",
+          "old id dead")
 CONFIG = """\
 [[listener]]
 address = "127.0.0.1:{port}"
@@ -39,6 +44,10 @@ upstream = "apps"
 [session]
 create = "always"
 
+[session.api]
+address = "127.0.0.1:0"
+token_file = "{token_file}"
+
 [log]
 access = "off"
 """
@@ -47,10 +56,11 @@ access = "off"
 class Answer:
     """One answer, as a client without any help from baton sees it."""
 
-    def __init__(self, port, method="GET", path="/", cookie=None):
+    def __init__(self, port, method="GET", path="/", cookie=None, form=None):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         try:
-            connection.request(method, path, headers={"Cookie": f"JSESSIONID={cookie}"} if cookie else {})
+            connection.request(method, path, urlencode(form) if form is not None else None,
+                               headers={"Cookie": f"JSESSIONID={cookie}"} if cookie else {})
             response = connection.getresponse()
             self.status = response.status
             self.fields = response.getheaders()
@@ -90,6 +100,8 @@ class Demo:
     def __init__(self, baton):
         self.baton_file = baton
         self.folder = tempfile.TemporaryDirectory(prefix="baton-demo-")
+        self.token = secrets.token_hex(16)
+        self.api_file = Path(self.folder.name, "api")  # what the servers read when they need it
         self.apps = {}
         self.app_ports = {}
         self.baton = None
@@ -98,7 +110,8 @@ class Demo:
     def start(self):
         for name in APPS:
             app = subprocess.Popen([sys.executable, ROOT / "tests/apps/demo_app.py", name, "0"],
-                                   stdout=subprocess.PIPE, text=True, start_new_session=True)
+                                   stdout=subprocess.PIPE, text=True, start_new_session=True,
+                                   env={**os.environ, "BATON_API": str(self.api_file)})
             self.apps[name] = app
             ready, _, _ = select.select([app.stdout], [], [], 10)
             line = app.stdout.readline() if ready else ""
@@ -110,19 +123,29 @@ class Demo:
 
     def start_baton(self):
         config = Path(self.folder.name, "baton.toml")
+        token_file = self.secret("tokens", f"apps {self.token}\n")
         servers = ", ".join(f'{{ address = "127.0.0.1:{port}" }}' for port in self.app_ports.values())
-        config.write_text(CONFIG.format(port=8080 if is_free(8080) else 0, servers=servers))
+        config.write_text(CONFIG.format(port=8080 if is_free(8080) else 0, servers=servers, token_file=token_file))
         log = Path(self.folder.name, "baton.log")
         with log.open("wb") as stderr:
             self.baton = subprocess.Popen([self.baton_file, "-c", config], stderr=stderr)
         end = time.monotonic() + 10
         while time.monotonic() < end and self.baton.poll() is None:
-            listening = re.search(r"event=listening .*?address=\S+:(\d+)\s", log.read_text())
-            if listening:
-                self.port = int(listening[1])
+            text = log.read_text()
+            if " event=ready " in text:
+                self.port = int(re.search(r"event=listening address=\S+:(\d+)\n", text)[1])
+                api = re.search(r"event=listening address=(\S+) serves=session-api", text)[1]
+                self.secret("api", f"{api} {self.token}\n")
                 return
             time.sleep(0.02)
         raise RuntimeError(f"baton did not start:\n{log.read_text()}")
+
+    def secret(self, name, text):
+        """A file that nobody else may read, in a folder where nobody else may look."""
+        path = Path(self.folder.name, name)
+        path.touch(mode=0o600)
+        path.write_text(text)
+        return path
 
     def kill(self, name):
         self.apps[name].kill()
@@ -155,7 +178,7 @@ def is_free(port):
 
 
 class Proof:
-    """The ten claims. Each compares what is expected with what a client found."""
+    """The claims. Each compares what is expected with what a client found."""
 
     def __init__(self, demo):
         self.demo = demo
@@ -163,12 +186,13 @@ class Proof:
         self.pages = []
         self.id = None
 
-    def ask(self, method="GET", path="/", cookie=None):
-        return Answer(self.demo.port, method, path, cookie or self.id)
+    def ask(self, method="GET", path="/", cookie=None, form=None):
+        return Answer(self.demo.port, method, path, cookie or self.id, form)
 
     def run(self):
         checks = (self.page, self.rotation, self.same_id, self.same_creation_time, self.counter, self.head_direct,
-                  self.head_through_baton, self.a_server_killed, self.logout, self.old_id_dead)
+                  self.head_through_baton, self.a_server_killed, self.conflict, self.parallel_clicks, self.login,
+                  self.more_than_a_field_holds, self.logout, self.old_id_dead)
         for claim, check in zip(CLAIMS, checks):
             try:
                 expected, found = check()
@@ -237,6 +261,56 @@ class Proof:
         answers = [self.ask() for _ in range(6)]
         return ([(200, self.id, str(last + i)) for i in range(1, 7)], ["App01", "App03"]), (
             [(a.status, a.row("Session ID"), a.row("visits")) for a in answers], sorted({a.title() for a in answers}))
+
+    def conflict(self):
+        # A server has read the session for the first request when the second one changes it.
+        with socket.create_connection(("127.0.0.1", self.demo.port), timeout=10) as slow:
+            slow.sendall(f"POST /cart HTTP/1.1\r\nHost: demo\r\nCookie: JSESSIONID={self.id}\r\nConnection: close\r\n"
+                         "Content-Length: 7\r\nExpect: 100-continue\r\n\r\n".encode())
+            stream = slow.makefile("rb")
+            begun = [stream.readline().decode().strip(), stream.readline().decode().strip()]
+            fast = self.ask("POST", "/cart", form={"add": "milk"})
+            slow.sendall(b"add=tea")
+            refused = stream.read().decode().splitlines()[0]
+        again = self.ask("POST", "/cart", form={"add": "tea"})
+        return (["HTTP/1.1 100 Continue", ""], (200, "milk"), "HTTP/1.1 409 Conflict", (200, "milk,tea")), (
+            begun, (fast.status, fast.row("cart")), refused, (again.status, again.row("cart")))
+
+    def parallel_clicks(self):
+        statuses = []
+
+        def click():
+            for _ in range(25):
+                statuses.append(self.ask("POST", "/click", form={}).status)
+
+        threads = [threading.Thread(target=click) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return ([200] * 100, "100"), (statuses, self.ask().row("clicks"))
+
+    def login(self):
+        old = self.id
+        answer = self.ask("POST", "/login", form={"user": "bob"})
+        fresh = answer.new_id()
+        page = self.ask(cookie=fresh)
+        # Who has the old id has nothing.
+        left = self.ask(cookie=old)
+        self.id = fresh
+        return ((200, "another id"), (fresh, "bob", "milk,tea", "100"), ("another id", "nothing", "nothing", "1")), (
+            (answer.status, "another id" if fresh not in (None, old) else f"cookies {answer.cookies()}"),
+            (page.row("Session ID"), page.row("user"), page.row("cart"), page.row("clicks")),
+            ("another id" if left.row("Session ID") not in (old, fresh) else "the session's",
+             left.row("user"), left.row("cart"), left.row("visits")))
+
+    def more_than_a_field_holds(self):
+        # Beyond headers.limit, 4 KiB, a server fetches the session from baton's session API.
+        kept = self.ask("POST", "/notes", form={"text": "x" * 5000})
+        pages = [self.ask() for _ in range(2)]
+        return ((200, "5000 characters"), [(200, "5000 characters", "bob", "milk,tea")] * 2, ["App01", "App03"]), (
+            (kept.status, kept.row("notes")),
+            [(p.status, p.row("notes"), p.row("user"), p.row("cart")) for p in pages], sorted(p.title() for p in pages))
 
     def logout(self):
         answer = self.ask(path="/logout")

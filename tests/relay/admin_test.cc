@@ -32,7 +32,7 @@ struct Admin {
                &proxy.gate(),          &proxy.table(),
                &proxy.writer(),        false},
           listener(proxy.worker().loop(), view, proxy.snapshot(),
-                   std::make_unique<MemoryStore>(proxy.table()), this,
+                   std::make_unique<MemoryStore>(proxy.table()), unknown_limit, this,
                    [](void* admin) { static_cast<Admin*>(admin)->emptied = true; }) {
         ListenerSockets sockets;
         std::string complaint;
@@ -63,6 +63,7 @@ struct Admin {
     }
 
     Proxy proxy;
+    UnknownLimit unknown_limit{0};
     ProcessView view;
     bool emptied = false;
     AdminListener listener;

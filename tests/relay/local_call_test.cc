@@ -24,15 +24,18 @@ namespace {
 const std::string get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 const std::string post_begin = "POST /p HTTP/1.1\r\nHost: h\r\n";
 
+constexpr std::size_t body_max = std::size_t{8} << 10;
+
 // Answers with what it was asked, or as much as `/large` asks for.
 class Echo final : public LocalService {
 public:
-    LocalReply answer(const LocalRequest& request) override {
+    std::optional<LocalReply> answer(const LocalRequest& request, StoreTicket,
+                                     std::unique_ptr<PendingReply>&) override {
         asked.push_back(std::string{request.head.text(request.head.method_text)} + " " +
                         std::string{request.path} + " ? " + std::string{request.query} + " @ " +
                         std::string{request.host});
         bodies.emplace_back(request.body);
-        if (request.path == "/405") return plain_reply(405, "GET, HEAD");
+        if (request.path == "/405") return plain_reply(405, "Allow: GET, HEAD\r\n");
         LocalReply reply;
         reply.body = request.path == "/large" ? std::string(large, 'x') : "<" + bodies.back() + ">";
         return reply;
@@ -189,7 +192,7 @@ TEST_CASE("local: Allow stands on a 405 and nowhere else") {
     CHECK(client.head() == head_of(body.size(), "Allow: GET, HEAD\r\n", "405 Method Not Allowed"));
     CHECK(client.bytes(body.size()) == body);
     CHECK(plain_reply(404).body == "404 Not Found\n");
-    CHECK(plain_reply(404).allow.empty());
+    CHECK(plain_reply(404).fields.empty());
     CHECK(plain_reply(403).status == 403);
 }
 
@@ -232,7 +235,7 @@ TEST_CASE("local: a request cut at any byte is the same request") {
 TEST_CASE("local: a body of 8 KiB passes") {
     Local local;
     Peer client = local.connect();
-    const std::string body = numbered(LocalCall::body_max);
+    const std::string body = numbered(body_max);
     client.sends(post(body));
     check_answer(client, "<" + body + ">");
     for (const std::size_t size : {1U, 7U, 1000U, 8192U}) {
@@ -249,7 +252,7 @@ TEST_CASE("local: a body of 8 KiB passes") {
 }
 
 TEST_CASE("local: a longer body is a 413, and the connection ends") {
-    const std::string body = numbered(LocalCall::body_max + 1);
+    const std::string body = numbered(body_max + 1);
     const std::string behind = "GET /behind HTTP/1.1\r\nHost: h\r\n\r\n";
     struct Row {
         std::string request;

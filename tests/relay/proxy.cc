@@ -200,26 +200,27 @@ Peer& Peer::resets() {
 }
 
 std::optional<StoreAnswer> LateStore::load(const SessionKey& key, std::int64_t now,
-                                           StoreTicket ticket) {
-    questions.push_back({ticket, "load", table_.load(key, now)});
+                                           StoreTicket ticket, ShownBy shown_by) {
+    questions.push_back({ticket, "load", table_.load(key, now, shown_by), key, {}});
     return std::nullopt;
 }
 
 std::optional<StoreAnswer> LateStore::create(const SessionKey& key, NewSession session,
                                              std::int64_t now, StoreTicket ticket) {
-    questions.push_back({ticket, "create", table_.create(key, std::move(session), now)});
+    questions.push_back({ticket, "create", table_.create(key, std::move(session), now), key, {}});
     return std::nullopt;
 }
 
 std::optional<StoreAnswer> LateStore::commit(const SessionKey& key, SessionChange change,
                                              std::int64_t now, StoreTicket ticket) {
-    questions.push_back({ticket, "commit", table_.commit(key, std::move(change), now)});
+    StoreAnswer answer = table_.commit(key, change, now);
+    questions.push_back({ticket, "commit", std::move(answer), key, std::move(change)});
     return std::nullopt;
 }
 
 std::optional<StoreAnswer> LateStore::kill(const SessionKey& key, std::int64_t now,
                                            StoreTicket ticket) {
-    questions.push_back({ticket, "kill", table_.kill(key, now)});
+    questions.push_back({ticket, "kill", table_.kill(key, now), key, {}});
     return std::nullopt;
 }
 
@@ -264,10 +265,13 @@ Proxy::Proxy(Setup setup)
     } else {
         store = std::make_unique<MemoryStore>(table_);
     }
+    unknown_limit_ = std::make_unique<UnknownLimit>(snapshot_->config().session.unknown_max);
     worker_ = std::make_unique<Worker>(
         Worker::Needs{.snapshot = snapshot_,
                       .store = std::move(store),
+                      .unknown_limit = unknown_limit_.get(),
                       .gate = &gate_,
+                      .api_gate = &gate_,
                       .writer = &writer_,
                       .access_sink = setup.access_log ? writer_.open(log_path_) : -1});
     ListenerSockets sockets;

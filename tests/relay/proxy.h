@@ -64,8 +64,8 @@ private:
 class LateStore final : public Store {
 public:
     explicit LateStore(MemoryTable& table) : table_(table) {}
-    std::optional<StoreAnswer> load(const SessionKey& key, std::int64_t now,
-                                    StoreTicket ticket) override;
+    std::optional<StoreAnswer> load(const SessionKey& key, std::int64_t now, StoreTicket ticket,
+                                    ShownBy shown_by) override;
     std::optional<StoreAnswer> create(const SessionKey& key, NewSession session, std::int64_t now,
                                       StoreTicket ticket) override;
     std::optional<StoreAnswer> commit(const SessionKey& key, SessionChange change, std::int64_t now,
@@ -73,6 +73,7 @@ public:
     std::optional<StoreAnswer> kill(const SessionKey& key, std::int64_t now,
                                     StoreTicket ticket) override;
     void touch(const SessionKey& key, std::int64_t slack, std::int64_t now) override {
+        ++touches;
         table_.touch(key, slack, now);
     }
     void forget(StoreTicket ticket) noexcept override;
@@ -81,12 +82,15 @@ public:
         StoreTicket ticket;
         std::string what;
         StoreAnswer answer;
+        SessionKey key{};
+        SessionChange change;  // of a commit
     };
     void answers(StoreTicket ticket, StoreAnswer answer) {
         answer_later(ticket, std::move(answer));
     }
     std::vector<Question> questions;  // asked and not answered
     std::size_t forgotten = 0;
+    std::size_t touches = 0;
 
 private:
     MemoryTable& table_;
@@ -163,6 +167,7 @@ private:
     std::string log_path_;
     log::Writer writer_;
     MemoryTable table_;
+    std::unique_ptr<UnknownLimit> unknown_limit_;
     ConnectionGate gate_;
     std::shared_ptr<const Snapshot> snapshot_;
     LateStore* late_store_ = nullptr;

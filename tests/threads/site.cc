@@ -86,7 +86,9 @@ Site::Site(const std::vector<Address>& servers, const std::string& access_log)
         workers_.push_back(
             std::make_unique<Worker>(Worker::Needs{.snapshot = snapshot_,
                                                    .store = std::make_unique<MemoryStore>(table_),
+                                                   .unknown_limit = &unknown_limit_,
                                                    .gate = &gate_,
+                                                   .api_gate = &gate_,
                                                    .writer = writer_.get(),
                                                    .access_sink = sink,
                                                    .on_stopped = [this] {

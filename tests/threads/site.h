@@ -95,6 +95,7 @@ private:
     Loop loop_;
     std::shared_ptr<const Snapshot> snapshot_;
     MemoryTable table_;
+    UnknownLimit unknown_limit_{0};
     ConnectionGate gate_;
     Address address_;
     std::vector<std::unique_ptr<Worker>> workers_;

@@ -99,6 +99,14 @@ void work(MemoryTable& table, Account& account, const Mix& mix, unsigned thread)
     }
 }
 
+// What a session with these attributes takes.
+std::size_t bytes_of(const Attributes& attributes) {
+    TableAttributes held;
+    held.reserve(attributes.size());
+    for (const auto& [name, value] : attributes) held.push_back(TableAttribute{name, value, 1});
+    return TableShard::bytes_of(held);
+}
+
 // What is left, seen by loading.
 struct Left {
     std::uint64_t sessions = 0;
@@ -116,7 +124,7 @@ Left left_in(MemoryTable& table, Account& account, std::uint64_t keys, std::int6
         }
         if (answer.kind != Kind::live) continue;
         ++left.sessions;
-        left.memory += TableShard::bytes_of(answer.record.attributes);
+        left.memory += bytes_of(answer.record.attributes);
         if (answer.record.version != 1 + account.committed[key].load())
             account.faults.add("key " + std::to_string(key) + " has version " +
                                std::to_string(answer.record.version) + " after " +
@@ -207,7 +215,7 @@ TEST_CASE("eight threads make, end and make anew the same keys while time goes o
         const StoreAnswer answer = table.load(key_of(n), now);
         if (answer.kind == Kind::none) continue;
         if (answer.kind == Kind::live) ++sessions;
-        memory += TableShard::bytes_of(answer.record.attributes);
+        memory += bytes_of(answer.record.attributes);
     }
     CHECK(sessions > 0);
     CHECK(table.sessions() == sessions);

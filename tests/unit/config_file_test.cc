@@ -68,7 +68,13 @@ void describe(std::ostream& out, const SessionConfig& session) {
     line(out, "session.cookie", session.cookie);
     line(out, "session.create", session.create);
     line(out, "session.idle", session.idle);
+    line(out, "session.idle_min", session.idle_min);
+    line(out, "session.idle_max", session.idle_max);
     line(out, "session.absolute", session.absolute);
+    line(out, "session.renew_after", session.renew_after);
+    line(out, "session.replay_safe", session.replay_safe);
+    line(out, "session.close_tunnels", session.close_tunnels);
+    line(out, "session.unknown_max", session.unknown_max);
     line(out, "session.sessions_max", session.sessions_max);
     line(out, "session.memory_max", session.memory_max);
     line(out, "session.attributes_max", session.attributes_max);
@@ -204,7 +210,13 @@ constexpr Change changes[] = {
     {"[session]", "cookie = \"JSESSIONID\"", "cookie = \"sid\"", "session.cookie = sid"},
     {"[session]", "create = \"on-demand\"", "create = \"always\"", "session.create = 1"},
     {"[session]", "idle = \"30m\"", "idle = \"60s\"", "session.idle = 60000"},
+    {"[session]", "idle_min = \"1m\"", "idle_min = \"2m\"", "session.idle_min = 120000"},
+    {"[session]", "idle_max = \"24h\"", "idle_max = \"25h\"", "session.idle_max = 90000000"},
     {"[session]", "absolute = \"12h\"", "absolute = \"0s\"", "session.absolute = 0"},
+    {"[session]", "renew_after = \"0s\"", "renew_after = \"10m\"", "session.renew_after = 600000"},
+    {"[session]", "replay_safe = true", "replay_safe = false", "session.replay_safe = 0"},
+    {"[session]", "close_tunnels = false", "close_tunnels = true", "session.close_tunnels = 1"},
+    {"[session]", "unknown_max = 0", "unknown_max = 60", "session.unknown_max = 60"},
     {"[session]", "sessions_max = 100000", "sessions_max = 7", "session.sessions_max = 7"},
     {"[session]", "memory_max = \"256MiB\"", "memory_max = \"1MiB\"",
      "session.memory_max = 1048576"},
@@ -373,7 +385,11 @@ TEST_CASE("every range ends where conf/baton.toml says") {
         {"[upstream.timeouts]", "total", day, over_day},
         {"[upstream.retry]", "tries", {"1", "10"}, {"0", "11"}},
         {"[session]", "idle", year, over_year},
+        {"[session]", "idle_min", {"\"1s\"", "\"24h\""}, {"\"0s\"", "\"999ms\"", "\"25h\""}},
+        {"[session]", "idle_max", {"\"1m\"", "\"365d\""}, {"\"0s\"", "\"59s\"", "\"366d\""}},
         {"[session]", "absolute", year, over_year},
+        {"[session]", "renew_after", year, over_year},
+        {"[session]", "unknown_max", {"0", "1000000"}, {"-1", "1000001", "\"60\""}},
         {"[session]", "sessions_max", {"1", "100000000"}, {"0", "100000001"}},
         {"[session]", "memory_max", {"\"64KiB\"", "\"1TiB\""}, {"\"65535B\"", "\"1025GiB\"", "0"}},
         {"[session]", "attributes_max", {"1", "10000"}, {"0", "10001"}},
@@ -415,6 +431,27 @@ TEST_CASE("every range ends where conf/baton.toml says") {
             CHECK(complaints_with(bad) == 1);
         }
     }
+}
+
+TEST_CASE("the tables of conf/baton.toml that are off are good once they are on") {
+    std::string file = read_file("conf/baton.toml");
+    for (const std::string_view off :
+         {"#[session.api]\n#address = ", "#token_file = ", "#[admin]\n#address = "}) {
+        CAPTURE(off);
+        const std::size_t at = file.find(off);
+        REQUIRE(at != std::string::npos);
+        std::string on{off};
+        std::erase(on, '#');
+        file.replace(at, off.size(), on);
+    }
+    const std::size_t path = file.find("/etc/baton/api.tokens");
+    REQUIRE(path != std::string::npos);
+    file.replace(path, 21, "/nothing/of/this/name");
+    const Loaded loaded = load_config(file);
+    REQUIRE(loaded.complaints.size() == 1);
+    CHECK(loaded.complaints[0].text.find("session.api.token_file: expected the path") == 0);
+    CHECK(loaded.config.session_api.listener.address.text() == "127.0.0.1:8082");
+    CHECK(loaded.config.admin.address.text() == "127.0.0.1:9090");
 }
 
 TEST_CASE("weights end where conf/baton.toml says") {

@@ -162,6 +162,7 @@ TEST_CASE("our own answers") {
         {Fault::bad_response, "502 Bad Gateway", ""},
         {Fault::session_refused, "502 Bad Gateway", ""},
         {Fault::session_conflict, "409 Conflict", "Retry-After: 0\r\n"},
+        {Fault::session_guessed, "429 Too Many Requests", "Retry-After: 60\r\n"},
         {Fault::store_unavailable, "503 Service Unavailable", "Retry-After: 1\r\n"},
         {Fault::stopping, "503 Service Unavailable", "Retry-After: 1\r\n"},
     };

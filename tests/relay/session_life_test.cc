@@ -1,0 +1,334 @@
+// The life of a session through whole requests: its attributes from server to server, its times, its
+// end.
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <vector>
+
+#include "session/form_encoding.h"
+#include "tests/relay/session_fixture.h"
+
+namespace baton::test {
+
+namespace {
+
+std::string encoded(std::string_view text) {
+    std::string out;
+    append_encoded(out, text);
+    return out;
+}
+
+Setup idling(Milliseconds idle, Milliseconds absolute = 0s) {
+    return {.sessions = true, .change = [=](Config& config) {
+                config.session.idle = idle;
+                config.session.absolute = absolute;
+                config.session.idle_min = 10s;
+                config.session.idle_max = 1h;
+            }};
+}
+
+std::string state_of(Proxy& proxy, const SessionId& id) {
+    Visit visit{proxy, cookie_of(id)};
+    const std::string state = visit.told("State");
+    visit.answers().got();
+    return state;
+}
+
+}  // namespace
+
+TEST_CASE("S14 Unset, Incr and all 256 bytes go from server to server to server") {
+    Proxy proxy{{.servers = 3, .sessions = true}};
+    std::string bytes;
+    for (int byte = 0; byte < 256; ++byte) bytes.push_back(static_cast<char>(byte));
+    Visit a{proxy, ""};
+    const std::string id = a.answers({"Set: gone=1&bin=" + encoded(bytes), "Incr: n=1"}).cookie();
+    Visit b{proxy, cookie_of(id)};
+    CHECK(b.told("Data") == "bin=" + encoded(bytes) + "&gone=1&n=1");
+    CHECK(b.answers({"Unset: gone", "Incr: n=1"}).cookie() == "none");
+    Visit c{proxy, cookie_of(id)};
+    CHECK(c.told("Data") == "bin=" + encoded(bytes) + "&n=2");
+    CHECK(c.told("Version") == "2");
+    CHECK(attributes_of(proxy, id_in(id)) == Attributes{{"bin", bytes}, {"n", "2"}});
+}
+
+TEST_CASE("S14 an Incr without a session makes one, and adds to 0") {
+    Proxy proxy{{.sessions = true}};
+    Visit visit{proxy, ""};
+    visit.answers({"Incr: m=-3&z=7", "Set: n=1", "Idle: 600"});
+    const SessionId id = id_in(visit.cookie());
+    CHECK(id.view() == visit.told("Id"));
+    CHECK(attributes_of(proxy, id) == Attributes{{"m", "-3"}, {"n", "1"}, {"z", "7"}});
+    CHECK(found(proxy, id).record.version == 1);
+    CHECK(found(proxy, id).record.idle_ms == 600'000);
+}
+
+TEST_CASE("S22 what cannot be stored is a 502, nothing of it is stored, and the version stays") {
+    Proxy proxy{{.sessions = true}};
+    const SessionId id = make_session(proxy, {{"n", "x"}, {"z", "9007199254740991"}});
+    const std::string before = std::to_string(found(proxy, id).record.version);
+    std::string many = "Set: ok=1";
+    for (int i = 0; i < 65; ++i) many += "&a" + std::to_string(i) + "=";
+    const std::vector<std::vector<std::string>> all = {
+        {"Set: ok=1&a=" + std::string(9 << 10, 'v')},
+        {many},
+        {"Set: ok=1&a+b=1"},
+        {"Set: ok=1", "Incr: n=1"},
+        {"Set: ok=1", "Incr: z=1"},
+        {"Set: ok=1", "Incr: ok=1"},
+        {"Set: ok=1", "Unset: ok"},
+        {"Set: ok=1", "Incr: m=1&m=1"},
+        {"Set: ok=1", "Base: 1", "Base: 1"},
+        {"Set: ok=1", "Idle: 60", "Idle: 60"},
+        {"Set: ok=1", "Rotate: no"},
+        {"Rotate: 1", "Incr: n=1"},
+        {"Destroy: 1", "Rotate: 1"},
+        {"Destroy: 1", "Unset: n"},
+        {"Destroy: 1", "Incr: z=-1"},
+        {"Destroy: 1", "Base: 1"},
+    };
+    for (const auto& fields : all) {
+        CAPTURE(fields.back().substr(0, 50));
+        Visit visit{proxy, cookie_of(id)};
+        CHECK(visit.told("Version") == before);
+        CHECK(visit.answers(fields).status() == "502");
+        CHECK(visit.cookie() == "none");
+        visit.server->until_end();
+    }
+    CHECK(proxy.faults(Fault::session_refused) == all.size());
+    CHECK(attributes_of(proxy, id) == Attributes{{"n", "x"}, {"z", "9007199254740991"}});
+}
+
+TEST_CASE("S22 a session that is full, by Set or by Incr") {
+    Proxy proxy{
+        {.sessions = true, .change = [](Config& config) { config.session.attributes_max = 2; }}};
+    const SessionId id = make_session(proxy, {{"a", "1"}, {"b", "2"}});
+    CHECK(Visit{proxy, cookie_of(id)}.answers({"Incr: c=1"}).status() == "502");
+    CHECK(Visit{proxy, cookie_of(id)}.answers({"Set: c=1"}).status() == "502");
+    CHECK(Visit{proxy, cookie_of(id)}.answers({"Incr: a=1"}).status() == "200");
+    CHECK(Visit{proxy, cookie_of(id)}.answers({"Incr: c=1", "Unset: b"}).status() == "200");
+    CHECK(attributes_of(proxy, id) == Attributes{{"a", "2"}, {"c", "1"}});
+    CHECK(Visit{proxy, ""}.answers({"Set: a=1&b=1", "Incr: c=1"}).status() == "502");
+    CHECK(proxy.table().sessions() == 1);
+}
+
+TEST_CASE("S25 a logout clears the cookie, and its id is nobody's from then on") {
+    Proxy proxy{{.sessions = true}};
+    const SessionId id = make_session(proxy, {{"user", "bob"}});
+    Visit logout{proxy, cookie_of(id)};
+    CHECK(logout.answers({"Destroy: 1"}).cookie() == "ended");
+    Visit after{proxy, cookie_of(id)};
+    CHECK(after.told("State") == "none");
+    CHECK(after.told("Data") == "(none)");
+    CHECK(after.answers().cookie() == "none");
+    CHECK(proxy.table().sessions() == 0);
+    // An explicit Set still makes a session, of another id.
+    Visit anew{proxy, cookie_of(id)};
+    CHECK(anew.answers({"Set: user=eve"}).cookie() == anew.told("Id"));
+    CHECK(anew.told("Id") != id.view());
+    CHECK(found(proxy, id).kind == Kind::dead);
+}
+
+TEST_CASE("S26 no change brings a session back that has ended meanwhile") {
+    for (const std::vector<std::string>& fields :
+         {std::vector<std::string>{"Set: z=1"}, std::vector<std::string>{"Incr: z=1"},
+          std::vector<std::string>{"Unset: a"}, std::vector<std::string>{"Idle: 600"},
+          std::vector<std::string>{"Rotate: 1"}, std::vector<std::string>{"Set: a=2", "Base: 0"}}) {
+        CAPTURE(fields[0]);
+        Proxy proxy{{.servers = 2, .sessions = true}};
+        const SessionId id = make_session(proxy, {{"a", "1"}});
+        Visit slow{proxy, cookie_of(id), "POST", "Content-Length: 0\r\n"};
+        slow.told();
+        Visit logout{proxy, cookie_of(id)};
+        CHECK(logout.answers({"Destroy: 1"}).cookie() == "ended");
+        CHECK(slow.answers(fields).status() == "200");
+        CHECK(slow.cookie() == "none");
+        CHECK(found(proxy, id).kind == Kind::dead);
+        CHECK(proxy.table().sessions() == 0);
+        CHECK(proxy.counters().session_gone.read() == 1);
+    }
+}
+
+TEST_CASE("S26 a second logout clears the cookie as the first one did") {
+    Proxy proxy{{.servers = 2, .sessions = true}};
+    const SessionId id = make_session(proxy);
+    Visit one{proxy, cookie_of(id)};
+    one.told();
+    Visit two{proxy, cookie_of(id)};
+    CHECK(two.answers({"Destroy: 1"}).cookie() == "ended");
+    CHECK(one.answers({"Destroy: 1"}).cookie() == "ended");
+    CHECK(found(proxy, id).kind == Kind::dead);
+}
+
+TEST_CASE("S29 idle: alive 59 s after the last request, dead 67 s after it") {
+    Proxy proxy{idling(60s)};
+    const SessionId id = make_session(proxy);
+    passes(proxy, 59'000);
+    CHECK(state_of(proxy, id) == "live");
+    passes(proxy, 59'000);
+    CHECK(state_of(proxy, id) == "live");
+    passes(proxy, 67'000);
+    CHECK(state_of(proxy, id) == "none");
+}
+
+TEST_CASE("S29 one request every 10 s for 5 minutes") {
+    Proxy proxy{idling(60s)};
+    const SessionId id = make_session(proxy);
+    for (int i = 0; i < 30; ++i) {
+        passes(proxy, 10'000);
+        REQUIRE(state_of(proxy, id) == "live");
+        // Never less than the idle time is left, and never more than a slack longer.
+        REQUIRE(found(proxy, id).record.ttl_ms >= 60'000 - 5'000);
+        REQUIRE(found(proxy, id).record.ttl_ms <= 66'000);
+    }
+}
+
+TEST_CASE("S29 a server sets the idle time, within its limits, and a shorter one holds at once") {
+    struct Case {
+        const char* asked;
+        std::int64_t idle_ms;
+        std::int64_t slack_ms;
+    };
+    for (const Case& c : std::vector<Case>{{"900", 900'000, 60'000},
+                                           {"20", 20'000, 2'000},
+                                           {"10", 10'000, 1'000},
+                                           {"9", 10'000, 1'000},
+                                           {"0", 10'000, 1'000},
+                                           {"3600", 3'600'000, 60'000},
+                                           {"3601", 3'600'000, 60'000},
+                                           {"9007199254740991", 3'600'000, 60'000}}) {
+        CAPTURE(c.asked);
+        for (const bool has_session : {true, false}) {
+            Proxy proxy{idling(60s)};
+            std::optional<SessionId> id;
+            if (has_session) id = make_session(proxy);
+            Visit visit{proxy, id ? cookie_of(*id) : ""};
+            visit.answers({std::string{"Idle: "} + c.asked, "Create: 1"});
+            const std::string cookie = visit.cookie();
+            CHECK((cookie == "none") == has_session);
+            if (!id) id = id_in(cookie);
+            const SessionRecord record = found(proxy, *id).record;
+            CHECK(record.idle_ms == c.idle_ms);
+            CHECK(record.ttl_ms > c.idle_ms + c.slack_ms - 1'000);
+            CHECK(record.ttl_ms <= c.idle_ms + c.slack_ms);
+            // It holds for later requests as well: touched by its own slack.
+            passes(proxy, c.slack_ms + 1'000);
+            CHECK(state_of(proxy, *id) == "live");
+            CHECK(found(proxy, *id).record.ttl_ms > c.idle_ms);
+            passes(proxy, c.idle_ms + c.slack_ms);
+            CHECK(state_of(proxy, *id) == "none");
+        }
+    }
+}
+
+TEST_CASE("S30 absolute 20 s with a request per second: dead at 20 s") {
+    Proxy proxy{idling(60s, 20s)};
+    const SessionId id = make_session(proxy);
+    for (int i = 1; i <= 15; ++i) {
+        passes(proxy, 1'000);
+        REQUIRE(state_of(proxy, id) == "live");
+    }
+    passes(proxy, 5'000);
+    CHECK(state_of(proxy, id) == "none");
+}
+
+TEST_CASE("S31 one touch a slack, and none in the last idle time before the absolute deadline") {
+    Proxy proxy{{.sessions = true, .late_store = true, .change = [](Config& config) {
+                     config.session.idle = 60s;
+                     config.session.absolute = 90s;
+                 }}};
+    const SessionId id = make_session(proxy);
+    const auto visits = [&](int count, std::int64_t every_ms) {
+        const std::size_t before = proxy.late_store().touches;
+        for (int i = 0; i < count; ++i) {
+            passes(proxy, every_ms);
+            Visit visit{proxy, cookie_of(id)};
+            asked(proxy);
+            proxy.store_answers();
+            REQUIRE(visit.answers().status() == "200");
+            REQUIRE(visit.told("State") == "live");
+            visit.client.bytes(2);
+            proxy.turn(2);
+        }
+        return proxy.late_store().touches - before;
+    };
+    // Each moves the expiry on by 6 s or more, until it can move no further.
+    const std::size_t early = visits(46, 500);
+    CHECK(early >= 2);
+    CHECK(early <= 4);
+    CHECK(visits(75, 100) <= 1);
+    CHECK(visits(80, 500) == 0);
+    CHECK(found(proxy, id).record.capped);
+}
+
+TEST_CASE("S59 HEAD is told of the session, makes one and changes it as GET does") {
+    Proxy proxy{{.sessions = true, .change = [](Config& config) {
+                     config.routes[0].create = SessionCreate::always;
+                 }}};
+    Visit first{proxy, "", "HEAD"};
+    CHECK(first.told("State") == "new");
+    const SessionId id = id_in(first.answers({"Set: a=1"}).cookie());
+    CHECK(id.view() == first.told("Id"));
+    Visit get{proxy, cookie_of(id), "GET"};
+    get.told();
+    Visit head{proxy, cookie_of(id), "HEAD"};
+    head.told();
+    const std::vector<std::string> fields = {"State", "Id", "Version", "Created", "Data"};
+    std::vector<std::string> told;
+    for (const std::string& one : fields) told.push_back(head.told(one));
+    CHECK(told == std::vector<std::string>{"live", std::string{id.view()}, "2", get.told("Created"),
+                                           "a=1"});
+    CHECK(head.answers({"Rotate: login", "Incr: n=1"}).status() == "200");
+    const SessionId fresh = id_in(head.cookie());
+    CHECK(field(head.got(), "Content-Length") == "2");
+    head.client.expects_nothing();
+    CHECK(attributes_of(proxy, fresh) == Attributes{{"a", "1"}, {"n", "1"}});
+    CHECK(Visit{proxy, cookie_of(fresh), "HEAD"}.answers({"Destroy: 1"}).cookie() == "ended");
+    CHECK(found(proxy, fresh).kind == Kind::dead);
+    // Refused without a body, as all there is to a HEAD.
+    Visit refused{proxy, "", "HEAD"};
+    CHECK(refused.answers({"Set: %"}).status() == "502");
+    refused.client.expects_nothing();
+}
+
+TEST_CASE("S57 a session of another scope is none, and nothing changes it from here") {
+    Proxy proxy{{.sessions = true}};
+    const SessionId foreign = make_session(proxy, {{"a", "1"}}, 0, "admin");
+    for (const std::vector<std::string>& fields :
+         {std::vector<std::string>{}, std::vector<std::string>{"Unset: a"},
+          std::vector<std::string>{"Destroy: 1"}, std::vector<std::string>{"Rotate: 1"}}) {
+        Visit visit{proxy, cookie_of(foreign)};
+        CHECK(visit.told("State") == "none");
+        CHECK(visit.told("Id") != foreign.view());
+        visit.answers(fields);
+        CHECK(visit.cookie() ==
+              (fields == std::vector<std::string>{"Destroy: 1"} ? "ended" : "none"));
+    }
+    CHECK(proxy.table().load(key_of(foreign, "admin"), now_of(proxy)).record.version == 1);
+    CHECK(proxy.counters().session_unknown_absent.read() == 4);
+    CHECK(proxy.table().sessions() == 1);
+}
+
+TEST_CASE("S17 the session of one request is not that of the next on the same connections") {
+    Proxy proxy{{.sessions = true}};
+    const SessionId one = make_session(proxy, {{"of", "one"}});
+    const SessionId two = make_session(proxy, {{"of", "two"}});
+    Peer client = proxy.connect_client();
+    client.sends(head_of("GET", cookie_of(one)));
+    Peer server = proxy.accept_at_server();
+    CHECK(field(server.head(), "Baton-Session-Data") == "of=one");
+    server.sends("HTTP/1.1 200 OK\r\nBaton-Session-Rotate: 1\r\nContent-Length: 2\r\n\r\nok");
+    CHECK(cookie_in(client.head()) != "none");
+    client.bytes(2);
+    for (const std::string& cookies : {cookie_of(two), std::string{}, cookie_of(one)}) {
+        client.sends(head_of("GET", cookies));
+        const std::string told = server.head();
+        CHECK(field(told, "Baton-Session-Data") ==
+              (cookies == cookie_of(two) ? "of=two" : "(none)"));
+        server.sends(ok);
+        CHECK(cookie_in(client.head()) == "none");
+        client.bytes(2);
+    }
+}
+
+}  // namespace baton::test
