@@ -16,7 +16,7 @@ void Clients::listen(int fd, const Address& address, const ListenerConfig& confi
 
 void Clients::adopt(Listener& listener, int fd, const Address& address) {
     auto stream = Tcp::adopt(lane_.loop, fd, lane_.tcp);
-    if (!stream) return;
+    if (!stream) return gate_.give_back();
     Peer peer;
     peer.address = address;
     peer.host = address.host();
@@ -28,8 +28,6 @@ void Clients::adopt(Listener& listener, int fd, const Address& address) {
                                                 listener.config(), listener.service());
     client->place = clients_.size();
     clients_.push_back(std::move(client));
-    // Relaxed: a count, nothing is ordered by it.
-    gate_.open.fetch_add(1, std::memory_order_relaxed);
 }
 
 void Clients::retire(std::size_t place) noexcept {
@@ -39,7 +37,7 @@ void Clients::retire(std::size_t place) noexcept {
         clients_[place]->place = place;
     }
     clients_.pop_back();
-    gate_.open.fetch_sub(1, std::memory_order_relaxed);
+    gate_.give_back();
     for (const auto& listener : listeners_) listener->resume();
     tell_if_empty();
 }

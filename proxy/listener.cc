@@ -92,7 +92,8 @@ void Listener::on_readable() {
 }
 
 bool Listener::accept_one() {
-    if (gate_.open.load(std::memory_order_relaxed) >= gate_.max) {
+    // Before it is there, so that all workers together never pass the limit.
+    if (!gate_.take()) {
         pause("the limit of client connections is reached");
         return false;
     }
@@ -103,10 +104,12 @@ bool Listener::accept_one() {
         accepted_(holder_, *this, fd, peer);
         return true;
     }
+    const int error = errno;
+    gate_.give_back();
     // Out of descriptors or memory: the connection stays queued, and polling for it would spin.
-    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-        pause(std::strerror(errno));
-    return errno == EINTR || errno == ECONNABORTED;
+    if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM)
+        pause(std::strerror(error));
+    return error == EINTR || error == ECONNABORTED;
 }
 
 void Listener::pause(const char* why) noexcept {

@@ -20,7 +20,16 @@ class LocalService;
 // How many client connections the process may hold. Shared by all workers.
 struct ConnectionGate {
     std::size_t max = 0;
-    std::atomic<std::size_t> open{0};
+    std::atomic<std::size_t> open{0};  // relaxed: a count, nothing is ordered by it
+
+    // A place for one more, if there is one.
+    bool take() noexcept {
+        std::size_t now = open.load(std::memory_order_relaxed);
+        while (now < max)
+            if (open.compare_exchange_weak(now, now + 1, std::memory_order_relaxed)) return true;
+        return false;
+    }
+    void give_back() noexcept { open.fetch_sub(1, std::memory_order_relaxed); }
 };
 
 // One address's sockets, one per worker, bound and listening. Owned by whoever takes them out.
@@ -38,7 +47,8 @@ bool open_listener(const Address& address, unsigned workers, ListenerSockets& ou
 // One socket of one worker.
 class Listener {
 public:
-    // Takes the socket. `accepted` gets each connection: a non-blocking socket, to be closed by it.
+    // Takes the socket. `accepted` gets each connection: a non-blocking socket, to be closed by it,
+    // and a place in the gate, to be given back.
     using Accepted = void (*)(void* holder, Listener& listener, int fd, const Address& peer);
     Listener(Loop& loop, int fd, Address address, const ListenerConfig& config,
              LocalService* service, ConnectionGate& gate, void* holder, Accepted accepted);

@@ -212,7 +212,7 @@ class AdminTest(SystemTest):
 
         apps = self.apps("a", "b", handler=answer)
         routes = [{"upstream": "app", "hosts": ["shop.example"], "path": "/", "name": "the-shop"},
-                  {"upstream": "app", "hosts": ["api.example"], "path": '/"\\', "session": "off"}]
+                  {"upstream": "app", "hosts": ["api.of-the-shop.example"], "path": '/"\\', "session": "off"}]
         baton = self.admin_baton(apps, routes=routes, top={"workers": 2})
 
         def sent(count, target, status, host="shop.example", method="GET"):
@@ -226,7 +226,7 @@ class AdminTest(SystemTest):
         sent(3, "/500-Oh", 500)
         sent(2, "/gone", 502, method="POST")
         sent(6, "/", 404, host="other.example")
-        sent(7, '/"\\', 200, host="api.example")
+        sent(7, '/"\\', 200, host="api.of-the-shop.example")
         for _ in range(8):
             client = self.client(baton)
             client.send(b"rubbish\r\n\r\n")
@@ -238,8 +238,8 @@ class AdminTest(SystemTest):
         samples, types = parse_metrics(self.page(baton, "/metrics").body.decode())
         requests = {labels: number for (name, labels), number in samples.items() if name == "baton_requests_total"}
         expected = {("the-shop", "2xx"): 51, ("the-shop", "3xx"): 5, ("the-shop", "4xx"): 4, ("the-shop", "5xx"): 5,
-                    ('api.example/"\\', "2xx"): 7, ("", "4xx"): 14}
-        routes = ["the-shop", 'api.example/"\\', ""]
+                    ('api.of-the-shop.example/"\\', "2xx"): 7, ("", "4xx"): 14}
+        routes = ["the-shop", 'api.of-the-shop.example/"\\', ""]
         self.assertEqual(requests, {(("route", route), ("class", f"{digit}xx")): expected.get((route, f"{digit}xx"), 0)
                                     for route in routes for digit in range(1, 6)})
         faults = {labels[0][1]: number for (name, labels), number in samples.items() if name == "baton_faults_total"}
