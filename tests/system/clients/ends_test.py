@@ -87,11 +87,12 @@ class ResetTest(RealTest):
     def test_before_the_answer(self, client, server):
         baton = self.baton([self.server(server)])
         ask = self.asking(client)
-        for answer in ask(baton, [Ask("/reset/before"), Ask("/reset/before", "POST", "small")]):
+        asks = [Ask("/reset/before"), Ask("/reset/before", "POST"), Ask("/reset/before", "POST", "small")]
+        for answer in ask(baton, asks):
             self.assertEqual((answer.status, answer.body), (502, b"502 Bad Gateway\n"))
         self.assert_whole(http_client(baton.port, self.files, [Ask("/small")])[0], "small")
-        self.assertEqual([(line["tries"], line.get("fault")) for line in self.log(baton, 3)],
-                         [(2, "server_gone"), (1, "server_gone"), (1, None)])
+        self.assertEqual([(line["tries"], line.get("fault")) for line in self.log(baton, 4)],
+                         [(2, "server_gone"), (1, "server_gone"), (1, "server_gone"), (1, None)])
 
     @pairs(servers=["node"])
     def test_in_the_middle(self, client, server):
