@@ -61,25 +61,31 @@ LocalReply plain_reply(int status, std::string fields) {
 LocalCall::LocalCall(Lane& lane, Http1Client& client, HeadBlock& block, LocalService& service)
     : Exchange(lane, client), block_(block), service_(service) {
     at_.begun = lane.loop.now();
-    // RFC 9110, 10.1.1: who waits for it sends no body before.
-    if (!client.body_complete() && !too_long() && block.head.find(FieldName::expect) != nullptr)
-        send(go_on);
 }
 
 bool LocalCall::advance() {
     if (client_.stream().broken()) client_gone(UV_EPIPE);
+    if (state_ == State::begun) look_at_head();
     if (state_ == State::receiving) receive();
     if (state_ == State::asking) ask();
+    lane_.client_pieces.clear();  // what comes behind a refusal is nobody's
     if (state_ == State::replying && client_.stream().unsent() == 0)
         finish(close_client_ ? End::close : End::keep);
     wants_client_ = state_ == State::receiving || client_.waiting_bytes() < HeadBlock::waiting_max;
     return state_ == State::over;
 }
 
+void LocalCall::look_at_head() {
+    state_ = State::receiving;
+    if (const auto refusal = service_.refusal(block_.head)) return reply_if(refusal);
+    // RFC 9110, 10.1.1: who waits for it sends no body before.
+    if (!client_.body_complete() && !too_long() && block_.head.find(FieldName::expect) != nullptr)
+        send(go_on);
+}
+
 void LocalCall::receive() {
     if (too_long()) return fail({Fault::body_too_large});
     for (const std::string_view piece : lane_.client_pieces.view()) block_.held.append(piece);
-    lane_.client_pieces.clear();
     if (client_.body_complete()) state_ = State::asking;
 }
 
@@ -100,8 +106,8 @@ void LocalCall::ask() {
 
 void LocalCall::reply_if(const std::optional<LocalReply>& reply) {
     if (!reply) return await_answer();
-    close_client_ =
-        !ConnectionOptions{block_.head}.persistent || client_.half_closed() || lane_.stopping;
+    close_client_ = !ConnectionOptions{block_.head}.persistent || !client_.body_complete() ||
+                    client_.half_closed() || lane_.stopping;
     std::string& out = lane_.head_out;
     out.clear();
     append_head(out, *reply, block_.head.minor == 0, close_client_);
