@@ -61,13 +61,11 @@ LocalReply plain_reply(int status, std::string fields) {
 LocalCall::LocalCall(Lane& lane, Http1Client& client, HeadBlock& block, LocalService& service)
     : Exchange(lane, client), block_(block), service_(service) {
     at_.begun = lane.loop.now();
-    // RFC 9110, 10.1.1: who waits for it sends no body before; a 1.0 client does not know it.
-    const bool expects = block.head.minor == 1 && block.head.find(FieldName::expect) != nullptr;
-    if (expects && !client.body_complete() && !too_long()) send(go_on);
 }
 
 bool LocalCall::advance() {
     if (client_.stream().broken()) client_gone(UV_EPIPE);
+    if (state_ == State::begun) look_at_head();
     if (state_ == State::receiving) receive();
     if (state_ == State::asking) ask();
     if (state_ == State::replying && client_.stream().unsent() == 0)
@@ -76,6 +74,14 @@ bool LocalCall::advance() {
     lane_.client_pieces.clear();
     wants_client_ = state_ == State::receiving || client_.waiting_bytes() < HeadBlock::waiting_max;
     return state_ == State::over;
+}
+
+void LocalCall::look_at_head() {
+    state_ = State::receiving;
+    if (const auto refusal = service_.refusal(block_.head)) return reply_if(refusal);
+    // RFC 9110, 10.1.1: who waits for it sends no body before; a 1.0 client does not know it.
+    const bool expects = block_.head.minor == 1 && block_.head.find(FieldName::expect) != nullptr;
+    if (expects && !client_.body_complete() && !too_long()) send(go_on);
 }
 
 void LocalCall::receive() {
@@ -101,8 +107,8 @@ void LocalCall::ask() {
 
 void LocalCall::reply_if(const std::optional<LocalReply>& reply) {
     if (!reply) return await_answer();
-    close_client_ =
-        !ConnectionOptions{block_.head}.persistent || client_.half_closed() || lane_.stopping;
+    close_client_ = !ConnectionOptions{block_.head}.persistent || !client_.body_complete() ||
+                    client_.half_closed() || lane_.stopping;
     std::string& out = lane_.head_out;
     out.clear();
     append_head(out, *reply, block_.head.minor == 0, close_client_);

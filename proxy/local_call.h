@@ -47,6 +47,8 @@ public:
 // Who answers. One per listener and loop; called on the thread of the loop.
 class LocalService {
 public:
+    // A reply to a head that needs no look at the body: who may not ask is not listened to.
+    virtual std::optional<LocalReply> refusal(const Head&) { return std::nullopt; }
     // The reply; or nothing, and `pending` is set: the store was asked with `ticket`.
     virtual std::optional<LocalReply> answer(const LocalRequest& request, StoreTicket ticket,
                                              std::unique_ptr<PendingReply>& pending) = 0;
@@ -69,8 +71,9 @@ public:
     Deadline deadline() noexcept override;
 
 private:
-    enum class State : std::uint8_t { receiving, asking, replying, over };
+    enum class State : std::uint8_t { begun, receiving, asking, replying, over };
 
+    void look_at_head();
     void receive();
     bool too_long() const noexcept;
     void ask();
@@ -82,7 +85,7 @@ private:
     HeadBlock& block_;
     LocalService& service_;
     std::unique_ptr<PendingReply> pending_;
-    State state_ = State::receiving;
+    State state_ = State::begun;
     bool close_client_ = false;  // said so in the answer
     Stamps at_;
 };

@@ -337,12 +337,20 @@ std::size_t SessionApi::body_max() const noexcept {
     return 6 * lane_.snapshot->config().session.data_max + (std::size_t{8} << 10);
 }
 
+std::string_view SessionApi::scope_of_token(const Head& head) const noexcept {
+    return scope_of(lane_.snapshot->config().session_api.tokens,
+                    head.value(FieldName::authorization));
+}
+
+std::optional<LocalReply> SessionApi::refusal(const Head& head) {
+    if (!scope_of_token(head).empty()) return std::nullopt;
+    return error_reply(401, "a token is needed", "WWW-Authenticate: Bearer\r\n");
+}
+
 std::optional<LocalReply> SessionApi::answer(const LocalRequest& request, StoreTicket ticket,
                                              std::unique_ptr<PendingReply>& pending) {
     const Config& config = lane_.snapshot->config();
-    const std::string_view scope =
-        scope_of(config.session_api.tokens, request.head.value(FieldName::authorization));
-    if (scope.empty()) return error_reply(401, "a token is needed", "WWW-Authenticate: Bearer\r\n");
+    const std::string_view scope = scope_of_token(request.head);
     const Target target = target_of(request.path);
     if (!target.known) return error_reply(404, "no such path or id");
     const auto call = call_of(target, request.head.text(request.head.method_text));

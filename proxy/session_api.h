@@ -30,11 +30,14 @@ class SessionApi final : public LocalService {
 public:
     explicit SessionApi(Lane& lane) : lane_(lane) {}
 
+    std::optional<LocalReply> refusal(const Head& head) override;
     std::optional<LocalReply> answer(const LocalRequest& request, StoreTicket ticket,
                                      std::unique_ptr<PendingReply>& pending) override;
     std::size_t body_max() const noexcept override;
 
 private:
+    std::string_view scope_of_token(const Head& head) const noexcept;
+
     Lane& lane_;
 };
 

@@ -33,9 +33,14 @@ public:
         proxy.worker().listen_for_api(sockets_.fds[0], sockets_.address, listener);
     }
 
-    // A connection of a server to the API.
-    Peer connect() {
+    // A connection of a server to the API; `narrow`: few answers fit into it.
+    Peer connect(bool narrow = false) {
         const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+        const int least = 1;
+        if (narrow) {
+            setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &least, sizeof(least));
+            setsockopt(sockets_.fds[0], SOL_SOCKET, SO_SNDBUF, &least, sizeof(least));
+        }
         REQUIRE(::connect(fd, sockets_.address.raw(), sockets_.address.size()) == 0);
         const int on = 1;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -358,6 +363,23 @@ TEST_CASE("a call answered later is followed by the next of its connection") {
     CHECK(api.asked() == "kill");
     api.proxy.store_answers();
     CHECK(status_of(server) == "204");
+}
+
+TEST_CASE("the body of a refused call whose answer cannot leave yet is nobody else's") {
+    Api api{false};
+    std::string calls;
+    for (int answers = 0; answers < 60; ++answers) {
+        // After some of these the last answer finds no room in the connection.
+        Peer refused = api.connect(true);
+        refused.sends(
+            calls +
+            "POST /v1/sessions HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nnot yours");
+        api.proxy.turn(2);
+        Peer server = api.connect();
+        server.sends(call("POST", ""));
+        CHECK(status_of(server) == "201");
+        calls += call("GET", path_of(mint_session_id()));
+    }
 }
 
 TEST_CASE("the session API one byte at a time") {

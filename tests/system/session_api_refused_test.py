@@ -41,6 +41,15 @@ class RefusalsTest(ApiTest):
                 self.assertEqual(answer.get("WWW-Authenticate"), "Bearer")
         self.assertEqual(self.calls.read(session).json["attrs"], {"a": "1"})
 
+    def test_S23_who_has_no_token_is_not_listened_to(self):
+        # The answer comes before the body, of which nothing is kept.
+        for more in ("", "Expect: 100-continue\r\n"):
+            client = self.client(port_that_serves(self.proxy, "session-api"))
+            client.send("POST /v1/sessions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+                        f"Authorization: Bearer {TOKEN}x\r\n{more}Content-Length: 100000\r\n\r\n")
+            answer = client.answer()
+            self.assertEqual((answer.status, answer.closes(), answer.interim), (401, True, []))
+
     def test_S23_api_path_on_the_public_port_is_an_ordinary_path(self):
         session = self.new(a="1")
         for method, target in (("GET", f"/v1/sessions/{session}"), ("DELETE", f"/v1/sessions/{session}"),
@@ -183,6 +192,7 @@ class RefusalsTest(ApiTest):
         self.assertEqual(len(body), length)
         self.assertEqual(self.calls.create(body).status, 201)
         head = "POST /v1/sessions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+        head += f"Authorization: Bearer {TOKEN}\r\n"
         # By what its length says, before anything of it is sent.
         for more in ("", "Expect: 100-continue\r\n"):
             client = self.client(port_that_serves(self.proxy, "session-api"))

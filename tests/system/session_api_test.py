@@ -392,6 +392,33 @@ class LifeTest(ApiTest):
         self.assertEqual(calls.kill(old).status, 204)
         self.assertEqual(calls.read(fresh[-1]).status, 404)
 
+    def test_patch_is_a_use_of_the_session_and_get_is_none(self):
+        proxy = self.api_baton([self.app()], session={"idle": "2s"})
+        calls = self.api(proxy)
+        patched, read = (calls.create().json["id"] for _ in range(2))
+        made = last = time.monotonic()
+        gap = 0.0
+        while last < made + 3.2:  # idle, and the second that it may live longer
+            found = calls.read(read)
+            status = calls.patch(patched, {"attrs": {}}).status
+            gap, last = max(gap, time.monotonic() - last), time.monotonic()
+            if gap < 2:
+                self.assertEqual(status, 200)
+            time.sleep(0.1)
+        self.assertEqual(found.status, 404)
+
+    def test_reading_a_session_does_not_confirm_it(self):
+        # Only its own client's cookie makes a session worth more than those of a flood.
+        [app] = self.obedient("A")
+        proxy = self.api_baton([app], session={"sessions_max": 64})
+        calls = self.api(proxy)
+        read, shown = (calls.create().json["id"] for _ in range(2))
+        self.assertEqual(self.state(proxy, app, shown), "live")
+        for _ in range(500):
+            calls.read(read)
+            calls.create()
+        self.assertEqual([calls.read(one).status for one in (read, shown)], [404, 200])
+
     def test_two_workers_share_the_sessions(self):
         [app] = self.obedient("A")
         proxy = self.api_baton([app], top={"workers": 2})
