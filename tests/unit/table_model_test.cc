@@ -252,6 +252,13 @@ bool emptied(T& what) {
     return was;
 }
 
+template <class T>
+bool emptied(std::optional<T>& what) {
+    const bool was = what.has_value();
+    what.reset();
+    return was;
+}
+
 void drop_details(Operations& operations) {
     for (std::size_t i = 0; i < operations.size(); ++i) {
         for (std::size_t k = 0; k < 5; ++k) {
