@@ -112,7 +112,9 @@ TEST_CASE("admin: the servers with what is known of them") {
                  }}};
     Worker other{{.snapshot = admin.proxy.snapshot(),
                   .store = std::make_unique<MemoryStore>(admin.proxy.table()),
+                  .unknown_limit = &admin.unknown_limit,
                   .gate = &admin.proxy.gate(),
+                  .api_gate = &admin.proxy.gate(),
                   .writer = &admin.proxy.writer()}};
     admin.view.lanes.push_back(&std::as_const(other).lane());
     std::string in_flight = "0";

@@ -466,9 +466,12 @@ TEST_CASE("metrics: a tunnel is in flight as long as it lives") {
 
 TEST_CASE("metrics: numbers are sums over all workers") {
     Proxy proxy{{.servers = 2, .change = two_hosts}};
+    UnknownLimit no_limit{0};
     Worker other{{.snapshot = proxy.snapshot(),
                   .store = std::make_unique<MemoryStore>(proxy.table()),
+                  .unknown_limit = &no_limit,
                   .gate = &proxy.gate(),
+                  .api_gate = &proxy.gate(),
                   .writer = &proxy.writer()}};
     ProcessView view = view_of(proxy);
     view.lanes.push_back(&std::as_const(other).lane());
