@@ -2,6 +2,7 @@
 
 #include <cassert>
 #include <cstring>
+#include <utility>
 
 namespace baton {
 
@@ -60,7 +61,7 @@ void HttpParser::reset() noexcept {
     llhttp_reset(&llhttp_);
     body_ = {};
     asked_ = {};
-    head_seen_ = complete_ = too_large_ = false;
+    head_seen_ = complete_ = too_large_ = line_read_ = false;
     last_ = 0;
     read_ = data_ = chunks_ = extensions_ = 0;
     extension_in_chunk_ = 0;
@@ -96,7 +97,7 @@ Result<std::size_t> HttpParser::read_body(std::span<char> bytes, Pieces& pieces)
         rc == HPE_OK ? bytes.data() + bytes.size() : llhttp_get_error_pos(&llhttp_);
     const auto size = static_cast<std::size_t>(end - bytes.data());
     // Whether the bytes came whole or in pieces: a bound that was passed on the way counts first.
-    if (is_padded(end, chunks_ + (complete_ || too_large_ ? 0 : 1))) return Error{bad()};
+    if (is_padded(end)) return Error{bad()};
     if (too_large_) return Error{Fault::body_too_large};
     if (rc != HPE_OK && !(rc == HPE_PAUSED && complete_)) return Error{bad(), static_cast<int>(rc)};
     if (complete_ && body_.framing == Framing::chunked) {
@@ -137,11 +138,12 @@ bool HttpParser::is_bodiless_answer() const noexcept {
     return asked_.head || status < 200 || status == 204 || status == 304;
 }
 
-// Whether the body up to `at`, which reaches into the line or the data of chunk number `chunks`,
-// holds more bytes that are no data than we put up with.
-bool HttpParser::is_padded(const char* at, std::uint64_t chunks) const noexcept {
+// Whether the body up to `at` holds more bytes that are no data than we put up with. A chunk pays
+// for the line of the next one only once it has data: on_body is the one place where llhttp says how
+// far it is, so that a body is judged the same however it is split.
+bool HttpParser::is_padded(const char* at) const noexcept {
     const std::uint64_t body = read_ + static_cast<std::uint64_t>(at - read_begin_);
-    return body - data_ > extensions_ + padding_per_chunk * chunks + padding_max;
+    return body - data_ > extensions_ + padding_per_chunk * (chunks_ + 1) + padding_max;
 }
 
 int HttpParser::on_headers_complete(llhttp_t* parser) {
@@ -157,7 +159,8 @@ int HttpParser::on_headers_complete(llhttp_t* parser) {
 int HttpParser::on_body(llhttp_t* parser, const char* data, std::size_t size) {
     HttpParser& self = owner_of(parser);
     // No body while the head is read: llhttp would have found its end before the guard.
-    if (self.pieces_ == nullptr || self.is_padded(data, self.chunks_)) return -1;
+    if (self.pieces_ == nullptr || self.is_padded(data)) return -1;
+    if (std::exchange(self.line_read_, false)) ++self.chunks_;
     // The bytes lie in the span that read_body was given.
     self.pieces_->add(const_cast<char*>(data), size);
     self.data_ += size;
@@ -166,7 +169,7 @@ int HttpParser::on_body(llhttp_t* parser, const char* data, std::size_t size) {
 
 int HttpParser::on_chunk_header(llhttp_t* parser) {
     HttpParser& self = owner_of(parser);
-    ++self.chunks_;
+    self.line_read_ = true;
     self.extension_in_chunk_ = 0;
     const std::uint64_t most = self.kind_ == HeadGuard::Kind::request ? self.limits_->body_max : 0;
     self.too_large_ = most != 0 && parser->content_length > most - self.data_;

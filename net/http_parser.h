@@ -94,7 +94,7 @@ private:
     Fault bad() const noexcept;
     bool agrees() const noexcept;
     bool is_bodiless_answer() const noexcept;
-    bool is_padded(const char* at, std::uint64_t chunks) const noexcept;
+    bool is_padded(const char* at) const noexcept;
 
     HeadGuard guard_;
     const HeadGuard::Kind kind_;
@@ -105,12 +105,13 @@ private:
     bool head_seen_ = false;  // by llhttp
     bool complete_ = false;
     bool too_large_ = false;
+    bool line_read_ = false;              // of a chunk, and no data of it
     char last_ = 0;                       // byte of the body read so far
     Pieces* pieces_ = nullptr;            // during read_body
     const char* read_begin_ = nullptr;    // during read_body
     std::uint64_t read_ = 0;              // bytes of the body before this read_body, all kinds
     std::uint64_t data_ = 0;              // bytes of data
-    std::uint64_t chunks_ = 0;            // whose line was read
+    std::uint64_t chunks_ = 0;            // that had data
     std::uint64_t extensions_ = 0;        // bytes in this message
     std::size_t extension_in_chunk_ = 0;  // bytes
 };

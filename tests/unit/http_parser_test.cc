@@ -282,6 +282,9 @@ TEST_CASE("zeros before a size and trailers are bounded") {
     CHECK(read_request(text(zeros + 1, '0') + "1\r\nA\r\n0\r\n\r\n", {}, 997) == refused(400));
     CHECK(read_request(text(zeros + 1, '0'), {}, 997) == Read{});
     CHECK(read_request(text(zeros + 4, '0'), {}, 997) == refused(400));
+    // A line that came with nothing behind it has not paid for the next one yet.
+    CHECK(read_request(text(zeros + 1, '0') + "5\r\n", {}, 997) == refused(400));
+    CHECK(read_request(text(zeros, '0') + "5\r\n", {}, 997) == Read{});
     // Before a chunk that is too large, too: cut there, nobody knows what is announced.
     HeadLimits limits;
     limits.body_max = 1;
