@@ -25,11 +25,10 @@ class Gauge {
 public:
     void add() noexcept { set(read() + 1); }
     void sub() noexcept { set(read() - 1); }
+    void set(std::uint64_t n) noexcept { value_.store(n, std::memory_order_relaxed); }
     std::uint64_t read() const noexcept { return value_.load(std::memory_order_relaxed); }
 
 private:
-    void set(std::uint64_t n) noexcept { value_.store(n, std::memory_order_relaxed); }
-
     std::atomic<std::uint64_t> value_{0};
 };
 

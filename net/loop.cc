@@ -20,7 +20,10 @@ Loop::~Loop() {
     wake_.reset();
     // Closing takes a turn or two; a handle that is still open after that was leaked by its owner.
     for (int turns = 0; uv_loop_close(&loop_) == UV_EBUSY; ++turns) {
-        uv_run(&loop_, UV_RUN_NOWAIT);
+        // What runs on another thread, a look-up of a name, ends by itself.
+        const bool waits = loop_.active_reqs.count > 0;
+        uv_run(&loop_, waits ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+        if (waits) turns = 0;
         if (turns > 1000) die("a handle was left open on an event loop");
     }
 }

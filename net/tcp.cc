@@ -64,6 +64,19 @@ std::unique_ptr<Tcp> Tcp::connect(Loop& loop, const Address& to, void* holder, C
     return tcp;
 }
 
+void Tcp::notice_vanished_peer() noexcept {
+    int fd = -1;
+    if (uv_fileno(reinterpret_cast<uv_handle_t*>(handle_.get()), &fd) < 0) return;
+    const auto set = [fd](int level, int option, int value) {
+        setsockopt(fd, level, option, &value, sizeof value);
+    };
+    set(SOL_SOCKET, SO_KEEPALIVE, 1);
+    set(IPPROTO_TCP, TCP_KEEPIDLE, 10);  // seconds
+    set(IPPROTO_TCP, TCP_KEEPINTVL, 5);  // seconds
+    set(IPPROTO_TCP, TCP_KEEPCNT, 3);
+    set(IPPROTO_TCP, TCP_USER_TIMEOUT, 5000);  // milliseconds
+}
+
 void Tcp::attach(void* holder, const StreamEvents& events) noexcept {
     holder_ = holder;
     events_ = &events;

@@ -46,6 +46,9 @@ public:
     void read(bool on) noexcept override;
     void shut() noexcept override;
     void reset_on_close() noexcept override { reset_ = true; }
+    // For a connection that idles or waits: a peer whose host has vanished is noticed, after 25 s or
+    // 5 s, and told as its end (keep-alive, TCP_USER_TIMEOUT; tcp(7)).
+    void notice_vanished_peer() noexcept;
 
 private:
     // Bytes the kernel did not take at once, with the request that writes them. libuv's from its
