@@ -1,26 +1,30 @@
 #include "proxy/admin.h"
 
+#include <algorithm>
 #include <array>
-#include <nlohmann/json.hpp>
 #include <string_view>
 #include <utility>
 
+#include "proxy/json_reply.h"
 #include "proxy/metrics.h"
+#include "proxy/store_report.h"
 
 namespace baton {
 
 namespace {
 
-// Keys stay in the order they are written in.
-using Json = nlohmann::ordered_json;
-
-LocalReply json_reply(int status, const Json& body) {
-    LocalReply reply;
-    reply.status = status;
-    reply.content_type = "application/json";
-    // What is no UTF-8 (a server's text is the configuration's) is replaced, never an exception.
-    reply.body = body.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-    return reply;
+// A 503 on every baton at once would leave the balancer before them with none: only if requests
+// would be refused, or nothing is known yet.
+LocalReply store_readiness(const ProcessView& view) {
+    const StoreView store = view.stores->guide()->view();
+    if (store.state == StoreState::ready || store.state == StoreState::read_only)
+        return json_reply(200, {{"ready", true}});
+    const auto& routes = view.snapshot->config().routes;
+    const bool refuses = std::any_of(routes.begin(), routes.end(), [](const RouteConfig& route) {
+        return route.session != SessionMode::off && rejects(route.on_unavailable);
+    });
+    const bool ready = store.ever_ready && !refuses;
+    return json_reply(ready ? 200 : 503, {{"ready", ready}, {"reasons", {"store down"}}});
 }
 
 LocalReply health(const ProcessView&) {
@@ -31,7 +35,8 @@ LocalReply health(const ProcessView&) {
 
 LocalReply readiness(const ProcessView& view) {
     if (view.draining) return json_reply(503, {{"ready", false}, {"reasons", {"draining"}}});
-    return json_reply(200, {{"ready", true}});
+    if (view.stores == nullptr) return json_reply(200, {{"ready", true}});
+    return store_readiness(view);
 }
 
 std::string time_text(std::int64_t epoch_ms) {
@@ -81,10 +86,8 @@ struct Page {
     LocalReply (*answer)(const ProcessView& view);
 };
 constexpr Page pages[] = {
-    {"/healthz", health},
-    {"/readyz", readiness},
-    {"/v1/upstreams", upstreams},
-    {"/metrics", metrics},
+    {"/healthz", health},      {"/readyz", readiness}, {"/v1/upstreams", upstreams},
+    {"/v1/store", store_page}, {"/metrics", metrics},
 };
 
 bool from_browser_elsewhere(const LocalRequest& request) {

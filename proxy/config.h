@@ -14,6 +14,7 @@
 #include "net/address.h"
 #include "net/head_guard.h"
 #include "net/log.h"
+#include "net/resolve.h"
 #include "session/api_token.h"
 #include "session/cookie.h"
 
@@ -25,6 +26,16 @@ using Milliseconds = std::chrono::milliseconds;  // 0 means no limit, unless a f
 enum class SessionMode : std::uint8_t { off, managed };
 enum class SessionCreate : std::uint8_t { on_demand, always };
 enum class SecureCookie : std::uint8_t { automatic, always, never };
+enum class SessionStore : std::uint8_t { memory, redis };
+// What a request does whose session the store cannot tell: wait for it, up to `failover_wait`; then
+// go to its server, which is told, or be answered with 503.
+enum class OnUnavailable : std::uint8_t { wait_serve, wait_reject, serve, reject };
+constexpr bool waits(OnUnavailable policy) noexcept {
+    return policy == OnUnavailable::wait_serve || policy == OnUnavailable::wait_reject;
+}
+constexpr bool rejects(OnUnavailable policy) noexcept {
+    return policy == OnUnavailable::wait_reject || policy == OnUnavailable::reject;
+}
 
 struct ListenerConfig {
     Address address;
@@ -71,10 +82,13 @@ struct RouteConfig {
     SessionMode session = SessionMode::managed;
     // [session] create unless the route says otherwise.
     SessionCreate create = SessionCreate::on_demand;
+    // [session] on_unavailable unless the route says otherwise.
+    OnUnavailable on_unavailable = OnUnavailable::wait_serve;
     bool websocket = true;
 };
 
 struct SessionConfig {
+    SessionStore store = SessionStore::memory;
     std::string cookie = "JSESSIONID";
     SessionCreate create = SessionCreate::on_demand;
     // Written as "0s", no limit, it is longer than any browser keeps its cookies: the table needs a
@@ -89,6 +103,10 @@ struct SessionConfig {
     bool replay_safe = true;        // a GET whose response conflicted is sent once more
     bool close_tunnels = false;     // when their session has ended
     std::size_t unknown_max = 0;    // unknown ids from one address in a minute; 0: no limit
+    OnUnavailable on_unavailable = OnUnavailable::wait_serve;
+    Milliseconds failover_wait = 6s;    // of one question to the store; 0: none
+    std::size_t wait_queue_max = 1024;  // questions that wait, per worker
+    bool strict_writes = false;         // 503 for a change by a server that was told of no session
     std::size_t sessions_max = 100'000;
     std::size_t memory_max = std::size_t{256} << 20;
     std::size_t attributes_max = 64;
@@ -98,6 +116,23 @@ struct SessionConfig {
     SecureCookie secure = SecureCookie::automatic;
     std::string header_prefix = "Baton-Session-";
     std::size_t header_limit = std::size_t{4} << 10;
+};
+
+// Where the sessions are with `store = "redis"`.
+struct RedisConfig {
+    std::vector<Endpoint> sentinels;  // none: `address` is the master's
+    std::string master;               // the name by which the Sentinels know it
+    Endpoint address;
+    std::string username;
+    std::string password;
+    std::string sentinel_username;
+    std::string sentinel_password;
+    unsigned database = 0;
+    std::string prefix = "baton";  // of the keys
+    Milliseconds connect_timeout = 500ms;
+    Milliseconds command_timeout = 500ms;
+    bool discover = true;    // ask the Sentinels for others
+    bool last_known = true;  // go on with the last master while no Sentinel answers
 };
 
 // How servers read and change sessions by themselves; off unless there is an address.
@@ -142,6 +177,7 @@ struct Config {
     std::vector<RouteConfig> routes;
     SessionConfig session;
     SessionApiConfig session_api;
+    RedisConfig redis;
     ClientTimeouts timeouts;
     LimitsConfig limits;
     LogConfig log;

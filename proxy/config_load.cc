@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "proxy/config_check.h"
+#include "proxy/config_redis.h"
 #include "proxy/config_syntax.h"
 #include "proxy/secret_file.h"
 #include "proxy/toml_table.h"
@@ -113,6 +114,14 @@ void read_create(TomlTable& table, SessionCreate& out) {
         {{"on-demand", SessionCreate::on_demand}, {"always", SessionCreate::always}});
 }
 
+void read_on_unavailable(TomlTable& table, OnUnavailable& out) {
+    table.choice<OnUnavailable>("on_unavailable", out,
+                                {{"wait-serve", OnUnavailable::wait_serve},
+                                 {"wait-reject", OnUnavailable::wait_reject},
+                                 {"serve", OnUnavailable::serve},
+                                 {"reject", OnUnavailable::reject}});
+}
+
 // A host that is refused stays as an empty one, so that the others keep their index.
 std::vector<std::string> read_hosts(TomlTable& table) {
     std::vector<std::string> hosts;
@@ -134,6 +143,7 @@ std::vector<std::string> read_hosts(TomlTable& table) {
 RouteConfig read_route(TomlTable table, const SessionConfig& session) {
     RouteConfig route;
     route.create = session.create;
+    route.on_unavailable = session.on_unavailable;
     route.hosts = read_hosts(table);
     table.text("path", route.path, "a path prefix that begins with \"/\", such as \"/app/\"",
                is_path_prefix);
@@ -147,8 +157,9 @@ RouteConfig read_route(TomlTable table, const SessionConfig& session) {
                               {{"managed", SessionMode::managed}, {"off", SessionMode::off}},
                               {"adopt", "affinity"});
     read_create(table, route.create);
+    read_on_unavailable(table, route.on_unavailable);
     table.boolean("websocket", route.websocket);
-    table.finish({"on_unavailable", "failover_wait", "required", "error_pages"});
+    table.finish({"failover_wait", "required", "error_pages"});
     return route;
 }
 
@@ -176,7 +187,8 @@ void read_session_api(TomlTable table, SessionApiConfig& out) {
 
 void read_session(TomlTable table, Config& config) {
     SessionConfig& out = config.session;
-    table.only("store", "memory", {"redis"});
+    table.choice<SessionStore>("store", out.store,
+                               {{"memory", SessionStore::memory}, {"redis", SessionStore::redis}});
     table.text("cookie", out.cookie, "a cookie name, a token of 1 to 128 characters",
                is_cookie_name);
     read_create(table, out.create);
@@ -189,6 +201,10 @@ void read_session(TomlTable table, Config& config) {
     table.boolean("replay_safe", out.replay_safe);
     table.boolean("close_tunnels", out.close_tunnels);
     table.number("unknown_max", out.unknown_max, {0, 1'000'000});
+    read_on_unavailable(table, out.on_unavailable);
+    table.duration("failover_wait", out.failover_wait, {10ms, hour, "no wait"});
+    table.number("wait_queue_max", out.wait_queue_max, {0, 1'000'000});
+    table.boolean("strict_writes", out.strict_writes);
     table.number("sessions_max", out.sessions_max, {1, 100'000'000});
     table.size("memory_max", out.memory_max, {64 * kib, tib});
     table.number("attributes_max", out.attributes_max, {1, 10'000});
@@ -204,7 +220,7 @@ void read_session(TomlTable table, Config& config) {
     read_session_headers(table.table("headers"), out);
     if (table.has("api")) read_session_api(table.table("api"), config.session_api);
     table.finish({"send_id", "hmac_secret", "url_param", "send_times", "cookie_max_age", "hash_ids",
-                  "on_unavailable", "failover_wait", "strict_writes", "kill_wait_replicas"});
+                  "kill_wait_replicas"});
 }
 
 constexpr std::string_view admin_address_expected = "a loopback address with a port";
@@ -278,6 +294,11 @@ void read_config(TomlTable table, Config& out) {
     table.duration("grace", out.grace, up_to_a_day);
     table.duration("drain_delay", out.drain_delay, {1ms, hour, "no delay"});
     read_session(table.table("session"), out);
+    const bool redis = out.session.store == SessionStore::redis;
+    if (table.has("redis") && !redis)
+        table.refuse("redis", "store = \"redis\" in [session]", "; the sessions are in memory");
+    else
+        read_redis(table.table("redis"), out.redis, redis);
     for (const TomlTable& listener : read_tables(table, "listener"))
         out.listeners.push_back(read_listener(listener));
     for (const TomlTable& upstream : read_tables(table, "upstream"))
@@ -288,7 +309,7 @@ void read_config(TomlTable table, Config& out) {
     read_client_timeouts(table.table("timeouts"), out.timeouts);
     read_limits(table.table("limits"), out.limits);
     read_log(table.table("log"), out.log);
-    table.finish({"redis", "error_pages", "tls"});
+    table.finish({"error_pages", "tls"});
 }
 
 // What stands between commas; blanks around are no part of it.

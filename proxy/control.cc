@@ -13,13 +13,6 @@ namespace baton {
 
 namespace {
 
-TableLimits table_limits(const SessionConfig& session) {
-    return {.sessions_max = session.sessions_max,
-            .memory_max = session.memory_max,
-            .attributes_max = session.attributes_max,
-            .data_max = session.data_max};
-}
-
 bool is_set(const Address& address) noexcept { return address.raw()->sa_family != AF_UNSPEC; }
 
 // The soft limit of descriptors becomes the hard one. Returns it.
@@ -47,7 +40,7 @@ constexpr std::chrono::seconds admin_grace{1};
 
 Control::Control(Config config)
     : snapshot_(std::make_shared<const Snapshot>(std::move(config))),
-      table_(table_limits(snapshot_->config().session)),
+      stores_(loop_, snapshot_->config()),
       unknown_limit_(snapshot_->config().session.unknown_max),
       second_(loop_, *this),
       drained_(loop_, *this),
@@ -140,8 +133,8 @@ bool Control::open_admin() {
     if (!open_one(snapshot_->config().admin.address, 1, sockets)) return false;
     if (sockets.fds.empty()) return true;
     admin_ = std::make_unique<AdminListener>(
-        loop_, view_, snapshot_, std::make_unique<MemoryStore>(table_), unknown_limit_, this,
-        [](void* control) { static_cast<Control*>(control)->loop_.stop(); });
+        loop_, view_, snapshot_, std::make_unique<MemoryStore>(stores_.table()), unknown_limit_,
+        this, [](void* control) { static_cast<Control*>(control)->loop_.stop(); });
     admin_->listen(sockets.fds[0], sockets.address);
     return true;
 }
@@ -150,7 +143,7 @@ void Control::start_workers(unsigned workers) {
     for (unsigned i = 0; i < workers; ++i) {
         workers_.push_back(std::make_unique<Worker>(
             Worker::Needs{.snapshot = snapshot_,
-                          .store = std::make_unique<MemoryStore>(table_),
+                          .make_store = [this](Loop& loop) { return stores_.make(loop); },
                           .unknown_limit = &unknown_limit_,
                           .gate = &gate_,
                           .api_gate = &api_gate_,
@@ -164,9 +157,11 @@ void Control::start_workers(unsigned workers) {
             workers_.back()->listen_for_api(api_sockets_.fds[i], api_sockets_.address,
                                             snapshot_->config().session_api.listener);
     }
-    view_ = {snapshot_.get(), {}, &gate_, &table_, &writer_, false};
+    view_ = {snapshot_.get(), {}, &gate_, &stores_.table(), nullptr, &writer_, false};
+    if (stores_.guide() != nullptr) view_.stores = &stores_;
     for (const auto& worker : workers_) view_.lanes.push_back(&std::as_const(*worker).lane());
     working_ = workers;
+    stores_.start();
     for (const auto& worker : workers_) worker->start();
 }
 
@@ -188,11 +183,12 @@ void Control::on_signal(int number) {
 
 void Control::on_second() {
     const std::int64_t now_ms = static_cast<std::int64_t>(loop_.now()) + epoch_offset_ms_;
-    table_.sweep(now_ms);
-    const std::uint64_t evicted = table_.evicted_confirmed();
+    MemoryTable& table = stores_.table();
+    table.sweep(now_ms);
+    const std::uint64_t evicted = table.evicted_confirmed();
     if (evicted != evicted_seen_ && eviction_warning_.due(loop_.now())) {
         log::warn("live sessions pushed out, the table is full",
-                  {{"sessions", table_.sessions()}, {"evicted", evicted}});
+                  {{"sessions", table.sessions()}, {"evicted", evicted}});
         evicted_seen_ = evicted;
     }
 }

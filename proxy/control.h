@@ -11,9 +11,9 @@
 #include "proxy/admin.h"
 #include "proxy/listener.h"
 #include "proxy/process_view.h"
+#include "proxy/session_stores.h"
 #include "proxy/snapshot.h"
 #include "proxy/worker.h"
-#include "session/memory_table.h"
 
 namespace baton {
 
@@ -46,7 +46,7 @@ private:
     log::Writer writer_;
     Loop loop_;
     std::shared_ptr<const Snapshot> snapshot_;
-    MemoryTable table_;
+    SessionStores stores_;
     UnknownLimit unknown_limit_;
     ConnectionGate gate_;
     ConnectionGate api_gate_;

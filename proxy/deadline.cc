@@ -13,11 +13,17 @@ void sooner(Deadline& deadline, std::uint64_t since, Milliseconds limit, Fault f
     if (deadline.when == 0 || when < deadline.when) deadline = {when, fault};
 }
 
+// Who has kept the request until now. Before there is a server nothing else waits.
+Fault fault_of_total(const Progress& progress) noexcept {
+    if (progress.phase == Progress::Phase::committing || progress.phase == Progress::Phase::before)
+        return Fault::store_unavailable;
+    return progress.server_reached ? Fault::server_slow : Fault::no_server;
+}
+
 void server_deadlines(Deadline& deadline, const Progress& progress,
                       const UpstreamConfig::Timeouts& server) noexcept {
     const Stamps& at = progress.at;
-    sooner(deadline, at.begun, server.total,
-           progress.server_reached ? Fault::server_slow : Fault::no_server);
+    sooner(deadline, at.begun, server.total, fault_of_total(progress));
     switch (progress.phase) {
     case Progress::Phase::connecting:
         sooner(deadline, at.connect_began, server.connect, Fault::no_server);

@@ -185,6 +185,61 @@ void write_sessions(Text& text, const ProcessView& view) {
               sum_of(view, &Counters::session_gone));
 }
 
+void write_store(Text& text, const ProcessView& view) {
+    const StoreView store = view.stores->guide()->view();
+    const auto sum_of = [&](auto RedisCounters::*counter) {
+        std::uint64_t total = 0;
+        for (const RedisCounters* counters : view.stores->counters())
+            total += (counters->*counter).read();
+        return total;
+    };
+    text.family("baton_store_state", "gauge", "Of the session store: 1 for the state it is in.");
+    for (const StoreState state :
+         {StoreState::ready, StoreState::read_only, StoreState::failover, StoreState::down})
+        text.sample({{"state", text_of(state)}}, state == store.state ? 1 : 0);
+    std::uint64_t answer = 0;
+    for (const SentinelView& sentinel : store.sentinels) answer += sentinel.answers ? 1 : 0;
+    text.family("baton_store_sentinels", "gauge",
+                "Sentinels that are known, by whether they answer.");
+    text.sample({{"answers", "true"}}, answer);
+    text.sample({{"answers", "false"}}, store.sentinels.size() - answer);
+    std::int64_t lag = 0;
+    for (const StoreView::Replica& replica : store.replicas) lag = std::max(lag, replica.lag);
+    text.only("baton_store_replicas", "gauge", "Replicas that the master tells of.",
+              store.replicas.size());
+    text.only("baton_store_replica_lag_max_seconds", "gauge",
+              "Since the master last heard of the replica that it has heard of least.",
+              static_cast<std::uint64_t>(lag));
+    text.only("baton_store_failovers_total", "counter", "Masters that took another's place.",
+              store.failovers);
+    text.only("baton_store_losses_total", "counter", "Times a master that was ready was lost.",
+              store.losses);
+    text.only("baton_store_data_losses_total", "counter",
+              "Times most of the master's keys were gone from one second to the next.",
+              store.data_losses);
+    text.only("baton_store_connections_total", "counter",
+              "Connections of workers that became ready.", sum_of(&RedisCounters::connections));
+    text.only("baton_store_commands_total", "counter", "Commands sent for sessions.",
+              sum_of(&RedisCounters::commands));
+    text.only("baton_store_retries_total", "counter",
+              "Questions asked again, as their answer was lost.", sum_of(&RedisCounters::retries));
+    text.only("baton_store_refused_writes_total", "counter",
+              "Writes the server refused for now: NOREPLICAS, OOM, MISCONF.",
+              sum_of(&RedisCounters::refusals));
+    text.only("baton_store_waiting", "gauge", "Questions that wait for the store.",
+              sum_of(&RedisCounters::waiting));
+    text.only("baton_store_waited_total", "counter", "Questions that had to wait for it.",
+              sum_of(&RedisCounters::waited));
+    text.only("baton_store_unavailable_total", "counter",
+              "Questions it did not answer in as long as they might wait.",
+              sum_of(&RedisCounters::unavailable));
+    text.only("baton_store_touches_dropped_total", "counter",
+              "Times a session's expiry was not moved on, as the store was away.",
+              sum_of(&RedisCounters::touches_dropped));
+    text.only("baton_store_foreign_total", "counter", "Keys with the prefix that hold no session.",
+              sum_of(&RedisCounters::foreign));
+}
+
 }  // namespace
 
 std::string metrics_text(const ProcessView& view) {
@@ -193,6 +248,7 @@ std::string metrics_text(const ProcessView& view) {
     write_connections(text, view);
     write_servers(text, view);
     write_sessions(text, view);
+    if (view.stores != nullptr) write_store(text, view);
     text.only("baton_log_lines_dropped_total", "counter",
               "Log lines lost: a full disk, or a reader that is stuck.",
               view.writer->lines_dropped());

@@ -8,8 +8,8 @@
 #include "net/log.h"
 #include "proxy/lane.h"
 #include "proxy/listener.h"
+#include "proxy/session_stores.h"
 #include "proxy/snapshot.h"
-#include "session/memory_table.h"
 
 namespace baton {
 
@@ -18,6 +18,7 @@ struct ProcessView {
     std::vector<const Lane*> lanes;  // of the workers: counters, and those of pools
     const ConnectionGate* gate = nullptr;
     const MemoryTable* table = nullptr;
+    const SessionStores* stores = nullptr;  // null without Redis
     const log::Writer* writer = nullptr;
     bool draining = false;  // told to stop
 };

@@ -21,6 +21,11 @@ SessionKey RequestSession::key_of(const SessionId& id) const noexcept {
     return session_key(needs_.route->scope, needs_.config->cookie, id);
 }
 
+StoreAsk RequestSession::ask() const noexcept {
+    const bool wait = waits(needs_.route->config->on_unavailable);
+    return {needs_.ticket, now(), wait ? needs_.config->failover_wait.count() : 0};
+}
+
 void RequestSession::use(const SessionId& id) noexcept {
     id_ = id;
     key_ = key_of(id);
@@ -58,6 +63,8 @@ Step RequestSession::find_again() {
     live_seen_ = held_ = changed_ = false;
     asked_ = SessionRequest{};
     fault_.reset();
+    unknown_ = 0;
+    dead_seen_ = led_ = unsure_ = false;
     candidates_[0] = id_;
     candidate_count_ = 1;
     candidate_ = 0;
@@ -69,14 +76,14 @@ Step RequestSession::find_again() {
 Step RequestSession::load_next() {
     while (candidate_ < candidate_count_) {
         doing_ = Doing::loading;
-        auto answer =
-            store().load(key_of(candidates_[candidate_]), now(), needs_.ticket, ShownBy::client);
+        auto answer = store().load(key_of(candidates_[candidate_]), ShownBy::client, ask());
         if (!answer) return Step::waits;
         if (loaded(std::move(*answer))) break;
     }
     doing_ = Doing::nothing;
-    if (live_seen_ || state_ == SessionState::unavailable) return Step::done;
-    return not_found();
+    if (state_ == SessionState::unavailable) return Step::done;
+    if (is_guessing()) return fail(Fault::session_guessed);
+    return live_seen_ ? Step::done : not_found();
 }
 
 // True: no further candidate need be asked for.
@@ -85,7 +92,8 @@ bool RequestSession::loaded(StoreAnswer answer) {
     switch (answer.kind) {
     case Kind::moved:
         // The client has not heard of its new id yet. It is asked for next, in this one's place.
-        candidate = answer.moved_to;
+        candidate = veiled(answer.moved_to, candidate);
+        led_ = true;
         if (!live_seen_) cookie_ = CookieAction::give;
         return false;
     case Kind::live:
@@ -100,21 +108,44 @@ bool RequestSession::loaded(StoreAnswer answer) {
         record_ = std::move(answer.record);
         break;
     case Kind::none:
-        counters().session_unknown_absent.add();
-        ++unknown_;
-        break;
+        if (!led_) {
+            counters().session_unknown_absent.add();
+            ++unknown_;
+            break;
+        }
+        [[fallthrough]];  // its session has ended, so long ago that only the old id knows of it
     case Kind::dead:
         counters().session_unknown_dead.add();
         dead_seen_ = true;
         break;
     default:
-        if (live_seen_) return true;
-        state_ = SessionState::unavailable;
-        cookie_ = CookieAction::none;
+        if (!live_seen_) unavailable();
         return true;
     }
     if (!live_seen_) cookie_ = CookieAction::none;  // what it had moved to is gone too
+    led_ = false;
     ++candidate_;
+    return false;
+}
+
+// The store did not answer: nothing is said to the client about its cookie. The server is told, or
+// it is not asked.
+void RequestSession::unavailable() {
+    state_ = SessionState::unavailable;
+    cookie_ = CookieAction::none;
+    if (candidate_ < candidate_count_) {
+        // For a tunnel, which may outlast the outage.
+        use(candidates_[candidate_]);
+        unsure_ = true;
+    }
+    if (rejects(needs_.route->config->on_unavailable)) fail(Fault::store_unavailable);
+}
+
+// A browser may have one old cookie beside that of its session; who shows more is looking for
+// somebody else's.
+bool RequestSession::is_guessing() {
+    for (const unsigned allowed = live_seen_ ? 1 : 0; unknown_ > allowed; --unknown_)
+        if (!needs_.lane->unknown_limit->count(needs_.client, now())) return true;
     return false;
 }
 
@@ -122,9 +153,6 @@ bool RequestSession::loaded(StoreAnswer answer) {
 // this request, but not for an id that has just been ended: a straggler would overwrite the cookie
 // of a fresh login.
 Step RequestSession::not_found() {
-    for (; unknown_ > 0; --unknown_)
-        if (!needs_.lane->unknown_limit->count(needs_.client, now()))
-            return fail(Fault::session_guessed);
     use(mint_session_id());
     if (needs_.route->config->create == SessionCreate::on_demand || dead_seen_) return Step::done;
     return make(Doing::making_always);
@@ -146,7 +174,7 @@ Step RequestSession::make(Doing why) {
     for (const Increment& increment : asked_.increments())
         session.attributes.emplace_back(increment.name, std::to_string(increment.delta));
     std::sort(session.attributes.begin(), session.attributes.end());
-    return continue_with(store().create(key_, std::move(session), now(), needs_.ticket));
+    return continue_with(store().create(key_, std::move(session), ask()));
 }
 
 Step RequestSession::made(StoreAnswer answer) {
@@ -167,7 +195,7 @@ Step RequestSession::made(StoreAnswer answer) {
         [[fallthrough]];
     default:
         if (why != Doing::making_always) return fail(Fault::store_unavailable);
-        state_ = SessionState::unavailable;
+        unavailable();
         return Step::done;
     }
 }
@@ -193,7 +221,7 @@ Step RequestSession::apply(const Head& response) {
                                 .attributes_max = needs_.config->attributes_max,
                                 .data_max = needs_.config->data_max};
     switch (asked_.finish(limits)) {
-    case SessionRequest::Verdict::none: return renewal_due() ? renew() : Step::done;
+    case SessionRequest::Verdict::none: return pass_unchanged();
     case SessionRequest::Verdict::refused: return refuse(asked_.complaint(), asked_.attribute());
     case SessionRequest::Verdict::change: return change();
     }
@@ -202,6 +230,7 @@ Step RequestSession::apply(const Head& response) {
 
 Step RequestSession::change() {
     if (state_ == SessionState::unavailable) {
+        if (needs_.config->strict_writes) return fail(Fault::store_unavailable);
         // The server had been told, and it has acted already: its answer passes, the change is
         // lost.
         counters().session_gone.add();
@@ -215,7 +244,15 @@ Step RequestSession::change() {
     if (state_ == SessionState::none)
         return asked_.create() ? make(Doing::making_asked) : Step::done;
     if (asked_.writes() || asked_.rotate()) return commit(Doing::committing);
-    return renewal_due() ? renew() : Step::done;
+    return pass_unchanged();
+}
+
+// The response asks nothing of the session. The client may be led to another id all the same: that
+// of the look-up may have ended since, and would take the place of a newer cookie.
+Step RequestSession::pass_unchanged() {
+    if (renewal_due()) return renew();
+    const bool led = state_ == SessionState::live && cookie_ == CookieAction::give;
+    return led ? confirm() : Step::done;
 }
 
 // A session that the server has just made, or rotated, by other means. An id that is not live, of
@@ -223,8 +260,7 @@ Step RequestSession::change() {
 Step RequestSession::adopt() {
     if (state_ != SessionState::none && *asked_.use() == id_) return Step::done;
     doing_ = Doing::adopting;
-    return continue_with(
-        store().load(key_of(*asked_.use()), now(), needs_.ticket, ShownBy::server));
+    return continue_with(store().load(key_of(*asked_.use()), ShownBy::server, ask()));
 }
 
 Step RequestSession::adopted(StoreAnswer answer) {
@@ -237,6 +273,7 @@ Step RequestSession::adopted(StoreAnswer answer) {
     give(*asked_.use());
     record_ = std::move(answer.record);
     held_ = changed_ = true;
+    if (touch_due()) touch();
     return Step::done;
 }
 
@@ -248,7 +285,7 @@ Step RequestSession::end_session() {
     if (state_ == SessionState::none) return killed(nothing_to_end);
     changed_ = true;
     doing_ = Doing::killing;
-    return continue_with(store().kill(key_, now(), needs_.ticket));
+    return continue_with(store().kill(key_, ask()));
 }
 
 // Ended; with Create or Set a new one follows, whose cookie takes the place of the old (the
@@ -260,7 +297,7 @@ Step RequestSession::killed(const StoreAnswer& answer) {
         return fail(Fault::store_unavailable);
     }
     if (answer.kind == Kind::moved) {
-        use(answer.moved_to);
+        use(veiled(answer.moved_to, id_));
         return end_session();
     }
     if (!asked_.create()) return Step::done;
@@ -282,9 +319,9 @@ Step RequestSession::commit(Doing how) {
     if (asked_.rotate() || renewal_due()) {
         next_id_ = mint_session_id();
         change.rotation = Rotation{key_of(next_id_), {}};
-        if (!asked_.rotate()) change.rotation->alias = next_id_;
+        if (!asked_.rotate()) change.rotation->alias = veiled(next_id_, id_);
     }
-    return continue_with(store().commit(key_, std::move(change), now(), needs_.ticket));
+    return continue_with(store().commit(key_, std::move(change), ask()));
 }
 
 Step RequestSession::committed(const StoreAnswer& answer) {
@@ -296,7 +333,7 @@ Step RequestSession::committed(const StoreAnswer& answer) {
     case Kind::conflict: return conflict(answer);
     case Kind::exists: return commit(how);
     case Kind::moved:
-        give(answer.moved_to);
+        give(veiled(answer.moved_to, id_));
         record_.id_age_ms = 0;
         return commit(how);
     case Kind::gone:
@@ -332,24 +369,41 @@ bool RequestSession::renewal_due() const noexcept {
     return after > 0 && state_ == SessionState::live && record_.id_age_ms >= after;
 }
 
-// Nothing but a new id, to which the old one leads for a minute.
+// Nothing but a new id, to which the old one leads for a minute. It is not worth a wait.
 Step RequestSession::renew() {
     doing_ = Doing::renewing;
     next_id_ = mint_session_id();
     SessionChange change;
     change.slack_ms = touch_slack_ms(record_.idle_ms);
     change.transaction = needs_.lane->ids.next_transaction();
-    change.rotation = Rotation{key_of(next_id_), next_id_};
-    return continue_with(store().commit(key_, std::move(change), now(), needs_.ticket));
+    change.rotation = Rotation{key_of(next_id_), veiled(next_id_, id_)};
+    return continue_with(store().commit(key_, std::move(change), {needs_.ticket, now(), 0}));
 }
 
 // Another request may have been faster. A renewal that failed costs nothing: the next request asks
 // again.
 Step RequestSession::renewed(const StoreAnswer& answer) {
     doing_ = Doing::nothing;
-    if (answer.kind == Kind::committed) give(next_id_);
-    if (answer.kind == Kind::moved) give(answer.moved_to);
     changed_ = answer.kind == Kind::committed;
+    if (answer.kind == Kind::committed) give(next_id_);
+    if (answer.kind != Kind::moved) return Step::done;
+    give(veiled(answer.moved_to, id_));
+    return confirm();
+}
+
+Step RequestSession::confirm() {
+    doing_ = Doing::confirming;
+    return continue_with(store().load(key_, ShownBy::server, {needs_.ticket, now(), 0}));
+}
+
+// Where nothing is known, the client keeps what it has: the old id leads on for a while.
+Step RequestSession::confirmed(const StoreAnswer& answer) {
+    doing_ = Doing::nothing;
+    if (answer.kind == Kind::moved) {
+        give(veiled(answer.moved_to, id_));
+        return confirm();
+    }
+    if (answer.kind != Kind::live) cookie_ = CookieAction::none;
     return Step::done;
 }
 
@@ -382,6 +436,7 @@ Step RequestSession::answered(StoreAnswer answer) {
     case Doing::committing:
     case Doing::merging: return committed(answer);
     case Doing::renewing: return renewed(answer);
+    case Doing::confirming: return confirmed(answer);
     case Doing::adopting: return adopted(std::move(answer));
     case Doing::looking_again: return looked(answer);
     case Doing::nothing: break;
@@ -390,14 +445,15 @@ Step RequestSession::answered(StoreAnswer answer) {
 }
 
 void RequestSession::finish() {
-    if (state_ != SessionState::live || changed_ || record_.capped ||
-        record_.ttl_ms > record_.idle_ms)
-        return;
-    touch();
+    if (state_ == SessionState::live && !changed_ && touch_due()) touch();
+}
+
+bool RequestSession::touch_due() const noexcept {
+    return !record_.capped && record_.ttl_ms <= record_.idle_ms;
 }
 
 std::int64_t RequestSession::tunnel_interval_ms() const noexcept {
-    return held_ && !ended_ ? touch_slack_ms(idle_ms()) : 0;
+    return (held_ || unsure_) && !ended_ ? touch_slack_ms(idle_ms()) : 0;
 }
 
 void RequestSession::touch() {
@@ -408,16 +464,22 @@ void RequestSession::touch() {
 Step RequestSession::look_again(bool in_use) {
     in_use_ = in_use;
     doing_ = Doing::looking_again;
-    return continue_with(store().load(key_, now(), needs_.ticket, ShownBy::server));
+    // A tunnel goes on while the store is away: it need not queue for an answer.
+    return continue_with(store().load(key_, ShownBy::server, {needs_.ticket, now(), 0}));
 }
 
 Step RequestSession::looked(const StoreAnswer& answer) {
     doing_ = Doing::nothing;
     if (answer.kind == Kind::moved) {
-        use(answer.moved_to);
+        use(veiled(answer.moved_to, id_));
         return look_again(in_use_);
     }
     ended_ = answer.kind != Kind::live && answer.kind != Kind::unavailable;
+    if (std::exchange(unsure_, answer.kind == Kind::unavailable && unsure_) &&
+        answer.kind == Kind::live) {
+        record_ = answer.record;
+        held_ = true;
+    }
     if (in_use_ && answer.kind == Kind::live) touch();
     return Step::done;
 }

@@ -78,13 +78,17 @@ private:
         committing,  // for the version the server was told, or the one it named
         merging,     // the same again, whatever the version
         renewing,
+        confirming,  // whether the id the client is to be given is a session's still
         adopting,
         looking_again,
     };
     enum class CookieAction : std::uint8_t { none, give, end };
 
+    StoreAsk ask() const noexcept;
     Step load_next();
     bool loaded(StoreAnswer answer);
+    void unavailable();
+    bool is_guessing();
     Step not_found();
     Step make(Doing why);
     Step made(StoreAnswer answer);
@@ -96,14 +100,18 @@ private:
     Step commit(Doing how);
     Step committed(const StoreAnswer& answer);
     Step conflict(const StoreAnswer& answer);
+    Step pass_unchanged();
     Step renew();
     Step renewed(const StoreAnswer& answer);
+    Step confirm();
+    Step confirmed(const StoreAnswer& answer);
     Step looked(const StoreAnswer& answer);
     Step refuse(std::string_view complaint, std::string_view attribute);
     Step fail(Fault fault);
     Step continue_with(std::optional<StoreAnswer> answer);
     void take_response_fields(const Head& response);
     bool renewal_due() const noexcept;
+    bool touch_due() const noexcept;
     void use(const SessionId& id) noexcept;
     void give(const SessionId& id) noexcept;
     SessionKey key_of(const SessionId& id) const noexcept;
@@ -119,6 +127,8 @@ private:
     bool cookie_sent_ = false;  // the client sent a cookie of the name
     bool dead_seen_ = false;    // one of its ids is a tombstone's: nothing is made by itself
     bool live_seen_ = false;
+    bool led_ = false;      // the candidate is where another id has led to
+    bool unsure_ = false;   // whether `id_` is a session's, for the store did not say
     bool held_ = false;     // `id_` is that of a session, which `record_` was once
     bool changed_ = false;  // committed, killed or touched: no touch
     bool in_use_ = false;

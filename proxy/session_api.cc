@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -55,6 +57,11 @@ std::optional<std::string> value_of(const Json& json) {
     return from_base64(text.get_ref<const std::string&>());
 }
 
+// Neither quotes nor any other shape: this is no cookie.
+std::optional<SessionId> bare_id(std::string_view text) noexcept {
+    return text.size() == SessionId{}.text.size() ? parse_session_id(text) : std::nullopt;
+}
+
 // What the body of a POST or PATCH asks for.
 struct Asked {
     std::optional<SessionId> id;
@@ -70,8 +77,8 @@ public:
 
     void read(std::string_view body) {
         // Nothing is a session with nothing in it, but no patch.
-        const Json json =
-            body.empty() && !patch_ ? Json::object() : Json::parse(body, nullptr, false);
+        const Json json = body.empty() && !patch_ ? Json::object() : parsed(body);
+        if (twice_) return complain("a key twice in one object");
         if (!json.is_object()) return complain("expected a JSON object");
         for (const auto& [key, value] : json.items()) {
             if (key == "attrs")
@@ -91,6 +98,19 @@ public:
     int status = 400;
 
 private:
+    // Of a key given twice the parser would keep the last value, in silence.
+    Json parsed(std::string_view body) {
+        std::vector<std::set<std::string>> keys;  // of the objects that are open
+        const auto see = [&](int, Json::parse_event_t event, Json& json) {
+            if (event == Json::parse_event_t::object_start) keys.emplace_back();
+            if (event == Json::parse_event_t::object_end) keys.pop_back();
+            if (event == Json::parse_event_t::key && !keys.back().insert(json).second)
+                twice_ = true;
+            return true;
+        };
+        return Json::parse(body, see, false);
+    }
+
     void complain(std::string text, int with_status = 400) {
         if (!complaint.empty()) return;
         complaint = std::move(text);
@@ -98,7 +118,7 @@ private:
     }
 
     void read_id(const Json& json) {
-        if (json.is_string()) asked.id = parse_session_id(json.get_ref<const std::string&>());
+        if (json.is_string()) asked.id = bare_id(json.get_ref<const std::string&>());
         if (!asked.id) complain("id: expected 32 upper-case hex digits");
     }
 
@@ -141,6 +161,7 @@ private:
 
     const SessionConfig& config_;
     bool patch_;
+    bool twice_ = false;
 };
 
 enum class Call : std::uint8_t { read, patch, create, rotate, kill };
@@ -173,7 +194,7 @@ public:
         case Kind::none:
         case Kind::dead:
         case Kind::gone: return error_reply(404, "no such session");
-        case Kind::moved: id_ = answer.moved_to; return ask();
+        case Kind::moved: id_ = veiled(answer.moved_to, id_); return ask();
         case Kind::exists:
             if (call_ == Call::create && !minted_) return error_reply(409, "this id is taken");
             if (call_ == Call::create) id_ = mint_session_id();
@@ -196,15 +217,15 @@ private:
 
     std::optional<StoreAnswer> question() {
         Store& store = *lane_.store;
-        const std::int64_t now = lane_.epoch_now_ms();
+        const StoreAsk ask{ticket_, lane_.epoch_now_ms(), config_.failover_wait.count()};
         switch (call_) {
-        case Call::read: return store.load(key_of(id_), now, ticket_, ShownBy::server);
-        case Call::create: return store.create(key_of(id_), session(), now, ticket_);
-        case Call::kill: return store.kill(key_of(id_), now, ticket_);
+        case Call::read: return store.load(key_of(id_), ShownBy::server, ask);
+        case Call::create: return store.create(key_of(id_), session(), ask);
+        case Call::kill: return store.kill(key_of(id_), ask);
         case Call::patch:
         case Call::rotate: break;
         }
-        return store.commit(key_of(id_), change(), now, ticket_);
+        return store.commit(key_of(id_), change(), ask);
     }
 
     NewSession session() const {
@@ -222,7 +243,8 @@ private:
         change.unset = asked_.unset;
         change.base = base_;
         change.idle_ms = asked_.idle_ms.value_or(0);
-        change.slack_ms = touch_slack_ms(asked_.idle_ms.value_or(config_.idle.count()));
+        // Of a session whose idle time is not known here the least: its next request touches it.
+        change.slack_ms = touch_slack_ms(asked_.idle_ms.value_or(0));
         change.transaction = lane_.ids.next_transaction();
         if (call_ == Call::rotate) {
             new_id_ = mint_session_id();
@@ -274,6 +296,12 @@ std::string_view field(const Head& head, std::string_view name) noexcept {
     return {};
 }
 
+std::size_t count_of(const Head& head, std::string_view name) noexcept {
+    return static_cast<std::size_t>(
+        std::count_if(head.fields.begin(), head.fields.end(),
+                      [&](const Field& one) { return equal_fold(head.text(one.name), name); }));
+}
+
 bool is_json(std::string_view content_type) noexcept {
     std::string_view type = content_type.substr(0, content_type.find(';'));
     while (!type.empty() && (type.back() == ' ' || type.back() == '\t')) type.remove_suffix(1);
@@ -286,7 +314,7 @@ struct IfMatch {
     std::optional<std::uint64_t> base;
 };
 IfMatch if_match(std::string_view value) noexcept {
-    if (value.empty() || value == "*") return {};
+    if (value == "*") return {};
     if (value.size() < 3 || value.front() != '"' || value.back() != '"') return {false, {}};
     const auto version = parse_integer(value.substr(1, value.size() - 2));
     if (!version || *version < 0) return {false, {}};
@@ -309,9 +337,7 @@ Target target_of(std::string_view path) noexcept {
     const std::size_t slash = path.find('/');
     const bool rotate = slash != std::string_view::npos;
     if (rotate && path.substr(slash) != "/rotate") return {};
-    // Neither quotes nor any other shape: this is no cookie.
-    const std::string_view text = path.substr(0, slash);
-    const auto id = text.size() == SessionId{}.text.size() ? parse_session_id(text) : std::nullopt;
+    const auto id = bare_id(path.substr(0, slash));
     return {id.has_value(), id, rotate};
 }
 
@@ -364,10 +390,12 @@ std::optional<LocalReply> SessionApi::answer(const LocalRequest& request, StoreT
         reader.read(request.body);
         if (!reader.complaint.empty()) return error_reply(reader.status, reader.complaint);
     }
-    const std::string_view condition = field(request.head, "If-Match");
-    if (!condition.empty() && *call != Call::patch)
+    const std::size_t conditions = count_of(request.head, "If-Match");
+    if (conditions > 0 && *call != Call::patch)
         return error_reply(400, "If-Match: only a PATCH may be conditional");
-    const IfMatch match = if_match(condition);
+    const IfMatch match = conditions == 0   ? IfMatch{}
+                          : conditions == 1 ? if_match(field(request.head, "If-Match"))
+                                            : IfMatch{false, {}};
     if (!match.good) return error_reply(400, "If-Match: expected one ETag of a session");
     if (target.id) reader.asked.id = target.id;
     auto work =

@@ -19,7 +19,7 @@ class Worker {
 public:
     struct Needs {
         std::shared_ptr<const Snapshot> snapshot;
-        std::unique_ptr<Store> store;
+        std::function<std::unique_ptr<Store>(Loop& loop)> make_store;  // of this worker's loop
         UnknownLimit* unknown_limit = nullptr;
         ConnectionGate* gate = nullptr;
         ConnectionGate* api_gate = nullptr;  // of the session API

@@ -81,6 +81,18 @@ SessionKey session_key(std::string_view scope, std::string_view cookie_name,
     return key;
 }
 
+SessionId veiled(const SessionId& id, const SessionId& other) noexcept {
+    // Its bytes are independent of those that make the key of `other`.
+    const SessionKey mask = session_key("veil", {}, other);
+    SessionId result;
+    for (std::size_t i = 0; i < id.text.size(); ++i) {
+        const auto digit = upper_hex.find(id.text[i]);  // ids have no others
+        const unsigned bits = mask.bytes[i / 2] >> (i % 2 == 0 ? 4 : 0);
+        result.text[i] = upper_hex[(digit ^ bits) & 15];
+    }
+    return result;
+}
+
 const char* crypto_version() noexcept { return OpenSSL_version(OPENSSL_VERSION); }
 
 }  // namespace baton

@@ -3,7 +3,9 @@
 // Session ids: made, checked, and turned into the key under which the table knows them.
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,6 +39,19 @@ std::optional<SessionId> parse_session_id(std::string_view cookie_value) noexcep
 
 SessionKey session_key(std::string_view scope, std::string_view cookie_name,
                        const SessionId& id) noexcept;
+
+// `id` as only those can read it who know `other`, and of the shape of an id; the same again gives
+// `id` back. So that what a dump of the table says of where a session went is no usable id.
+SessionId veiled(const SessionId& id, const SessionId& other) noexcept;
+
+// For hashed containers. A key is a hash already: eight of its bytes serve as they are.
+struct SessionKeyHash {
+    std::size_t operator()(const SessionKey& key) const noexcept {
+        std::size_t hash;
+        std::memcpy(&hash, key.bytes.data(), sizeof hash);
+        return hash;
+    }
+};
 
 // The crypto library's own version text, for `baton -V`.
 const char* crypto_version() noexcept;

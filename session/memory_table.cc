@@ -8,10 +8,6 @@ namespace {
 
 constexpr auto relaxed = std::memory_order_relaxed;
 
-// Longer than a request that began before the logout usually runs.
-constexpr std::int64_t tombstone_ms = 30'000;
-// Longer than a page takes to fetch all it needs: each of those requests may still show the old id.
-constexpr std::int64_t alias_ms = 60'000;
 // Keeps an operation short, and is still faster than entries can be made.
 constexpr std::size_t expired_per_change = 8;
 // Of a sweep, so that a worker never waits long for the shard.

@@ -119,21 +119,20 @@ class MemoryStore final : public Store {
 public:
     explicit MemoryStore(MemoryTable& table) : table_(table) {}
 
-    std::optional<StoreAnswer> load(const SessionKey& key, std::int64_t now_ms, StoreTicket,
-                                    ShownBy shown_by) override {
-        return table_.load(key, now_ms, shown_by);
+    std::optional<StoreAnswer> load(const SessionKey& key, ShownBy shown_by,
+                                    const StoreAsk& ask) override {
+        return table_.load(key, ask.now_ms, shown_by);
     }
     std::optional<StoreAnswer> create(const SessionKey& key, NewSession session,
-                                      std::int64_t now_ms, StoreTicket) override {
-        return table_.create(key, std::move(session), now_ms);
+                                      const StoreAsk& ask) override {
+        return table_.create(key, std::move(session), ask.now_ms);
     }
     std::optional<StoreAnswer> commit(const SessionKey& key, SessionChange change,
-                                      std::int64_t now_ms, StoreTicket) override {
-        return table_.commit(key, change, now_ms);
+                                      const StoreAsk& ask) override {
+        return table_.commit(key, change, ask.now_ms);
     }
-    std::optional<StoreAnswer> kill(const SessionKey& key, std::int64_t now_ms,
-                                    StoreTicket) override {
-        return table_.kill(key, now_ms);
+    std::optional<StoreAnswer> kill(const SessionKey& key, const StoreAsk& ask) override {
+        return table_.kill(key, ask.now_ms);
     }
     void touch(const SessionKey& key, std::int64_t slack_ms, std::int64_t now_ms) override {
         table_.touch(key, slack_ms, now_ms);

@@ -32,6 +32,13 @@ struct SessionRecord {
     Attributes attributes;
 };
 
+// How long an ended session's id stays known as such: longer than a request that began before the
+// logout usually runs.
+inline constexpr std::int64_t tombstone_ms = 30'000;
+// How long an old id leads to the new one: longer than a page takes to fetch all it needs, for each
+// of those requests may still show the old id.
+inline constexpr std::int64_t alias_ms = 60'000;
+
 // A session lives up to this much longer than its idle time, so that it needs a touch only once in
 // as long: a tenth of it, 1 s to 60 s.
 std::int64_t touch_slack_ms(std::int64_t idle_ms) noexcept;
@@ -66,7 +73,8 @@ struct TransactionId {
 // leaves a tombstone; or, for a minute, it leads to the new id.
 struct Rotation {
     SessionKey to;
-    std::optional<SessionId> alias;  // the id of `to`, where the old one is to lead to it
+    // Where the old id is to lead to the new one: the id of `to`, `veiled` by the old id.
+    std::optional<SessionId> alias;
 };
 
 // What one response changes. A name stands in one of the three only (the caller checks).
@@ -104,7 +112,7 @@ struct StoreAnswer {
     Kind kind = Kind::unavailable;
     SessionRecord record;
     std::vector<std::string> names;
-    SessionId moved_to{};
+    SessionId moved_to{};  // veiled, as the rotation said it
 };
 
 // Who showed the id. A session whose cookie came back is worth more than one that nobody may know.
@@ -112,6 +120,16 @@ enum class ShownBy : std::uint8_t { client, server };
 
 // Opaque to the store: the asker's way to find who asked.
 using StoreTicket = std::uint64_t;
+
+// What goes with a question.
+struct StoreAsk {
+    StoreTicket ticket = 0;
+    // Milliseconds since 1970 from a clock that never jumps. A store with a clock of its own ignores
+    // it.
+    std::int64_t now_ms = 0;
+    // How long the answer may be waited for while the store cannot be asked.
+    std::int64_t wait_ms = 0;
+};
 
 // Where late answers go. The holder outlives the store.
 struct StoreEvents {
@@ -129,19 +147,17 @@ public:
         events_ = events;
     }
 
-    // `now_ms`: milliseconds since 1970 from a clock that never jumps. A store with a clock of its
-    // own ignores it.
-    virtual std::optional<StoreAnswer> load(const SessionKey& key, std::int64_t now_ms,
-                                            StoreTicket ticket, ShownBy shown_by) = 0;
+    virtual std::optional<StoreAnswer> load(const SessionKey& key, ShownBy shown_by,
+                                            const StoreAsk& ask) = 0;
     virtual std::optional<StoreAnswer> create(const SessionKey& key, NewSession session,
-                                              std::int64_t now_ms, StoreTicket ticket) = 0;
-    // All of the change or, unless the answer is `committed`, nothing of it.
+                                              const StoreAsk& ask) = 0;
+    // All of the change or, unless the answer is `committed`, nothing of it. After `unavailable`
+    // nobody knows.
     virtual std::optional<StoreAnswer> commit(const SessionKey& key, SessionChange change,
-                                              std::int64_t now_ms, StoreTicket ticket) = 0;
+                                              const StoreAsk& ask) = 0;
     // Ends a session and leaves a tombstone for 30 s, so that a slower request can neither commit
     // to it nor make it anew. An unknown key leaves nothing. Answers `done`.
-    virtual std::optional<StoreAnswer> kill(const SessionKey& key, std::int64_t now_ms,
-                                            StoreTicket ticket) = 0;
+    virtual std::optional<StoreAnswer> kill(const SessionKey& key, const StoreAsk& ask) = 0;
     // Moves the expiry on, never back, never past the absolute deadline. Nobody waits for it: no
     // answer, no ticket.
     virtual void touch(const SessionKey& key, std::int64_t slack_ms, std::int64_t now_ms) = 0;

@@ -7,7 +7,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <limits>
 #include <list>
 #include <map>
@@ -110,16 +109,8 @@ public:
     }
 
 private:
-    // A key is a hash already: eight of its bytes serve as they are. The table picks the shard by
-    // another one.
-    struct KeyHash {
-        std::size_t operator()(const SessionKey& key) const noexcept {
-            std::size_t hash;
-            std::memcpy(&hash, key.bytes.data(), sizeof hash);
-            return hash;
-        }
-    };
-    using Entries = std::unordered_map<SessionKey, TableEntry, KeyHash>;
+    // The table picks the shard by another byte than this hash takes.
+    using Entries = std::unordered_map<SessionKey, TableEntry, SessionKeyHash>;
 
     static constexpr std::size_t index(TableOrder order) noexcept {
         return static_cast<std::size_t>(order);

@@ -28,9 +28,13 @@ struct Answer {
 struct Admin {
     explicit Admin(Setup setup = {})
         : proxy(std::move(setup)),
-          view{proxy.snapshot().get(), {&std::as_const(proxy.worker()).lane()},
-               &proxy.gate(),          &proxy.table(),
-               &proxy.writer(),        false},
+          view{proxy.snapshot().get(),
+               {&std::as_const(proxy.worker()).lane()},
+               &proxy.gate(),
+               &proxy.table(),
+               nullptr,
+               &proxy.writer(),
+               false},
           listener(proxy.worker().loop(), view, proxy.snapshot(),
                    std::make_unique<MemoryStore>(proxy.table()), unknown_limit, this,
                    [](void* admin) { static_cast<Admin*>(admin)->emptied = true; }) {
@@ -110,12 +114,13 @@ TEST_CASE("admin: the servers with what is known of them") {
                      second.servers[0].weight = 7;
                      config.upstreams.push_back(second);
                  }}};
-    Worker other{{.snapshot = admin.proxy.snapshot(),
-                  .store = std::make_unique<MemoryStore>(admin.proxy.table()),
-                  .unknown_limit = &admin.unknown_limit,
-                  .gate = &admin.proxy.gate(),
-                  .api_gate = &admin.proxy.gate(),
-                  .writer = &admin.proxy.writer()}};
+    Worker other{
+        {.snapshot = admin.proxy.snapshot(),
+         .make_store = [&](Loop&) { return std::make_unique<MemoryStore>(admin.proxy.table()); },
+         .unknown_limit = &admin.unknown_limit,
+         .gate = &admin.proxy.gate(),
+         .api_gate = &admin.proxy.gate(),
+         .writer = &admin.proxy.writer()}};
     admin.view.lanes.push_back(&std::as_const(other).lane());
     std::string in_flight = "0";
     std::string requests = "0";

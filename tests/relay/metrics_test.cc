@@ -128,9 +128,13 @@ private:
 };
 
 ProcessView view_of(Proxy& proxy) {
-    return {proxy.snapshot().get(), {&std::as_const(proxy.worker()).lane()},
-            &proxy.gate(),          &proxy.table(),
-            &proxy.writer(),        false};
+    return {proxy.snapshot().get(),
+            {&std::as_const(proxy.worker()).lane()},
+            &proxy.gate(),
+            &proxy.table(),
+            nullptr,
+            &proxy.writer(),
+            false};
 }
 
 Page page_of(const ProcessView& view) {
@@ -468,7 +472,7 @@ TEST_CASE("metrics: numbers are sums over all workers") {
     Proxy proxy{{.servers = 2, .change = two_hosts}};
     UnknownLimit no_limit{0};
     Worker other{{.snapshot = proxy.snapshot(),
-                  .store = std::make_unique<MemoryStore>(proxy.table()),
+                  .make_store = [&](Loop&) { return std::make_unique<MemoryStore>(proxy.table()); },
                   .unknown_limit = &no_limit,
                   .gate = &proxy.gate(),
                   .api_gate = &proxy.gate(),

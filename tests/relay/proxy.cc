@@ -199,34 +199,35 @@ Peer& Peer::resets() {
     return closes();
 }
 
-std::optional<StoreAnswer> LateStore::load(const SessionKey& key, std::int64_t now,
-                                           StoreTicket ticket, ShownBy shown_by) {
-    questions.push_back({ticket, "load", table_.load(key, now, shown_by), key, {}});
+std::optional<StoreAnswer> LateStore::load(const SessionKey& key, ShownBy shown_by,
+                                           const StoreAsk& ask) {
+    questions.push_back({ask, "load", table_.load(key, ask.now_ms, shown_by), key, {}});
     return std::nullopt;
 }
 
 std::optional<StoreAnswer> LateStore::create(const SessionKey& key, NewSession session,
-                                             std::int64_t now, StoreTicket ticket) {
-    questions.push_back({ticket, "create", table_.create(key, std::move(session), now), key, {}});
+                                             const StoreAsk& ask) {
+    questions.push_back(
+        {ask, "create", table_.create(key, std::move(session), ask.now_ms), key, {}});
     return std::nullopt;
 }
 
 std::optional<StoreAnswer> LateStore::commit(const SessionKey& key, SessionChange change,
-                                             std::int64_t now, StoreTicket ticket) {
-    StoreAnswer answer = table_.commit(key, change, now);
-    questions.push_back({ticket, "commit", std::move(answer), key, std::move(change)});
+                                             const StoreAsk& ask) {
+    StoreAnswer answer = table_.commit(key, change, ask.now_ms);
+    questions.push_back({ask, "commit", std::move(answer), key, std::move(change)});
     return std::nullopt;
 }
 
-std::optional<StoreAnswer> LateStore::kill(const SessionKey& key, std::int64_t now,
-                                           StoreTicket ticket) {
-    questions.push_back({ticket, "kill", table_.kill(key, now), key, {}});
+std::optional<StoreAnswer> LateStore::kill(const SessionKey& key, const StoreAsk& ask) {
+    questions.push_back({ask, "kill", table_.kill(key, ask.now_ms), key, {}});
     return std::nullopt;
 }
 
 void LateStore::forget(StoreTicket ticket) noexcept {
     ++forgotten;
-    std::erase_if(questions, [&](const Question& question) { return question.ticket == ticket; });
+    std::erase_if(questions,
+                  [&](const Question& question) { return question.ask.ticket == ticket; });
 }
 
 Proxy::Proxy(Setup setup)
@@ -268,7 +269,7 @@ Proxy::Proxy(Setup setup)
     unknown_limit_ = std::make_unique<UnknownLimit>(snapshot_->config().session.unknown_max);
     worker_ = std::make_unique<Worker>(
         Worker::Needs{.snapshot = snapshot_,
-                      .store = std::move(store),
+                      .make_store = [&](Loop&) { return std::move(store); },
                       .unknown_limit = unknown_limit_.get(),
                       .gate = &gate_,
                       .api_gate = &gate_,
@@ -382,7 +383,7 @@ void Proxy::store_answers() {
 
 void Proxy::store_answers(StoreAnswer instead) {
     if (late_store_->questions.empty()) fail_now("nobody asked the store");
-    const StoreTicket ticket = late_store_->questions.front().ticket;
+    const StoreTicket ticket = late_store_->questions.front().ask.ticket;
     late_store_->questions.erase(late_store_->questions.begin());
     late_store_->answers(ticket, std::move(instead));
 }

@@ -64,14 +64,13 @@ private:
 class LateStore final : public Store {
 public:
     explicit LateStore(MemoryTable& table) : table_(table) {}
-    std::optional<StoreAnswer> load(const SessionKey& key, std::int64_t now, StoreTicket ticket,
-                                    ShownBy shown_by) override;
-    std::optional<StoreAnswer> create(const SessionKey& key, NewSession session, std::int64_t now,
-                                      StoreTicket ticket) override;
-    std::optional<StoreAnswer> commit(const SessionKey& key, SessionChange change, std::int64_t now,
-                                      StoreTicket ticket) override;
-    std::optional<StoreAnswer> kill(const SessionKey& key, std::int64_t now,
-                                    StoreTicket ticket) override;
+    std::optional<StoreAnswer> load(const SessionKey& key, ShownBy shown_by,
+                                    const StoreAsk& ask) override;
+    std::optional<StoreAnswer> create(const SessionKey& key, NewSession session,
+                                      const StoreAsk& ask) override;
+    std::optional<StoreAnswer> commit(const SessionKey& key, SessionChange change,
+                                      const StoreAsk& ask) override;
+    std::optional<StoreAnswer> kill(const SessionKey& key, const StoreAsk& ask) override;
     void touch(const SessionKey& key, std::int64_t slack, std::int64_t now) override {
         ++touches;
         table_.touch(key, slack, now);
@@ -79,7 +78,7 @@ public:
     void forget(StoreTicket ticket) noexcept override;
 
     struct Question {
-        StoreTicket ticket;
+        StoreAsk ask;
         std::string what;
         StoreAnswer answer;
         SessionKey key{};

@@ -159,7 +159,7 @@ TEST_CASE("a call whose client leaves is forgotten, and its answer finds nobody"
         Peer server = api.connect();
         server.sends(call("PATCH", path_of(id), R"({"attrs":{"a":"1"}})"));
         api.asked();
-        const StoreTicket ticket = api.proxy.late_store().questions.front().ticket;
+        const StoreTicket ticket = api.proxy.late_store().questions.front().ask.ticket;
         const std::size_t before = api.proxy.late_store().forgotten;
         if (reset) {
             server.resets();
@@ -225,7 +225,7 @@ TEST_CASE("a session that has another id now is followed there, by each call") {
     StoreAnswer moved = only(StoreAnswer::Kind::moved);
 
     SessionId id = api.session({{"a", "1"}});
-    moved.moved_to = id;
+    moved.moved_to = veiled(id, old);
     std::string body;
     server.sends(call("GET", path_of(old)));
     api.asked();
@@ -252,7 +252,7 @@ TEST_CASE("a session that has another id now is followed there, by each call") {
     CHECK_FALSE(api.is_live(id));
 
     id = api.session({});
-    moved.moved_to = id;
+    moved.moved_to = veiled(id, old);
     server.sends(call("DELETE", path_of(old)));
     api.asked();
     api.proxy.store_answers(moved);
@@ -346,7 +346,7 @@ TEST_CASE("while one call waits for the store others are answered") {
     api.proxy.store_answers();
     CHECK(status_of(second) == "404");
     first.expects_nothing();
-    store.answers(later.ticket, std::move(later.answer));
+    store.answers(later.ask.ticket, std::move(later.answer));
     CHECK(status_of(first) == "200");
 }
 
@@ -403,6 +403,58 @@ TEST_CASE("calls of the session API are no traffic") {
     CHECK(status_of(server) == "401");
     CHECK(api.proxy.requests() == 0);
     CHECK_FALSE(api.proxy.connects_to_server());
+}
+
+TEST_CASE("S23 an If-Match without an ETag, and a second one, are no condition to be passed over") {
+    Api api{false};
+    const SessionId id = api.session({{"a", "1"}});
+    for (const char* fields :
+         {"If-Match:\r\n", "If-Match: \r\n", "If-Match: \"1\"\r\nIf-Match: \"0\"\r\n"}) {
+        CAPTURE(fields);
+        Peer server = api.connect();
+        server.sends(call("PATCH", path_of(id), R"({"attrs":{"a":"2"}})", fields));
+        CHECK(status_of(server) == "400");
+    }
+}
+
+TEST_CASE("S23 a key given twice is refused") {
+    Api api{false};
+    const SessionId id = api.session({{"a", "1"}});
+    for (const char* body :
+         {R"({"attrs":{"a":"2"},"attrs":{"b":"2"}})", R"({"attrs":{"a":"2","a":null}})",
+          R"({"id":"../x","id":"00000000000000000000000000000000"})"}) {
+        CAPTURE(body);
+        Peer server = api.connect();
+        const bool post = std::string{body}.find("id") != std::string::npos;
+        server.sends(call(post ? "POST" : "PATCH", post ? "" : path_of(id), body));
+        CHECK(status_of(server) == "400");
+    }
+}
+
+TEST_CASE("S29 a PATCH moves the expiry on by the session's own slack") {
+    Api api{false};
+    const SessionId id = api.session({{"a", "1"}});
+    for (const bool rotates : {false, true}) {
+        CAPTURE(rotates);
+        Peer server = api.connect();
+        std::string body;
+        server.sends(rotates ? call("POST", path_of(id) + "/rotate")
+                             : call("PATCH", path_of(id), R"({"attrs":{"a":"2"}})"));
+        CHECK(status_of(server, &body) == "200");
+        const SessionId now =
+            rotates ? *parse_session_id(body.substr(body.find("\"id\":") + 6, 32)) : id;
+        const auto ttl =
+            api.proxy.table().load(api.key(now), api.now(), ShownBy::server).record.ttl_ms;
+        CHECK(ttl <= 66'000);
+        CHECK(ttl >= 60'000);
+    }
+}
+
+TEST_CASE("an id of a POST is no quoted string") {
+    Api api{false};
+    Peer server = api.connect();
+    server.sends(call("POST", "", R"({"id":"\"00000000000000000000000000000000\""})"));
+    CHECK(status_of(server) == "400");
 }
 
 }  // namespace baton::test

@@ -102,7 +102,7 @@ TEST_CASE(
     proxy.table().kill(key_of(dead), now_of(proxy));
     const SessionId moved = make_session(proxy);
     const SessionId fresh = mint_session_id();
-    proxy.table().commit(key_of(moved), {.rotation = Rotation{key_of(fresh), fresh}},
+    proxy.table().commit(key_of(moved), {.rotation = Rotation{key_of(fresh), veiled(fresh, moved)}},
                          now_of(proxy));
     for (int i = 0; i < 3; ++i) {
         CHECK(is_served(proxy, cookie_of(dead)));

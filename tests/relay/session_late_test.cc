@@ -44,9 +44,10 @@ Answered live(std::int64_t id_age_ms = 0) {
     answered.answer.record.ttl_ms = 66'000;
     return answered;
 }
-Answered moved(const std::string& question, const std::string& to) {
+// From where it was asked about: the first cookie's id, mostly.
+Answered moved(const std::string& question, const std::string& to, const std::string& from = a_id) {
     Answered answered{question, of(Kind::moved)};
-    answered.answer.moved_to = id_in(to);
+    answered.answer.moved_to = veiled(id_in(to), id_in(from));
     return answered;
 }
 Answered conflict(const std::string& name) {
@@ -85,10 +86,16 @@ std::vector<Path> ways_in() {
         {a_id, {live()}, "live", {}, {}},
         {a_id, {load(Kind::none)}, "none", {}, {}},
         {a_id, {load(Kind::dead)}, "none", {}, {}},
-        {a_id, {moved("load", b_id), live()}, "live", {}, {}, "200", b_id},
+        {a_id, {moved("load", b_id), live()}, "live", {}, {live()}, "200", b_id},
         {a_id, {moved("load", b_id), load(Kind::none)}, "none", {}, {}},
         {a_id, {moved("load", b_id), load(Kind::dead)}, "none", {}, {}},
-        {a_id, {moved("load", b_id), moved("load", c_id), live()}, "live", {}, {}, "200", c_id},
+        {a_id,
+         {moved("load", b_id), moved("load", c_id, b_id), live()},
+         "live",
+         {},
+         {live()},
+         "200",
+         c_id},
         {a_id, {moved("load", b_id), load(Kind::unavailable)}, "unavailable", {}, {}},
         {a_id, {load(Kind::unavailable)}, "unavailable", {}, {}},
         {two, {load(Kind::none), live()}, "live", {}, {}},
@@ -97,10 +104,10 @@ std::vector<Path> ways_in() {
         {two, {live(), load(Kind::none)}, "live", {}, {}},
         {two, {live(), load(Kind::dead)}, "live", {}, {}},
         {two, {live(), load(Kind::unavailable)}, "live", {}, {}},
-        {two, {live(), moved("load", c_id), load(Kind::none)}, "live", {}, {}},
+        {two, {live(), moved("load", c_id, b_id), load(Kind::none)}, "live", {}, {}},
         {two, {load(Kind::none), load(Kind::unavailable)}, "unavailable", {}, {}},
         {two, {moved("load", c_id), load(Kind::none), live()}, "live", {}, {}},
-        {two, {moved("load", b_id), live(), live()}, "live", {}, {}, "200", b_id},
+        {two, {moved("load", b_id), live(), live()}, "live", {}, {live()}, "200", b_id},
         {"", {create(Kind::created)}, "new", {}, {}, "200", given, true},
         {"", {create(Kind::exists), create(Kind::created)}, "new", {}, {}, "200", given, true},
         {a_id, {load(Kind::none), create(Kind::created)}, "new", {}, {}, "200", given, true},
@@ -170,7 +177,8 @@ std::vector<Path> changes() {
     add({"Incr: a=1"}, {no_integer("a")}, "502");
     add(set, {moved("commit", b_id), commit(Kind::committed)}, "200", b_id);
     add(set, {moved("commit", b_id), commit(Kind::gone)});
-    add(set, {moved("commit", b_id), moved("commit", c_id), commit(Kind::committed)}, "200", c_id);
+    add(set, {moved("commit", b_id), moved("commit", c_id, b_id), commit(Kind::committed)}, "200",
+        c_id);
     add(set, {moved("commit", b_id), conflict("a"), commit(Kind::committed)}, "200", b_id);
     add(set, {moved("commit", b_id), commit(Kind::unavailable)}, "503");
     add(rotate, done, "200", given);
@@ -198,7 +206,10 @@ std::vector<Path> changes() {
          {std::vector<std::string>{}, std::vector<std::string>{"Create: 1"},
           std::vector<std::string>{"Unset: "}}) {
         add(nothing, done, "200", given, true);
-        add(nothing, {moved("commit", b_id)}, "200", b_id, true);
+        add(nothing, {moved("commit", b_id), live()}, "200", b_id, true);
+        add(nothing, {moved("commit", b_id), moved("load", c_id, b_id), live()}, "200", c_id, true);
+        for (const Kind kind : {Kind::none, Kind::dead, Kind::unavailable})
+            add(nothing, {moved("commit", b_id), load(kind)}, "200", "none", true);
         for (const Kind kind : {Kind::gone, Kind::exists, Kind::unavailable, Kind::too_large})
             add(nothing, {commit(kind)}, "200", "none", true);
     }
@@ -341,8 +352,9 @@ TEST_CASE("a store that goes away, at every step: no cookie is set, replaced or 
                 walk.proxy.store_answers(of(Kind::unavailable));
             const std::string status = walk.visit.status();
             CHECK((status == "200" || status == "503"));
-            // The look behind the one that found the session was for another one.
-            const bool is_found = step > 0 && step < path.before.size() &&
+            // The look behind the one that found the session was for another one; but an id that the
+            // client is led to is looked at once more.
+            const bool is_found = step > 0 && step < path.before.size() && path.after.empty() &&
                                   path.before[step - 1].answer.kind == Kind::live;
             CHECK(walk.visit.cookie() == (is_found ? path.cookie : "none"));
         }
@@ -379,7 +391,11 @@ TEST_CASE(
         change = change_for(asks(fields, renew_after));
         REQUIRE(change.rotation);
         REQUIRE(change.rotation->alias);
-        CHECK(key_of(*change.rotation->alias) == change.rotation->to);
+        CHECK(key_of(veiled(*change.rotation->alias, *parse_session_id(a_id))) ==
+              change.rotation->to);
+        CHECK(key_of(*change.rotation->alias) != change.rotation->to);
+        CHECK(change.transaction != TransactionId{});
+        CHECK(change.slack_ms == 6'000);
     }
 }
 

@@ -365,6 +365,44 @@ TEST_CASE("S6 the first live cookie wins; a second live one is counted, a dead o
     CHECK(proxy.counters().session_unknown_absent.read() == 1);
 }
 
+TEST_CASE("S7 a quoted value is the session's id, and no server gets it") {
+    Proxy proxy{{.sessions = true}};
+    Peer client = proxy.connect_client();
+    client.sends(get);
+    Peer server = proxy.accept_at_server();
+    server.head();
+    server.sends(answer("Baton-Session-Set: user=bob\r\n"));
+    const std::string id = cookie_id(client.head());
+    client.bytes(2);
+    const std::string quoted = "JSESSIONID=\"" + id + "\"";
+    for (const std::string& cookies :
+         {quoted, "a=1; " + quoted + "; b=\"2\"",
+          "JSESSIONID=\"00000000000000000000000000000000\"; " + quoted}) {
+        CAPTURE(cookies);
+        client.sends("GET / HTTP/1.1\r\nHost: h\r\nCookie: " + cookies + "\r\n\r\n");
+        const std::string head = server.head();
+        CHECK(field(head, "Baton-Session-State") == "live");
+        CHECK(field(head, "Baton-Session-Id") == id);
+        CHECK(field(head, "Baton-Session-Data") == "user=bob");
+        CHECK(field(head, "Cookie") == (cookies.starts_with("a=") ? "a=1; b=\"2\"" : "(none)"));
+        server.sends(ok);
+        CHECK(client.head().find("Set-Cookie") == std::string::npos);
+        client.bytes(2);
+    }
+    CHECK(proxy.counters().session_unknown_malformed.read() == 0);
+    // One pair, and a whole one.
+    const std::string others[] = {"\"" + id, id + "\"", "\"\"" + id + "\"\"", "'" + id + "'"};
+    for (const std::string& other : others) {
+        CAPTURE(other);
+        client.sends(get_with(other));
+        CHECK(field(server.head(), "Baton-Session-State") == "none");
+        server.sends(ok);
+        client.head();
+        client.bytes(2);
+    }
+    CHECK(proxy.counters().session_unknown_malformed.read() == std::size(others));
+}
+
 TEST_CASE("S15 session fields of a client reach no server, with sessions or without") {
     for (const bool sessions : {true, false}) {
         Proxy proxy{{.sessions = sessions}};

@@ -226,7 +226,7 @@ TEST_CASE("a tunnel follows its session to the new id that time has given it") {
         Tunnel tunnel{proxy, cookie_of(id)};
         tunnel.opens();
         const SessionId fresh = mint_session_id();
-        proxy.table().commit(key_of(id), {.rotation = Rotation{key_of(fresh), fresh}},
+        proxy.table().commit(key_of(id), {.rotation = Rotation{key_of(fresh), veiled(fresh, id)}},
                              now_of(proxy));
         passes(proxy, idle_ms / 2);
         proxy.turn_until(
@@ -280,7 +280,7 @@ TEST_CASE("close_tunnels over a slow store: one question at a time, and no answe
     const SessionId fresh = make_session(proxy);
     StoreAnswer moved;
     moved.kind = Kind::moved;
-    moved.moved_to = fresh;
+    moved.moved_to = veiled(fresh, id);
     CHECK(asked(proxy).key == key_of(id));
     proxy.store_answers(moved);
     CHECK(asked(proxy).key == key_of(fresh));

@@ -89,7 +89,7 @@ TEST_CASE("S61 an id of another scope, a dead one, one that leads on, one that n
     proxy.table().kill(key_of(dead), now_of(proxy));
     const SessionId moved = make_session(proxy);
     const SessionId fresh = mint_session_id();
-    proxy.table().commit(key_of(moved), {.rotation = Rotation{key_of(fresh), fresh}},
+    proxy.table().commit(key_of(moved), {.rotation = Rotation{key_of(fresh), veiled(fresh, moved)}},
                          now_of(proxy));
     const SessionId mine = make_session(proxy, {{"a", "1"}});
     for (const SessionId& id : {foreign, dead, moved, mint_session_id()}) {

@@ -85,7 +85,7 @@ Site::Site(const std::vector<Address>& servers, const std::string& access_log)
     for (unsigned i = 0; i < workers; ++i) {
         workers_.push_back(
             std::make_unique<Worker>(Worker::Needs{.snapshot = snapshot_,
-                                                   .store = std::make_unique<MemoryStore>(table_),
+                                                   .make_store = [&](Loop&) { return std::make_unique<MemoryStore>(table_); },
                                                    .unknown_limit = &unknown_limit_,
                                                    .gate = &gate_,
                                                    .api_gate = &gate_,

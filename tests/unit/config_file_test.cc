@@ -206,7 +206,8 @@ constexpr Change changes[] = {
     {"[[route]]", "create = \"on-demand\"", "create = \"always\"", "route.create = 1"},
     {"[[route]]", "websocket = true", "websocket = false", "route.websocket = 0"},
     {"[session]", "store = \"memory\"", "store = \"redis\"",
-     "session.store: expected \"memory\", found \"redis\", which is not supported yet"},
+     "redis.sentinels: expected `sentinels` and `master`, or `address`, for the sessions are in "
+     "Redis, found none"},
     {"[session]", "cookie = \"JSESSIONID\"", "cookie = \"sid\"", "session.cookie = sid"},
     {"[session]", "create = \"on-demand\"", "create = \"always\"", "session.create = 1"},
     {"[session]", "idle = \"30m\"", "idle = \"60s\"", "session.idle = 60000"},

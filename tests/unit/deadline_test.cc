@@ -30,11 +30,11 @@ TEST_CASE("each phase has its own deadline, from its own stamp") {
                     .client_progress = 350,
                     .client_input = 250};
     const Case cases[] = {
-        {{.phase = Phase::before, .at = at}, 1100, Fault::no_server},
+        {{.phase = Phase::before, .at = at}, 1100, Fault::store_unavailable},
         {{.phase = Phase::connecting, .at = at}, 202, Fault::no_server},
         {{.phase = Phase::uploading, .server_reached = true, .at = at}, 257, Fault::client_slow},
         {{.phase = Phase::sent, .server_reached = true, .at = at}, 303, Fault::server_slow},
-        {{.phase = Phase::committing, .server_reached = true, .at = at}, 1100, Fault::server_slow},
+        {{.phase = Phase::committing, .server_reached = true, .at = at}, 1100, Fault::store_unavailable},
         {{.phase = Phase::answering, .server_reached = true, .at = at}, 405, Fault::server_slow},
         {{.phase = Phase::tunnelling, .server_reached = true, .at = at}, 413, Fault::server_slow},
         {{.phase = Phase::replying, .server_reached = true, .at = at}, 0, Fault::server_slow},

@@ -254,13 +254,14 @@ TEST_CASE("S30 an absolute deadline farther than the idle time is met by touches
 TEST_CASE("the store's handle answers at once") {
     MemoryTable table({});
     MemoryStore store(table);
-    CHECK(store.create(key_of(1), session_of(), start, 7)->kind == Kind::created);
-    CHECK(store.load(key_of(1), start, 7, ShownBy::client)->kind == Kind::live);
+    CHECK(store.create(key_of(1), session_of(), {7, start})->kind == Kind::created);
+    CHECK(store.load(key_of(1), ShownBy::client, {7, start})->kind == Kind::live);
     store.touch(key_of(1), 6 * second, start + second);
-    CHECK(store.load(key_of(1), start + second, 7, ShownBy::client)->record.ttl_ms == 66 * second);
-    CHECK(store.commit(key_of(1), setting({{"a", "1"}}), start, 7)->record.version == 2);
-    CHECK(store.kill(key_of(1), start, 7)->kind == Kind::done);
-    CHECK(store.load(key_of(1), start, 7, ShownBy::client)->kind == Kind::dead);
+    CHECK(store.load(key_of(1), ShownBy::client, {7, start + second})->record.ttl_ms ==
+          66 * second);
+    CHECK(store.commit(key_of(1), setting({{"a", "1"}}), {7, start})->record.version == 2);
+    CHECK(store.kill(key_of(1), {7, start})->kind == Kind::done);
+    CHECK(store.load(key_of(1), ShownBy::client, {7, start})->kind == Kind::dead);
     store.forget(7);
 }
 

@@ -1,0 +1,12 @@
+#pragma once
+
+// `/v1/store`: what operators are told of the session store.
+
+#include "proxy/local_call.h"
+#include "proxy/process_view.h"
+
+namespace baton {
+
+LocalReply store_page(const ProcessView& view);
+
+}  // namespace baton

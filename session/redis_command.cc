@@ -1,0 +1,238 @@
+#include "session/redis_command.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <deque>
+#include <utility>
+#include <vector>
+
+#include "session/redis_scripts.h"
+
+namespace baton {
+namespace {
+
+using Kind = StoreAnswer::Kind;
+
+// A session whose expiry is this near to its absolute deadline is at it: a touch would move nothing
+// worth it. What is known of the server's clock is this exact and better.
+constexpr std::int64_t cap_tolerance_ms = 1000;
+
+// Words of one command. Numbers are kept here until it is written.
+class Words {
+public:
+    explicit Words(RedisScript script, std::string_view key, std::string_view second_key = {}) {
+        add("EVALSHA").add(sha1_of(script)).add(second_key.empty() ? "1" : "2").add(key);
+        if (!second_key.empty()) add(second_key);
+    }
+    Words& add(std::string_view word) {
+        words_.push_back(word);
+        return *this;
+    }
+    Words& add_number(std::int64_t number) {
+        numbers_.push_back(std::to_string(number));
+        return add(numbers_.back());
+    }
+    void append_to(std::string& out) const { append_command(out, words_); }
+
+private:
+    std::vector<std::string_view> words_;
+    std::deque<std::string> numbers_;  // which do not move
+};
+
+std::size_t bytes_of(const Attributes& attributes) noexcept {
+    std::size_t bytes = 0;
+    for (const auto& [name, value] : attributes) bytes += name.size() + value.size();
+    return bytes;
+}
+
+StoreAnswer answer(Kind kind) {
+    StoreAnswer answer;
+    answer.kind = kind;
+    return answer;
+}
+
+// {word, …}: the word; empty if it is none.
+std::string_view word_of(const RedisReply& reply) noexcept {
+    return reply.elements.empty() ? std::string_view{} : reply.elements[0].view();
+}
+
+// `alias` or, if it is empty, `otherwise`. Nothing if it is no id.
+std::optional<StoreAnswer> moved(std::string_view alias, Kind otherwise) {
+    if (alias.empty()) return answer(otherwise);
+    const auto id = parse_session_id(alias);
+    if (!id) return std::nullopt;
+    StoreAnswer told = answer(Kind::moved);
+    told.moved_to = *id;
+    return told;
+}
+
+StoreAnswer with_names(Kind kind, const RedisReply& reply) {
+    StoreAnswer told = answer(kind);
+    told.record.version = static_cast<std::uint64_t>(reply.elements[1].number(0));
+    for (std::size_t i = 2; i < reply.elements.size(); ++i)
+        told.names.emplace_back(reply.elements[i].view());
+    return told;
+}
+
+// One field of the hash into the record.
+bool take_field(std::string_view name, const RedisReply& value, SessionRecord& record,
+                std::int64_t& id_since_ms, std::int64_t& absolute_at_ms) {
+    if (name.starts_with("a:")) {
+        const std::size_t colon = value.view().find(':');
+        if (colon == std::string_view::npos) return false;
+        record.attributes.emplace_back(name.substr(2), value.view().substr(colon + 1));
+        return true;
+    }
+    const std::int64_t number = value.number(-1);
+    if (name == "_v")
+        record.version = static_cast<std::uint64_t>(std::max<std::int64_t>(number, 0));
+    if (name == "_c") record.created_ms = number;
+    if (name == "_i") record.idle_ms = number;
+    if (name == "_r") id_since_ms = number;
+    if (name == "_x") absolute_at_ms = number;
+    return true;
+}
+
+}  // namespace
+
+RedisTrouble trouble_of(const RedisReply& reply) noexcept {
+    if (!reply.is_error()) return RedisTrouble::none;
+    const std::string_view text = reply.view();
+    const std::string_view word = text.substr(0, text.find(' '));
+    // Servers before 7.0 wrap what a script met in an error of their own.
+    if (word == "MASTERDOWN" || text.find("READONLY") != text.npos) return RedisTrouble::not_master;
+    if (word == "NOREPLICAS" || word == "OOM" || word == "MISCONF") return RedisTrouble::read_only;
+    if (word == "LOADING" || word == "BUSY") return RedisTrouble::busy;
+    if (word == "NOSCRIPT") return RedisTrouble::no_script;
+    if (word == "WRONGTYPE") return RedisTrouble::wrong_type;
+    if (word == "WRONGPASS" || word == "NOAUTH" || word == "NOPERM") return RedisTrouble::refused;
+    return RedisTrouble::other;
+}
+
+std::string redis_key(std::string_view prefix, const SessionKey& key) {
+    constexpr std::string_view hex = "0123456789abcdef";
+    std::string text;
+    text.reserve(prefix.size() + 3 + 2 * key.bytes.size());
+    text.append(prefix).append(":s:");
+    for (const std::uint8_t byte : key.bytes) {
+        text += hex[byte >> 4];
+        text += hex[byte & 15];
+    }
+    return text;
+}
+
+void append_load(std::string& out, std::string_view key) {
+    append_command(out, {"HGETALL", key});
+    append_command(out, {"PTTL", key});
+}
+
+void append_create(std::string& out, std::string_view key, const NewSession& session,
+                   std::string_view who) {
+    Words words{RedisScript::create, key};
+    words.add_number(session.idle_ms).add_number(session.slack_ms).add_number(session.absolute_ms);
+    words.add(who).add_number(static_cast<std::int64_t>(bytes_of(session.attributes)));
+    for (const auto& [name, value] : session.attributes) words.add(name).add(value);
+    words.append_to(out);
+}
+
+void append_commit(std::string& out, std::string_view key, std::string_view to,
+                   const SessionChange& change, const RedisLimits& limits, std::string_view who) {
+    Words words{RedisScript::commit, key, to};
+    if (change.base)
+        words.add_number(static_cast<std::int64_t>(*change.base));
+    else
+        words.add("");
+    words.add_number(change.slack_ms);
+    if (change.idle_ms > 0)
+        words.add_number(change.idle_ms);
+    else
+        words.add("");
+    words.add_number(static_cast<std::int64_t>(limits.attributes_max));
+    words.add_number(static_cast<std::int64_t>(limits.data_max)).add(who);
+    const bool alias = change.rotation && change.rotation->alias;
+    words.add(alias ? change.rotation->alias->view() : std::string_view{});
+    words.add_number(alias ? alias_ms : tombstone_ms);
+    words.add_number(static_cast<std::int64_t>(change.set.size()));
+    for (const auto& [name, value] : change.set) words.add(name).add(value);
+    words.add_number(static_cast<std::int64_t>(change.unset.size()));
+    for (const std::string& name : change.unset) words.add(name);
+    words.add_number(static_cast<std::int64_t>(change.increments.size()));
+    for (const Increment& one : change.increments) words.add(one.name).add_number(one.delta);
+    words.append_to(out);
+}
+
+void append_kill(std::string& out, std::string_view key) {
+    Words{RedisScript::kill, key}.add_number(tombstone_ms).append_to(out);
+}
+
+void append_touch(std::string& out, std::string_view key, std::int64_t slack_ms) {
+    Words{RedisScript::touch, key}.add_number(slack_ms).append_to(out);
+}
+
+bool is_within(const RedisLimits& limits, const Attributes& attributes) noexcept {
+    return attributes.size() <= limits.attributes_max && bytes_of(attributes) <= limits.data_max;
+}
+
+std::optional<StoreAnswer> read_load(std::span<const RedisReply> replies,
+                                     std::int64_t server_now_ms) {
+    if (replies.size() != 2 || !replies[0].is_array()) return std::nullopt;
+    const std::vector<RedisReply>& fields = replies[0].elements;
+    const std::int64_t ttl_ms = replies[1].number(-3);
+    if (fields.size() % 2 != 0 || ttl_ms == -3) return std::nullopt;
+    // Expired between the two commands; or a hash without expiry, which is none of ours.
+    if (fields.empty() || ttl_ms < 0) return answer(Kind::none);
+
+    StoreAnswer live = answer(Kind::live);
+    SessionRecord& record = live.record;
+    std::int64_t id_since_ms = 0;
+    std::int64_t absolute_at_ms = 0;
+    for (std::size_t i = 0; i < fields.size(); i += 2) {
+        const std::string_view name = fields[i].view();
+        if (name == "_to") return moved(fields[i + 1].view(), Kind::dead);
+        if (!take_field(name, fields[i + 1], record, id_since_ms, absolute_at_ms))
+            return std::nullopt;
+    }
+    if (record.version == 0 || record.idle_ms <= 0) return answer(Kind::none);
+    std::sort(record.attributes.begin(), record.attributes.end());
+    record.ttl_ms = ttl_ms;
+    record.id_age_ms = std::max<std::int64_t>(server_now_ms - id_since_ms, 0);
+    record.capped =
+        absolute_at_ms > 0 && server_now_ms + ttl_ms >= absolute_at_ms - cap_tolerance_ms;
+    return live;
+}
+
+std::optional<StoreAnswer> read_create(const RedisReply& reply, NewSession session) {
+    const std::string_view word = word_of(reply);
+    if (word == "EXISTS") return answer(Kind::exists);
+    if (word != "OK" || reply.elements.size() != 2) return std::nullopt;
+    StoreAnswer created = answer(Kind::created);
+    SessionRecord& record = created.record;
+    const std::int64_t at_most = session.idle_ms + session.slack_ms;
+    record.version = 1;
+    record.created_ms = reply.elements[1].number(0);
+    record.idle_ms = session.idle_ms;
+    record.capped = session.absolute_ms > 0 && session.absolute_ms <= at_most;
+    record.ttl_ms = record.capped ? session.absolute_ms : at_most;
+    record.attributes = std::move(session.attributes);
+    return created;
+}
+
+std::optional<StoreAnswer> read_commit(const RedisReply& reply) {
+    const std::string_view word = word_of(reply);
+    if (word == "LIMIT") return answer(Kind::limit);
+    if (word == "EXISTS") return answer(Kind::exists);
+    if (reply.elements.size() < 2) return std::nullopt;
+    if (word == "OK") return with_names(Kind::committed, reply);
+    if (word == "CONFLICT") return with_names(Kind::conflict, reply);
+    if (word == "NOTINT") return with_names(Kind::not_integer, reply);
+    if (word == "MOVED") return moved(reply.elements[1].view(), Kind::gone);
+    return std::nullopt;
+}
+
+std::optional<StoreAnswer> read_kill(const RedisReply& reply) {
+    if (word_of(reply) != "MOVED" || reply.elements.size() != 2) return std::nullopt;
+    return moved(reply.elements[1].view(), Kind::done);
+}
+
+}  // namespace baton

@@ -1,0 +1,61 @@
+#pragma once
+
+// What the store asks Redis and how it takes the answers: pure functions of values.
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "session/redis_reply.h"
+#include "session/store.h"
+
+namespace baton {
+
+// What an error reply means for who asked (https://redis.io/docs/reference/protocol-spec/: the first
+// word names the error).
+enum class RedisTrouble : std::uint8_t {
+    none,
+    not_master,  // READONLY, MASTERDOWN: this is a replica, ask Sentinel again
+    read_only,   // NOREPLICAS, OOM, MISCONF: it answers reads, and refuses writes for now
+    busy,        // LOADING, BUSY: it answers nothing for now
+    no_script,   // NOSCRIPT: load it again
+    wrong_type,  // WRONGTYPE: the key is somebody else's
+    refused,     // WRONGPASS, NOAUTH, NOPERM: the password, or what its user may do
+    other,
+};
+RedisTrouble trouble_of(const RedisReply& reply) noexcept;
+
+// Bounds of a session. What is beyond is the answer `limit`.
+struct RedisLimits {
+    std::size_t attributes_max = 64;
+    std::size_t data_max = std::size_t{24} << 10;  // bytes of names and values
+};
+
+// "<prefix>:s:<64 hex digits>".
+std::string redis_key(std::string_view prefix, const SessionKey& key);
+
+// The bytes of a command. `who` names the one who changes something, and must be new with each
+// change: asked a second time with it, the script answers as it did and changes nothing.
+void append_load(std::string& out, std::string_view key);  // two replies
+void append_create(std::string& out, std::string_view key, const NewSession& session,
+                   std::string_view who);
+// `to`: the key of a rotation.
+void append_commit(std::string& out, std::string_view key, std::string_view to,
+                   const SessionChange& change, const RedisLimits& limits, std::string_view who);
+void append_kill(std::string& out, std::string_view key);
+void append_touch(std::string& out, std::string_view key, std::int64_t slack_ms);
+
+// Whether a new session keeps the bounds.
+bool is_within(const RedisLimits& limits, const Attributes& attributes) noexcept;
+
+// The answer a reply is; nothing if it is an error (`trouble_of`) or not what the script answers.
+// `server_now_ms`: the server's clock.
+std::optional<StoreAnswer> read_load(std::span<const RedisReply> replies,
+                                     std::int64_t server_now_ms);
+std::optional<StoreAnswer> read_create(const RedisReply& reply, NewSession session);
+std::optional<StoreAnswer> read_commit(const RedisReply& reply);
+std::optional<StoreAnswer> read_kill(const RedisReply& reply);
+
+}  // namespace baton

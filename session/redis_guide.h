@@ -1,0 +1,147 @@
+#pragma once
+
+// Leads the stores of all loops to the master: finds it, through Sentinel or by its one address;
+// goes there first; tells it of ids that are dead; then says where it is. One per process, on the
+// control thread. It never gives up.
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "net/log.h"
+#include "net/loop.h"
+#include "net/tcp.h"
+#include "session/back_off.h"
+#include "session/master_choice.h"
+#include "session/redis_link.h"
+#include "session/redis_store.h"
+#include "session/revocations.h"
+#include "session/sentinel.h"
+
+namespace baton {
+
+// How the store is, as operators are told.
+enum class StoreState : std::uint8_t {
+    ready,
+    read_only,  // it refuses writes for now
+    failover,   // it was ready, and its master is being looked for
+    down,
+};
+std::string_view text_of(StoreState state) noexcept;
+
+// What the guide knows, for operators. Times are the loop's.
+struct StoreView {
+    StoreState state = StoreState::down;
+    bool ever_ready = false;
+    std::string master;  // "host:port", empty if there is none
+    std::optional<std::uint64_t> epoch;
+    std::string trouble;  // why it is not ready
+    struct Replica {
+        std::string address;
+        std::string state;     // "online", …
+        std::int64_t lag = 0;  // s, since it was last heard of; -1: not told
+    };
+    std::vector<Replica> replicas;
+    std::vector<SentinelView> sentinels;
+    std::uint64_t failovers = 0;         // masters that took another's place
+    std::uint64_t last_failover_ms = 0;  // 0: none
+    std::uint64_t losses = 0;            // of a master that was ready
+    std::uint64_t data_losses = 0;       // most of its keys were gone from one second to the next
+    std::size_t revocations = 0;         // not yet told to this master
+};
+
+class RedisGuide {
+public:
+    struct Needs {
+        RedisAccess access;
+        std::string prefix = "baton";
+        Endpoint address;  // port 0: ask the Sentinels
+        // Used without an address.
+        std::vector<Endpoint> sentinels;
+        std::string master;  // its name there
+        std::string sentinel_username;
+        std::string sentinel_password;
+        bool discover = true;
+        bool last_known = true;  // go on with the last master while no Sentinel answers
+        // Tells every store. On this loop.
+        std::function<void(const RedisMaster&)> lead;
+    };
+    RedisGuide(Loop& loop, Needs needs);
+    RedisGuide(const RedisGuide&) = delete;
+    RedisGuide& operator=(const RedisGuide&) = delete;
+
+    void start();
+    // What a store has said. This loop's thread.
+    void reported(const RedisReport& report);
+
+    StoreState state() const noexcept;
+    StoreView view() const;
+
+private:
+    static const RedisLink::Events link_events;
+    static const SentinelWatch::Events sentinel_events;
+
+    void seek();
+    void on_chosen(const MasterChoice& choice);
+    void on_unknown(SentinelWatch::Why why);
+    void on_switched(const Endpoint& to, const Endpoint& from);
+    void open(const MasterChoice& choice);
+    void on_ready();
+    void on_lost(RedisLoss loss, std::string_view text);
+    void on_answered(std::uint64_t tag, std::span<RedisReply> replies);
+    void revoke();
+    void on_revoked(const RedisReply& reply);
+    void announce();
+    void on_rest_over();
+    void on_second();
+    void ask_replication();
+    void on_keys(std::int64_t keys);
+    void on_settings(std::span<const RedisReply> replies);
+
+    Loop& loop_;
+    const Needs needs_;
+    TcpCounts tcp_;
+    RedisLink link_;
+    std::unique_ptr<SentinelWatch> sentinels_;  // none with an address of its own
+    BackOff back_off_;
+    Timer<&RedisGuide::on_rest_over> rest_;
+    Timer<&RedisGuide::on_second> second_;
+    Revocations revocations_;
+    std::vector<SessionKey> to_revoke_;  // at this master
+    std::size_t revoking_ = 0;           // asked, of them
+    std::deque<SessionKey> kept_;        // not answered, or refused for now
+
+    std::optional<MasterChoice> master_;  // the last one that was gone to
+    Endpoint left_;                       // a master that was told to be one no more
+    bool resting_ = false;                // after a failure
+    bool announced_ = false;              // all stores know of the master, and it is ready
+    bool refused_ = false;                // writes, for now
+    bool ever_ready_ = false;
+    bool seen_ready_ = false;  // since the last failure that was logged
+    std::uint64_t lost_at_ms_ = 0;
+    Endpoint ready_at_;  // the last master that was ready
+    std::string trouble_;
+    std::vector<StoreView::Replica> replicas_;
+    std::uint64_t failovers_ = 0;
+    std::uint64_t last_failover_ms_ = 0;
+    std::uint64_t losses_ = 0;
+    std::int64_t keys_ = 0;  // of the master, a second ago
+    std::uint64_t data_losses_ = 0;
+    log::OncePerMinute lost_warning_;
+};
+
+// The replicas that INFO replication tells of (https://redis.io/commands/info/).
+std::vector<StoreView::Replica> read_replicas(std::string_view info);
+
+// What is unwise about a server's settings, in words; empty if nothing is. `value` gives that of a
+// setting of CONFIG GET, nothing where it may not be asked.
+std::vector<std::string> setting_warnings(
+    const std::function<std::optional<std::string>(std::string_view)>& value, bool with_sentinel);
+
+}  // namespace baton

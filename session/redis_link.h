@@ -1,0 +1,106 @@
+#pragma once
+
+// A connection to the master that holds the sessions: opened, checked, kept alive. It is ready only
+// once the server has let us in, is new enough, says that it is a master, and has our scripts.
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "net/loop.h"
+#include "net/resolve.h"
+#include "net/tcp.h"
+#include "session/redis_pipe.h"
+#include "session/redis_reply.h"
+
+namespace baton {
+
+// How to get in.
+struct RedisAccess {
+    std::string username;  // empty: the default user
+    std::string password;  // empty: none is sent
+    unsigned database = 0;
+    std::string client_name;  // as CLIENT LIST shows it
+    RedisPipe::Times times;
+};
+
+// Why a link is of no use.
+enum class RedisLoss : std::uint8_t {
+    no_connection,  // refused, lost, no such name
+    slow,           // no connection or answer in time
+    bad_reply,
+    refused,  // the password, or what its user may do
+    too_old,  // before 7.0
+    not_master,
+    busy,  // it is loading its data, or a script keeps it
+};
+std::string_view text_of(RedisLoss loss) noexcept;
+
+// One loop's thread.
+class RedisLink {
+public:
+    // As those of RedisPipe: from the loop only, and the holder may close or open the link, but not
+    // destroy it, during each of them.
+    struct Events {
+        void (*ready)(void* holder);
+        void (*answered)(void* holder, std::uint64_t tag, std::span<RedisReply> replies);
+        // What was asked and not answered never will be. The text is for the log.
+        void (*lost)(void* holder, RedisLoss loss, std::string_view text);
+    };
+    // `access`, `events` and `counts` outlive the link.
+    RedisLink(Loop& loop, const RedisAccess& access, void* holder, const Events& events,
+              TcpCounts& counts);
+    RedisLink(const RedisLink&) = delete;
+    RedisLink& operator=(const RedisLink&) = delete;
+
+    // Leaves where it was, without an event, and begins anew.
+    void open(const Endpoint& to);
+    void close() noexcept;  // without an event
+    bool is_open() const noexcept { return pipe_ != nullptr; }
+    bool is_ready() const noexcept { return ready_; }
+    const Endpoint& peer() const noexcept { return peer_; }
+
+    // Only when ready. As RedisPipe::ask; tags are below `own_tags`.
+    void ask(std::uint64_t tag, std::string_view commands, unsigned replies = 1) {
+        pipe_->ask(tag, commands, replies);
+    }
+    static constexpr std::uint64_t own_tags = std::uint64_t{1} << 63;
+
+    // Milliseconds since 1970 by the server's clock, as it told within the last second.
+    std::int64_t server_now_ms() const noexcept {
+        return static_cast<std::int64_t>(loop_.now()) + clock_offset_ms_;
+    }
+
+private:
+    static const RedisPipe::Events pipe_events;
+
+    void greet();
+    void on_answered(std::uint64_t tag, std::span<RedisReply> replies);
+    void on_greeting(std::uint64_t tag, const RedisReply& reply);
+    void on_heartbeat(std::span<RedisReply> replies);
+    bool check_version(const RedisReply& info);
+    bool check_role(const RedisReply& role);
+    bool take_clock(const RedisReply& time) noexcept;
+    void on_ended(RedisPipe::End end, std::string_view text);
+    void lose(RedisLoss loss, std::string_view text);
+    void on_second();
+
+    Loop& loop_;
+    const RedisAccess& access_;
+    void* holder_;
+    const Events* events_;
+    TcpCounts& counts_;
+    Endpoint peer_;
+    Address known_;  // of the peer's name, from the last time
+    std::unique_ptr<RedisPipe> pipe_;
+    Timer<&RedisLink::on_second> second_;
+    std::int64_t clock_offset_ms_ = 0;
+    bool ready_ = false;
+    bool heartbeat_asked_ = false;
+};
+
+}  // namespace baton

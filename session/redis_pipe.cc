@@ -1,0 +1,168 @@
+#include "session/redis_pipe.h"
+
+#include <sys/uio.h>
+
+#include <utility>
+
+namespace baton {
+
+std::string_view text_of(RedisPipe::End end) noexcept {
+    switch (end) {
+    case RedisPipe::End::unresolved: return "name not found";
+    case RedisPipe::End::refused: return "no connection";
+    case RedisPipe::End::connect_slow: return "no connection in time";
+    case RedisPipe::End::lost: return "connection lost";
+    case RedisPipe::End::answer_slow: return "no answer in time";
+    case RedisPipe::End::bad_reply: return "bad reply";
+    }
+    return "?";
+}
+
+const StreamEvents RedisPipe::stream_events = {
+    [](void* pipe, std::span<char> bytes) { static_cast<RedisPipe*>(pipe)->arrived(bytes); },
+    [](void*) {},
+    [](void* pipe, int uv_error) {
+        static_cast<RedisPipe*>(pipe)->end(
+            End::lost, uv_error == UV_EOF ? "closed by the peer" : uv_strerror(uv_error));
+    },
+};
+
+RedisPipe::RedisPipe(Loop& loop, const Endpoint& to, const Address& known, Times times,
+                     void* holder, const Events& events, TcpCounts& counts)
+    : loop_(loop),
+      times_(times),
+      holder_(holder),
+      events_(&events),
+      counts_(counts),
+      address_(known),
+      time_(loop, *this),
+      turn_(open_handle<uv_prepare_t>(
+          this, [&](uv_prepare_t& handle) { return uv_prepare_init(loop.uv(), &handle); })) {
+    time_.arm(times.connect);
+    if (const auto literal = to.address())
+        connect(*literal);
+    else
+        resolve_.emplace(loop, to, this, [](void* pipe, int uv_error, const Address& address) {
+            static_cast<RedisPipe*>(pipe)->on_resolved(uv_error, address);
+        });
+}
+
+RedisPipe::~RedisPipe() {
+    if (gone_ != nullptr) *gone_ = true;
+}
+
+void RedisPipe::on_resolved(int uv_error, const Address& address) {
+    const bool known = address_.raw()->sa_family != AF_UNSPEC;
+    if (uv_error != 0 && !known) return end(End::unresolved, uv_strerror(uv_error));
+    connect(uv_error == 0 ? address : address_);
+}
+
+void RedisPipe::connect(const Address& address) {
+    address_ = address;
+    int error = 0;
+    tcp_ = Tcp::connect(
+        loop_, address, this,
+        [](void* pipe, int uv_error) { static_cast<RedisPipe*>(pipe)->on_connected(uv_error); },
+        counts_, &error);
+    if (tcp_ != nullptr) return;
+    refused_ = error;
+    time_.arm(std::chrono::milliseconds{0});  // told from the loop only
+}
+
+void RedisPipe::on_connected(int uv_error) {
+    if (uv_error != 0) return end(End::refused, uv_strerror(uv_error));
+    connected_ = true;
+    tcp_->notice_vanished_peer();
+    tcp_->attach(this, stream_events);
+    tcp_->read(true);
+    time_.disarm();
+    flush();
+    events_->connected(holder_);
+}
+
+void RedisPipe::ask(std::uint64_t tag, std::string_view commands, unsigned replies) {
+    asked_.push_back({.tag = tag, .replies = replies});
+    if (out_.empty() && connected_)
+        uv_prepare_start(turn_.get(), [](uv_prepare_t* turn) {
+            if (auto* pipe = owner_of<RedisPipe>(turn)) pipe->on_flush_turn();
+        });
+    out_.append(commands);
+}
+
+// libuv calls this before it waits for what comes next.
+void RedisPipe::on_flush_turn() {
+    uv_prepare_stop(turn_.get());
+    flush();
+    // The stream tells of a broken connection by its reading side.
+}
+
+void RedisPipe::flush() {
+    if (out_.empty()) return;
+    // A question's time begins when it leaves: the loop's clock stands during a turn, and a long one
+    // would take it away.
+    if (asked_.front().at_ms == 0) time_.arm(times_.answer);
+    for (auto question = asked_.rbegin(); question != asked_.rend() && question->at_ms == 0;
+         ++question)
+        question->at_ms = loop_.now();
+    const iovec piece{out_.data(), out_.size()};
+    tcp_->write({&piece, 1});
+    out_.clear();
+}
+
+void RedisPipe::arrived(std::span<char> bytes) {
+    bool gone = false;
+    gone_ = &gone;
+    reader_.feed(bytes);
+    for (;;) {
+        RedisReply reply;
+        const RedisReader::Read read = reader_.next(reply);
+        if (read == RedisReader::Read::more) break;
+        const bool good = read == RedisReader::Read::reply && take(reply);
+        if (gone) return;
+        if (!good) return end(End::bad_reply, "not what the protocol allows");
+    }
+    gone_ = nullptr;
+}
+
+// False if nothing was asked that it could answer: what has not left yet was not.
+bool RedisPipe::take(RedisReply& reply) {
+    if (subscribed_ && !reply.elements.empty() && reply.elements[0].view() == "message") {
+        events_->pushed(holder_, reply);
+        return true;
+    }
+    if (asked_.empty() || asked_.front().at_ms == 0) return false;
+    replies_.push_back(std::move(reply));
+    if (replies_.size() < asked_.front().replies) return true;
+    const std::uint64_t tag = asked_.front().tag;
+    asked_.pop_front();
+    std::vector<RedisReply> replies = std::move(replies_);
+    replies_.clear();
+    events_->answered(holder_, tag, replies);
+    return true;
+}
+
+void RedisPipe::on_time() {
+    if (refused_ != 0) return end(End::refused, uv_strerror(refused_));
+    if (!connected_) return end(End::connect_slow, "");
+    if (asked_.empty() || asked_.front().at_ms == 0) return;
+    const std::uint64_t due =
+        asked_.front().at_ms + static_cast<std::uint64_t>(times_.answer.count());
+    if (due <= loop_.now()) {
+        // Timers run before what has arrived is read: this process may be the one that was slow.
+        if (tcp_->look() == Stream::Unread::bytes) return time_.arm(std::chrono::milliseconds{1});
+        return end(End::answer_slow, "");
+    }
+    time_.arm(std::chrono::milliseconds{due - loop_.now()});
+}
+
+void RedisPipe::end(End end, std::string_view text) {
+    connected_ = false;
+    gone_ = nullptr;
+    uv_prepare_stop(turn_.get());
+    time_.disarm();
+    tcp_.reset();
+    asked_.clear();
+    events_->ended(holder_, end, text);
+}
+
+}  // namespace baton

@@ -1,0 +1,74 @@
+#pragma once
+
+// What Redis says, as values (RESP2, https://redis.io/docs/reference/protocol-spec/), and what it is
+// told. hiredis' reader and formatter do the work; the limits are ours, for its own reader takes
+// any length that a peer announces.
+
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+struct redisReader;
+struct redisReadTask;
+
+namespace baton {
+
+struct RedisReply {
+    enum class Type : std::uint8_t { nil, integer, status, error, text, array };
+    Type type = Type::nil;
+    std::int64_t integer = 0;
+    std::string text;  // of a status, an error, a text (a "bulk string")
+    std::vector<RedisReply> elements;
+
+    bool is_error() const noexcept { return type == Type::error; }
+    bool is_array() const noexcept { return type == Type::array; }
+    // The text of anything but an array; nothing for nil.
+    std::string_view view() const noexcept { return text; }
+    // An integer, or a text that is one; `otherwise` if it is neither.
+    std::int64_t number(std::int64_t otherwise) const noexcept;
+};
+
+class RedisReader {
+public:
+    static constexpr std::size_t elements_max = 4096;                     // of one array
+    static constexpr std::size_t text_max = (std::size_t{1} << 20) + 64;  // of one text, in bytes
+    static constexpr std::size_t texts_max = std::size_t{16} << 20;       // of one reply
+
+    RedisReader();
+    ~RedisReader();
+    RedisReader(const RedisReader&) = delete;
+    RedisReader& operator=(const RedisReader&) = delete;
+
+    void feed(std::span<const char> bytes);
+    enum class Read : std::uint8_t { reply, more, bad };
+    // The next whole reply. After `bad`, a reply that is none or beyond the limits, the reader is of
+    // no more use.
+    Read next(RedisReply& reply);
+
+private:
+    static void* make_text(const redisReadTask* task, char* bytes, std::size_t size);
+    static void* make_array(const redisReadTask* task, int size);
+    static void* make_integer(const redisReadTask* task, long long value);
+    static void* make_nil(const redisReadTask* task);
+    static void free_reply(void* reply);
+    static RedisReply& place_of(const redisReadTask* task);
+    friend struct RedisReplyMakers;
+
+    struct Free {
+        void operator()(redisReader* reader) const noexcept;
+    };
+    std::unique_ptr<redisReader, Free> reader_;
+    std::size_t texts_ = 0;     // bytes in the reply that is being read
+    std::size_t elements_ = 0;  // in the same
+};
+
+// The bytes of a command, behind what `out` has.
+void append_command(std::string& out, std::span<const std::string_view> words);
+void append_command(std::string& out, std::initializer_list<std::string_view> words);
+
+}  // namespace baton

@@ -1,0 +1,183 @@
+#include "session/redis_scripts.h"
+
+#include <openssl/evp.h>
+
+#include <cstddef>
+
+namespace baton {
+namespace {
+
+// Why each of them reads TIME and writes PEXPIREAT: what is replicated is the effect, so that a
+// replica with a clock of its own expires at the same moment.
+
+constexpr std::string_view create_text = R"lua(
+local k,A=KEYS[1],ARGV
+local m=redis.call('HMGET',k,'_w','_c')
+if m[1] and m[1]==A[4] then return {'OK',tonumber(m[2])} end
+if redis.call('EXISTS',k)==1 then return {'EXISTS'} end
+local t=redis.call('TIME')
+local now=t[1]*1000+math.floor(t[2]/1000)
+local abs=tonumber(A[3])
+local x=0
+if abs>0 then x=now+abs end
+redis.call('HSET',k,'_v',1,'_dv',0,'_c',now,'_i',A[1],'_x',x,'_w',A[4],'_r',now,'_n',A[5])
+for i=6,#A-1,2 do redis.call('HSET',k,'a:'..A[i],'1:'..A[i+1]) end
+local e=now+A[1]+A[2]
+if x>0 and x<e then e=x end
+redis.call('PEXPIREAT',k,e)
+return {'OK',now}
+)lua";
+
+constexpr std::string_view touch_text = R"lua(
+local h=redis.call('HMGET',KEYS[1],'_i','_x')
+if not h[1] then return -1 end
+local t=redis.call('TIME')
+local e=t[1]*1000+math.floor(t[2]/1000)+h[1]+ARGV[1]
+local x=tonumber(h[2])
+if x>0 and x<e then e=x end
+return redis.call('PEXPIREAT',KEYS[1],e,'GT')
+)lua";
+
+// Everything is judged before the first write: a script that fails is not rolled back.
+constexpr std::string_view commit_text = R"lua(
+local k,n,A=KEYS[1],KEYS[2],ARGV
+if n then
+  local done=redis.call('HMGET',n,'_w','_v')
+  if done[1]==A[6] then return {'OK',tonumber(done[2])} end
+end
+local m=redis.call('HMGET',k,'_v','_dv','_i','_x','_w','_n','_to')
+if m[7] then return {'MOVED',m[7]} end
+if not m[1] then return {'MOVED',''} end
+local v=tonumber(m[1])
+if m[5]==A[6] then return {'OK',v} end
+local names,p={},9
+local function list(width)
+  local count,at=tonumber(A[p]),p+1
+  p=at+width*count
+  for i=0,count-1 do names[#names+1]=A[at+width*i] end
+  return at,count
+end
+local sp,sc=list(2)
+local dp,dc=list(1)
+local ip,ic=list(2)
+local old={}
+for i=1,#names,1000 do
+  local fields={}
+  for j=i,math.min(i+999,#names) do fields[#fields+1]='a:'..names[j] end
+  local got=redis.call('HMGET',k,unpack(fields))
+  for j=1,#fields do old[#old+1]=got[j] end
+end
+local count,bytes=redis.call('HLEN',k)-8,tonumber(m[6])
+local base=A[1]~='' and tonumber(A[1])
+local over,bad,set,del={},{},{},{}
+v=v+1
+local function leave(i)
+  if old[i] then
+    count=count-1
+    bytes=bytes-#names[i]-#string.match(old[i],'^%d+:(.*)$')
+  end
+end
+local function seen(i)
+  if not base then return end
+  local at=tonumber(m[2])
+  if old[i] then at=tonumber(string.match(old[i],'^(%d+):')) end
+  if at>base then over[#over+1]=names[i] end
+end
+local function put(i,value)
+  leave(i)
+  count=count+1
+  bytes=bytes+#names[i]+#value
+  set[#set+1]='a:'..names[i]
+  set[#set+1]=string.format('%.0f:',v)..value
+end
+for i=1,sc do
+  seen(i)
+  put(i,A[sp+2*i-1])
+end
+for i=sc+1,sc+dc do
+  seen(i)
+  if old[i] then del[#del+1]='a:'..names[i] end
+  leave(i)
+end
+local most=9007199254740991
+for i=sc+dc+1,#names do
+  local now=0
+  if old[i] then now=tonumber(string.match(old[i],'^%d+:(-?%d+)$')) end
+  local sum=now and now+A[ip+2*(i-sc-dc)-1]
+  if not now or math.abs(now)>most or math.abs(sum)>most then bad[#bad+1]=names[i]
+  else put(i,string.format('%.0f',sum)) end
+end
+if #bad>0 then return {'NOTINT',v-1,unpack(bad)} end
+if #over>0 then return {'CONFLICT',v-1,unpack(over)} end
+if count>tonumber(A[4]) or bytes>tonumber(A[5]) then return {'LIMIT'} end
+if n and redis.call('EXISTS',n)==1 then return {'EXISTS'} end
+local t=redis.call('TIME')
+local now=t[1]*1000+math.floor(t[2]/1000)
+redis.call('HSET',k,'_v',v,'_w',A[6],'_n',bytes)
+for i=1,#set,1000 do redis.call('HSET',k,unpack(set,i,math.min(i+999,#set))) end
+for i=1,#del,1000 do redis.call('HDEL',k,unpack(del,i,math.min(i+999,#del))) end
+if #del>0 then redis.call('HSET',k,'_dv',v) end
+local idle=m[3]
+if A[3]~='' then
+  idle=A[3]
+  redis.call('HSET',k,'_i',idle)
+end
+local e,x=now+idle+A[2],tonumber(m[4])
+if x>0 and x<e then e=x end
+if A[3]~='' then redis.call('PEXPIREAT',k,e) else redis.call('PEXPIREAT',k,e,'GT') end
+if n then
+  redis.call('HSET',k,'_r',now)
+  redis.call('RENAME',k,n)
+  redis.call('HSET',k,'_to',A[7])
+  redis.call('PEXPIREAT',k,now+A[8])
+end
+return {'OK',v}
+)lua";
+
+// The tombstone is written last and may fail (a full memory): the session has ended in any case.
+constexpr std::string_view kill_text = R"lua(
+local k=KEYS[1]
+local h=redis.call('HMGET',k,'_to','_v')
+if h[1] then return {'MOVED',h[1]} end
+if not h[2] then return {'MOVED',''} end
+redis.call('DEL',k)
+local t=redis.call('TIME')
+local made=redis.pcall('HSET',k,'_to','')
+if type(made)=='number' then redis.call('PEXPIREAT',k,t[1]*1000+math.floor(t[2]/1000)+ARGV[1]) end
+return {'MOVED',''}
+)lua";
+
+std::string sha1_hex(std::string_view text) {
+    std::array<unsigned char, 20> digest{};
+    std::size_t size = digest.size();
+    EVP_Q_digest(nullptr, "SHA1", nullptr, text.data(), text.size(), digest.data(), &size);
+    std::string hex;
+    for (const unsigned char byte : digest) {
+        hex += "0123456789abcdef"[byte >> 4];
+        hex += "0123456789abcdef"[byte & 15];
+    }
+    return hex;
+}
+
+}  // namespace
+
+std::string_view text_of(RedisScript script) noexcept {
+    switch (script) {
+    case RedisScript::create: return create_text;
+    case RedisScript::touch: return touch_text;
+    case RedisScript::commit: return commit_text;
+    case RedisScript::kill: return kill_text;
+    }
+    return {};
+}
+
+std::string_view sha1_of(RedisScript script) {
+    static const std::array<std::string, redis_scripts_count> names = [] {
+        std::array<std::string, redis_scripts_count> made;
+        for (std::size_t i = 0; i < made.size(); ++i) made[i] = sha1_hex(text_of(redis_scripts[i]));
+        return made;
+    }();
+    return names[static_cast<std::size_t>(script)];
+}
+
+}  // namespace baton

@@ -1,0 +1,156 @@
+#pragma once
+
+// The session table in Redis: the handle of one loop, with one connection. Which master to use is
+// said by `follow`; while none can be asked, questions wait as long as they may.
+//
+// A question whose answer was lost with its connection is asked again: reading is harmless, and each
+// change has a name of its own, by which the server knows that it was made already.
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+
+#include "net/counter.h"
+#include "net/log.h"
+#include "net/loop.h"
+#include "net/resolve.h"
+#include "net/tcp.h"
+#include "session/back_off.h"
+#include "session/redis_command.h"
+#include "session/redis_link.h"
+#include "session/redis_scripts.h"
+#include "session/store.h"
+
+namespace baton {
+
+// What one store counts. Any thread reads.
+struct RedisCounters {
+    Counter commands;     // sent, the connection's own not among them
+    Counter connections;  // that became ready
+    Counter losses;       // of a connection that was ready
+    Counter retries;      // questions asked again
+    Counter refusals;     // writes that the server refused for now: NOREPLICAS, OOM, MISCONF
+    Counter waited;       // questions that had to wait
+    Counter unavailable;  // answers that said so
+    Counter touches_dropped;
+    Counter foreign;  // keys that hold no session of ours
+    Gauge waiting;    // questions, now
+};
+
+// The master all stores of the process are to use.
+struct RedisMaster {
+    Endpoint address;  // port 0: there is none, leave the one you have
+    std::uint64_t epoch = 0;
+};
+
+// What a store tells who leads it.
+struct RedisReport {
+    enum class Kind : std::uint8_t {
+        wants_master,  // it has no connection any more, and has waited as it should
+        killed,        // this session's id is dead for ever
+        refused,       // a write was refused for now
+        written,       // and now one was not
+    };
+    Kind kind = Kind::wants_master;
+    SessionKey key{};
+};
+
+class RedisStore final : public Store {
+public:
+    struct Needs {
+        RedisAccess access;
+        std::string prefix = "baton";
+        RedisLimits limits;
+        std::size_t wait_queue_max = 1024;
+        // Called on this store's loop.
+        std::function<void(const RedisReport&)> report;
+    };
+    RedisStore(Loop& loop, Needs needs);
+    RedisStore(const RedisStore&) = delete;
+    RedisStore& operator=(const RedisStore&) = delete;
+
+    // This loop's thread. The same master again: connects if there is no connection.
+    void follow(const RedisMaster& master);
+
+    std::optional<StoreAnswer> load(const SessionKey& key, ShownBy shown_by,
+                                    const StoreAsk& ask) override;
+    std::optional<StoreAnswer> create(const SessionKey& key, NewSession session,
+                                      const StoreAsk& ask) override;
+    std::optional<StoreAnswer> commit(const SessionKey& key, SessionChange change,
+                                      const StoreAsk& ask) override;
+    std::optional<StoreAnswer> kill(const SessionKey& key, const StoreAsk& ask) override;
+    void touch(const SessionKey& key, std::int64_t slack_ms, std::int64_t now_ms) override;
+    void forget(StoreTicket ticket) noexcept override;
+
+    const RedisCounters& counters() const noexcept { return counters_; }
+    const TcpCounts& tcp() const noexcept { return tcp_; }  // this loop's thread
+    bool is_ready() const noexcept { return link_.is_ready(); }
+
+private:
+    enum class Kind : std::uint8_t { load, create, commit, kill, touch, script };
+    struct Question {
+        Kind kind = Kind::load;
+        bool asked_before = false;
+        std::uint8_t scripts_loaded = 0;  // for it, as the server did not know them
+        StoreTicket ticket = 0;           // 0: nobody waits for the answer
+        SessionKey key{};
+        std::uint64_t give_up_at_ms = 0;
+        std::uint64_t not_before_ms = 0;
+        std::string command;                  // of all but `load`
+        std::unique_ptr<NewSession> session;  // of `create`
+        RedisScript script = RedisScript::create;
+        bool ends_id = false;  // of `commit`: the id is dead once it is done
+    };
+    static const RedisLink::Events link_events;
+
+    Question question(Kind kind, const SessionKey& key, const StoreAsk& ask) const;
+    std::optional<StoreAnswer> ask_or_wait(Question question);
+    bool may_wait(const Question& question) const noexcept;
+    void send(Question question);
+    void wait(Question question);
+    void answer(const Question& question, StoreAnswer answer);
+    void answer_unavailable(const Question& question);
+
+    void on_ready();
+    void on_answered(std::span<RedisReply> replies);
+    std::optional<StoreAnswer> read(Question& question, std::span<RedisReply> replies) const;
+    void on_trouble(Question question, const RedisReply& reply, RedisTrouble trouble);
+    void on_refused(Question question, std::string_view text);
+    void note_done(const Question& question, const StoreAnswer& answer);
+    void on_lost(RedisLoss loss, std::string_view text);
+    void leave(RedisLoss loss, std::string_view text);
+    void put_aside();
+    void on_retry();
+    void on_waiting();
+    std::string who();
+
+    Loop& loop_;
+    const Needs needs_;
+    TcpCounts tcp_;
+    RedisCounters counters_;
+    RedisLink link_;
+    RedisMaster master_;
+    BackOff back_off_;
+    Timer<&RedisStore::on_retry> retry_;
+    Timer<&RedisStore::on_waiting> waiting_timer_;
+    std::deque<Question> asked_;    // in the order of their answers
+    std::deque<Question> waiting_;  // for a connection, or for another try
+    std::unordered_set<SessionKey, SessionKeyHash> touching_;
+    std::uint64_t lane_;  // with the count, the name of a change
+    std::uint64_t changes_ = 0;
+    std::uint64_t switched_at_ms_ = 0;
+    std::uint64_t refused_at_ms_ = 0;  // the last write that was; 0: none since one was done
+    unsigned slow_in_a_row_ = 0;
+    log::OncePerMinute loss_warning_;
+    log::OncePerMinute refused_warning_;
+    log::OncePerMinute reply_warning_;
+};
+
+}  // namespace baton

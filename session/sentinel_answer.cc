@@ -1,0 +1,180 @@
+#include "session/sentinel_answer.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
+namespace baton {
+namespace {
+
+constexpr std::array<std::string_view, 8> channels = {"+switch-master", "+reset-master", "+monitor",
+                                                      "+sentinel",      "+sdown",        "-sdown",
+                                                      "+odown",         "-odown"};
+
+// A host, or an IPv6 address without brackets, and a port.
+std::optional<Endpoint> endpoint_of(std::string_view host, std::string_view port) {
+    const bool is_v6 = host.find(':') != host.npos;
+    std::string text{host};
+    if (is_v6) text.insert(0, 1, '[').push_back(']');
+    return parse_endpoint(text.append(1, ':').append(port));
+}
+
+bool is_text(const RedisReply& reply) noexcept { return reply.type == RedisReply::Type::text; }
+
+// Names and values in turn, as in a RESP2 answer that is a map.
+class FieldList {
+public:
+    // Nothing but texts, in pairs.
+    static std::optional<FieldList> of(const RedisReply& reply) {
+        if (!reply.is_array() || reply.elements.empty() || reply.elements.size() % 2 != 0 ||
+            !std::all_of(reply.elements.begin(), reply.elements.end(), is_text))
+            return std::nullopt;
+        return FieldList{reply.elements};
+    }
+
+    const RedisReply* find(std::string_view name) const noexcept {
+        for (std::size_t i = 0; i < fields_.size(); i += 2)
+            if (fields_[i].view() == name) return &fields_[i + 1];
+        return nullptr;
+    }
+    std::optional<std::uint64_t> number(std::string_view name, std::int64_t most) const noexcept {
+        const RedisReply* value = find(name);
+        const std::int64_t number = value == nullptr ? -1 : value->number(-1);
+        if (number < 0 || number > most) return std::nullopt;
+        return static_cast<std::uint64_t>(number);
+    }
+    std::optional<Endpoint> endpoint() const {
+        const RedisReply* host = find("ip");
+        const RedisReply* port = find("port");
+        if (host == nullptr || port == nullptr) return std::nullopt;
+        return endpoint_of(host->view(), port->view());
+    }
+
+private:
+    explicit FieldList(const std::vector<RedisReply>& fields) : fields_(fields) {}
+
+    std::span<const RedisReply> fields_;
+};
+
+// Both return false if the reply is none of a Sentinel's.
+bool read_state(const RedisReply& reply, SentinelAnswer& answer) {
+    if (reply.is_error()) return true;  // it may not tell, or does not know the name
+    const auto fields = FieldList::of(reply);
+    if (!fields || fields->find("flags") == nullptr) return false;
+    constexpr std::int64_t most = std::numeric_limits<int>::max();
+    const auto epoch = fields->number("config-epoch", std::numeric_limits<std::int64_t>::max());
+    const auto quorum = fields->number("quorum", most);
+    const auto others = fields->number("num-other-sentinels", most);
+    const auto replicas = fields->number("num-slaves", most);
+    if (!epoch || !quorum || !others || !replicas) return false;
+    answer.vote.epoch = epoch;
+    answer.quorum = static_cast<unsigned>(*quorum);
+    answer.others = static_cast<unsigned>(*others);
+    answer.replicas = static_cast<unsigned>(*replicas);
+    return true;
+}
+
+bool read_sentinels(const RedisReply& reply, SentinelAnswer& answer) {
+    if (reply.is_error()) return true;
+    if (!reply.is_array()) return false;
+    for (const RedisReply& element : reply.elements) {
+        const auto fields = FieldList::of(element);
+        auto endpoint = fields ? fields->endpoint() : std::nullopt;
+        if (!endpoint) return false;
+        answer.sentinels.push_back(std::move(*endpoint));
+    }
+    return true;
+}
+
+// The words between single spaces; at most so many.
+std::vector<std::string_view> words_of(std::string_view text, std::size_t most) {
+    std::vector<std::string_view> words;
+    while (words.size() < most) {
+        const std::size_t end = text.find(' ');
+        words.push_back(text.substr(0, end));
+        if (end == text.npos) break;
+        text.remove_prefix(end + 1);
+    }
+    return words;
+}
+
+}  // namespace
+
+std::string sentinel_question(std::string_view master, bool discover) {
+    std::string commands;
+    // The state goes first: if a failover comes in between, it is the older half of the answer that
+    // has the number.
+    append_command(commands, {"SENTINEL", "MASTER", master});
+    append_command(commands, {"SENTINEL", "GET-MASTER-ADDR-BY-NAME", master});
+    if (discover) append_command(commands, {"SENTINEL", "SENTINELS", master});
+    return commands;
+}
+
+std::optional<SentinelAnswer> read_sentinel_answer(std::span<const RedisReply> replies) {
+    SentinelAnswer answer;
+    const RedisReply& address = address_reply(replies);
+    if (!read_state(replies[0], answer)) return std::nullopt;
+    if (replies.size() > 2 && !read_sentinels(replies[2], answer)) return std::nullopt;
+    if (address.type == RedisReply::Type::nil) return SentinelAnswer{};
+    if (!address.is_array() || address.elements.size() != 2 || !is_text(address.elements[0]) ||
+        !is_text(address.elements[1]))
+        return std::nullopt;
+    auto master = endpoint_of(address.elements[0].view(), address.elements[1].view());
+    if (!master) return std::nullopt;
+    answer.vote.master = std::move(*master);
+    answer.vote.knows = true;
+    return answer;
+}
+
+SentinelRefusal refusal_of(const RedisReply& error) noexcept {
+    const std::string_view text = error.view();
+    if (!error.is_error()) return SentinelRefusal::other;
+    if (text.starts_with("WRONGPASS")) return SentinelRefusal::wrong_password;
+    if (text.starts_with("NOAUTH")) return SentinelRefusal::wants_password;
+    if (text.starts_with("NOPERM")) return SentinelRefusal::not_allowed;
+    if (text.starts_with("ERR unknown command")) return SentinelRefusal::no_sentinel;
+    if (text.starts_with("ERR AUTH <password> called without any password configured") ||
+        text.starts_with("ERR Client sent AUTH, but no password is set"))  // before Redis 6
+        return SentinelRefusal::no_password_set;
+    return SentinelRefusal::other;
+}
+
+std::string_view text_of(SentinelRefusal refusal) noexcept {
+    switch (refusal) {
+    case SentinelRefusal::wrong_password: return "wrong password";
+    case SentinelRefusal::wants_password: return "password wanted";
+    case SentinelRefusal::no_password_set: return "no password set";
+    case SentinelRefusal::no_sentinel: return "no sentinel";
+    case SentinelRefusal::not_allowed: return "not allowed";
+    case SentinelRefusal::other: return "bad answer";
+    }
+    return "?";
+}
+
+SentinelNews read_sentinel_news(const RedisReply& message, std::string_view master) {
+    SentinelNews news;
+    if (message.elements.size() != 3 || !is_text(message.elements[1]) ||
+        !is_text(message.elements[2]))
+        return news;
+    news.word = message.elements[1].view();
+    const auto words = words_of(message.elements[2].view(), 8);
+    if (std::find(channels.begin(), channels.end(), news.word) == channels.end()) return news;
+    if (news.word == "+switch-master") {
+        if (words.size() != 5 || words[0] != master) return news;
+        auto from = endpoint_of(words[1], words[2]);
+        auto to = endpoint_of(words[3], words[4]);
+        if (!from || !to) return news;
+        news = {SentinelNews::Kind::switched, news.word, std::move(*from), std::move(*to)};
+    } else if (news.word == "+sentinel") {
+        const bool ours = words.size() >= 6 && words[4] == "@" && words[5] == master;
+        if (ours) news.kind = SentinelNews::Kind::changed;
+    } else if (words.size() >= 4 && words[0] == "master" && words[1] == master) {
+        const bool is_state = news.word.ends_with("down");
+        news.kind = is_state ? SentinelNews::Kind::state : SentinelNews::Kind::changed;
+    }
+    return news;
+}
+
+std::span<const std::string_view> sentinel_channels() noexcept { return channels; }
+
+}  // namespace baton

@@ -1,0 +1,68 @@
+#pragma once
+
+// What is asked of a Sentinel, and what its replies and messages mean. Pure functions; nothing that
+// a peer says is believed before it is checked.
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "session/master_choice.h"
+#include "session/redis_reply.h"
+
+namespace baton {
+
+// One Sentinel's answer about one master (https://redis.io/docs/management/sentinel/#sentinel-api).
+struct SentinelAnswer {
+    MasterVote vote;
+    // Nothing where the Sentinel may not tell.
+    std::optional<unsigned> quorum;
+    std::optional<unsigned> others;  // Sentinels besides itself
+    std::optional<unsigned> replicas;
+    std::vector<Endpoint> sentinels;  // those others, if it was asked
+};
+
+// What an answer is that tells nothing of a master.
+enum class SentinelRefusal : std::uint8_t {
+    wrong_password,   // WRONGPASS
+    wants_password,   // NOAUTH
+    no_password_set,  // "ERR AUTH <password> called without any password configured …"
+    no_sentinel,      // "ERR unknown command …": a Redis data node
+    not_allowed,      // NOPERM
+    other,
+};
+SentinelRefusal refusal_of(const RedisReply& error) noexcept;
+// For log lines. An error's own text may repeat what was asked, a password too.
+std::string_view text_of(SentinelRefusal refusal) noexcept;
+
+// The bytes of one question of `sentinel_replies` replies.
+std::string sentinel_question(std::string_view master, bool discover);
+constexpr unsigned sentinel_replies(bool discover) noexcept { return discover ? 3 : 2; }
+// The answer to it, or nothing if any of it is not what a Sentinel says.
+std::optional<SentinelAnswer> read_sentinel_answer(std::span<const RedisReply> replies);
+// The reply that tells the master's address, of those to a question.
+inline const RedisReply& address_reply(std::span<const RedisReply> replies) noexcept {
+    return replies[1];
+}
+
+// What a message of a channel tells of the master of that name.
+struct SentinelNews {
+    enum class Kind : std::uint8_t {
+        nothing,   // of another one, or not understood
+        switched,  // the master is another one now
+        changed,   // ask again
+        state,     // found down by this Sentinel or by the quorum, or no more
+    };
+    Kind kind = Kind::nothing;
+    std::string_view word;  // "+sdown"; as long as the message
+    Endpoint from, to;      // of a switch
+};
+SentinelNews read_sentinel_news(const RedisReply& message, std::string_view master);
+
+// The channels with such messages.
+std::span<const std::string_view> sentinel_channels() noexcept;
+
+}  // namespace baton

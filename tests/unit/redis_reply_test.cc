@@ -1,0 +1,225 @@
+// Replies of Redis as values: every kind, in any split, and what is refused.
+
+#include "session/redis_reply.h"
+
+#include <doctest/doctest.h>
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tests/unit/redis_peer.h"
+
+namespace baton {
+namespace {
+
+using namespace std::string_literals;
+using Read = RedisReader::Read;
+using Type = RedisReply::Type;
+
+// "[status OK, 3, nil, text a]"
+std::string shown(const RedisReply& reply) {
+    switch (reply.type) {
+    case Type::nil: return "nil";
+    case Type::integer: return std::to_string(reply.integer);
+    case Type::status: return "status " + reply.text;
+    case Type::error: return "error " + reply.text;
+    case Type::text: return "text " + reply.text;
+    case Type::array: break;
+    }
+    std::string text = "[";
+    for (const RedisReply& element : reply.elements)
+        text += (text.size() > 1 ? ", " : "") + shown(element);
+    return text + "]";
+}
+
+// All that `pieces`, fed one after another, are read as; "more" or "bad" at the end.
+std::string read_all(const std::vector<std::string_view>& pieces) {
+    RedisReader reader;
+    std::string all;
+    for (const std::string_view piece : pieces) {
+        reader.feed({piece.data(), piece.size()});
+        for (;;) {
+            RedisReply reply;
+            const Read read = reader.next(reply);
+            if (read == Read::bad) return all + "bad";
+            if (read == Read::more) break;
+            all += shown(reply) + "; ";
+        }
+    }
+    return all + "more";
+}
+
+struct Case {
+    const char* name;
+    std::string bytes;
+    std::string gives;
+};
+
+const std::vector<Case>& cases() {
+    static const std::vector<Case> all = {
+        {"a status", "+OK\r\n", "status OK; more"},
+        {"an empty status", "+\r\n", "status ; more"},
+        {"an error", "-NOAUTH Authentication required.\r\n",
+         "error NOAUTH Authentication required.; more"},
+        {"an integer", ":-42\r\n", "-42; more"},
+        {"the smallest integer", ":-9223372036854775808\r\n", "-9223372036854775808; more"},
+        {"a text", "$5\r\na\r\n:1\r\n", "text a\r\n:1; more"},
+        {"an empty text", "$0\r\n\r\n", "text ; more"},
+        {"a text with a zero byte", "$3\r\na\0b\r\n"s, "text a\0b; more"s},
+        {"no text", "$-1\r\n", "nil; more"},
+        {"no array", "*-1\r\n", "nil; more"},
+        {"an empty array", "*0\r\n", "[]; more"},
+        {"an array of all", "*6\r\n+OK\r\n:1\r\n$-1\r\n$1\r\na\r\n-ERR x\r\n*-1\r\n",
+         "[status OK, 1, nil, text a, error ERR x, nil]; more"},
+        {"arrays in arrays", "*2\r\n*2\r\n:1\r\n*1\r\n:2\r\n*0\r\n", "[[1, [2]], []]; more"},
+        {"one behind the other", "+a\r\n:1\r\n*1\r\n$1\r\nb\r\n+c\r\n",
+         "status a; 1; [text b]; status c; more"},
+        {"garbage", "HTTP/1.1 400 Bad Request\r\n\r\n", "bad"},
+        {"garbage behind a reply", "+OK\r\nx", "status OK; bad"},
+        {"garbage within an array", "*2\r\n:1\r\n!x\r\n", "bad"},
+        {"a zero byte", "\0\r\n"s, "bad"},
+        {"an integer that is none", ":x\r\n", "bad"},
+        {"an integer too large", ":9223372036854775808\r\n", "bad"},
+        {"a text of length x", "$x\r\n", "bad"},
+        {"a text of negative length", "$-2\r\n", "bad"},
+        {"an array of negative length", "*-2\r\n", "bad"},
+        {"an array longer than an int", "*4294967297\r\n", "bad"},
+        {"an array of too many", "*4097\r\n", "bad"},
+        {"arrays too deep",
+         "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n", "bad"},
+        {"a map of RESP3", "%1\r\n+a\r\n:1\r\n", "bad"},
+    };
+    return all;
+}
+
+TEST_CASE("replies are read, and what is none is refused") {
+    for (const Case& c : cases()) {
+        CAPTURE(c.name);
+        CHECK(read_all({c.bytes}) == c.gives);
+    }
+}
+
+TEST_CASE("a reply is the same however it is cut") {
+    for (const Case& c : cases()) {
+        CAPTURE(c.name);
+        const std::string_view bytes = c.bytes;
+        for (std::size_t cut = 1; cut < bytes.size(); ++cut)
+            CHECK(read_all({bytes.substr(0, cut), bytes.substr(cut)}) == c.gives);
+        std::vector<std::string_view> singles;
+        for (std::size_t i = 0; i < bytes.size(); ++i) singles.push_back(bytes.substr(i, 1));
+        CHECK(read_all(singles) == c.gives);
+    }
+}
+
+TEST_CASE("a reply that is cut off is never whole") {
+    for (const Case& c : cases()) {
+        if (!c.gives.ends_with("more")) continue;
+        CAPTURE(c.name);
+        const std::string last = c.gives.substr(0, c.gives.size() - 4);
+        for (std::size_t cut = 0; cut < c.bytes.size(); ++cut)
+            CHECK(read_all({std::string_view{c.bytes}.substr(0, cut)}) != c.gives);
+    }
+}
+
+std::string array_of(std::size_t count, std::string_view element) {
+    std::string bytes = "*" + std::to_string(count) + "\r\n";
+    for (std::size_t i = 0; i < count; ++i) bytes += element;
+    return bytes;
+}
+
+TEST_CASE("an array has at most 4096 elements, a reply four times as many") {
+    RedisReader reader;
+    RedisReply reply;
+    const std::string most = array_of(RedisReader::elements_max, ":1\r\n");
+    reader.feed(most);
+    CHECK(reader.next(reply) == Read::reply);
+    CHECK(reply.elements.size() == RedisReader::elements_max);
+    // The count begins anew with each reply.
+    const std::string nested = array_of(3, most);
+    for (int i = 0; i < 3; ++i) {
+        reader.feed(nested);
+        CHECK(reader.next(reply) == Read::reply);
+    }
+    CHECK(read_all({array_of(4, most)}) == "bad");
+    CHECK(read_all({array_of(RedisReader::elements_max + 1, ":1\r\n")}) == "bad");
+}
+
+TEST_CASE("a text of a good megabyte is read, a longer one refused before it is all there") {
+    const std::string most(RedisReader::text_max, 'x');
+    CHECK(read_all({test::resp_text(most)}) == "text " + most + "; more");
+    CHECK(read_all({test::resp_text(most + "x")}) == "bad");
+    // In pieces as they come from a socket.
+    const std::string longer = "$" + std::to_string(most.size() + 1) + "\r\n";
+    for (const std::string& mark : {longer, "*2\r\n:1\r\n" + longer, "$2147483647\r\n"s,
+                                    "$9223372036854775807\r\n"s, "+"s, "-"s, ":"s, "*1\r\n+"s}) {
+        CAPTURE(mark);
+        RedisReader reader;
+        RedisReply reply;
+        const std::string piece(60'000, '1');
+        reader.feed(mark);
+        Read read = reader.next(reply);
+        std::size_t fed = 0;
+        for (; read == Read::more && fed < 4 * RedisReader::text_max; fed += piece.size()) {
+            reader.feed(piece);
+            read = reader.next(reply);
+        }
+        CHECK(read == Read::bad);
+        CHECK(fed < RedisReader::text_max + 3 * piece.size());
+    }
+}
+
+TEST_CASE("the texts of a reply are 16 MiB at most") {
+    const std::string text = test::resp_text(std::string(RedisReader::text_max, 'x'));
+    RedisReader reader;
+    RedisReply reply;
+    constexpr std::size_t most = RedisReader::texts_max / RedisReader::text_max;
+    for (int i = 0; i < 2; ++i) {
+        reader.feed(array_of(most, text));
+        CHECK(reader.next(reply) == Read::reply);
+    }
+    const std::string more = array_of(most + 1, text);
+    reader.feed(more);
+    CHECK(reader.next(reply) == Read::bad);
+}
+
+TEST_CASE("a reader that has found garbage finds nothing more") {
+    RedisReader reader;
+    RedisReply reply;
+    reader.feed(std::string_view{"?\r\n"});
+    CHECK(reader.next(reply) == Read::bad);
+    reader.feed(std::string_view{"+OK\r\n"});
+    CHECK(reader.next(reply) == Read::bad);
+}
+
+TEST_CASE("a number is an integer, or a text that is one") {
+    const auto number = [](Type type, std::string_view text, std::int64_t integer = 0) {
+        RedisReply reply;
+        reply.type = type;
+        reply.text = text;
+        reply.integer = integer;
+        return reply.number(-7);
+    };
+    CHECK(number(Type::integer, "", 5) == 5);
+    CHECK(number(Type::text, "12") == 12);
+    CHECK(number(Type::text, "-12") == -12);
+    CHECK(number(Type::status, "12") == 12);
+    CHECK(number(Type::text, "") == -7);
+    CHECK(number(Type::text, "12 ") == -7);
+    CHECK(number(Type::text, "+12") == -7);
+    CHECK(number(Type::text, "9223372036854775808") == -7);
+    CHECK(number(Type::error, "12") == -7);
+    CHECK(number(Type::nil, "") == -7);
+    CHECK(number(Type::array, "") == -7);
+}
+
+TEST_CASE("a command is an array of texts") {
+    std::string out = "x";
+    append_command(out, {"SET", "a b", std::string_view{"\r\n\0", 3}, ""});
+    CHECK(out == "x*4\r\n$3\r\nSET\r\n$3\r\na b\r\n$3\r\n\r\n\0\r\n$0\r\n\r\n"s);
+}
+
+}  // namespace
+}  // namespace baton
