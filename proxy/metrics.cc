@@ -180,9 +180,11 @@ void write_sessions(Text& text, const ProcessView& view) {
     text.only("baton_session_cookies_dropped_total", "counter",
               "Session cookies that servers set themselves.",
               sum_of(view, &Counters::session_cookies_dropped));
-    text.only("baton_session_changes_dropped_total", "counter",
-              "Changes to sessions that had ended meanwhile.",
-              sum_of(view, &Counters::session_gone));
+    text.only(
+        "baton_session_changes_dropped_total", "counter",
+        "Changes dropped: the session had ended meanwhile, or the store was away and the server "
+        "had been told.",
+        sum_of(view, &Counters::session_gone));
 }
 
 void write_store(Text& text, const ProcessView& view) {
