@@ -1,4 +1,4 @@
-// ./dev bench session: prints the table.
+// ./dev bench table: prints the table.
 
 #include <cstdio>
 
