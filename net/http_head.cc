@@ -67,6 +67,7 @@ FieldName field_name(std::string_view text) noexcept {
 }
 
 const Field* Head::find(FieldName name) const noexcept {
+    if (!has(name)) return nullptr;
     const auto found =
         std::find_if(fields.begin(), fields.end(), [&](const Field& f) { return f.id == name; });
     return found == fields.end() ? nullptr : &*found;
@@ -94,17 +95,17 @@ bool list_has(std::string_view list, std::string_view token) noexcept {
     return false;
 }
 
-ConnectionOptions::ConnectionOptions(const Head& head) noexcept {
-    for (const Field& field : head.fields) {
+void ConnectionOptions::read() noexcept {
+    for (const Field& field : head_->fields) {
         if (field.id != FieldName::connection) continue;
-        std::string_view list = head.text(field.value);
+        std::string_view list = head_->text(field.value);
         while (!list.empty()) {
             const std::size_t end = std::min(list.find(','), list.size());
             take(list.substr(0, end));
             list.remove_prefix(std::min(end + 1, list.size()));
         }
     }
-    persistent = !close && (head.minor == 1 || keep_alive);
+    persistent = !close && (head_->minor == 1 || keep_alive);
 }
 
 void ConnectionOptions::take(std::string_view option) noexcept {
@@ -117,16 +118,17 @@ void ConnectionOptions::take(std::string_view option) noexcept {
         keep_alive = true;
     else if (equal_fold(option, "upgrade"))
         upgrade = true;
-    else if (count_ < names_.size())
-        names_[count_++] = option;
+    else if (count_ < names_max)
+        ++count_;
     else
         too_many = true;
 }
 
-bool ConnectionOptions::names(std::string_view field_name) const noexcept {
-    for (std::size_t i = 0; i < count_; ++i)
-        if (equal_fold(names_[i], field_name)) return true;
-    return close && equal_fold(field_name, "close");
+bool ConnectionOptions::is_listed(std::string_view field_name) const noexcept {
+    for (const Field& field : head_->fields)
+        if (field.id == FieldName::connection && list_has(head_->text(field.value), field_name))
+            return true;
+    return false;
 }
 
 }  // namespace baton

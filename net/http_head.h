@@ -2,7 +2,6 @@
 
 // A message's first line and fields, seen in the bytes that hold them.
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -18,7 +17,7 @@ struct Slice {
 };
 
 // The fields this program treats specially; all others are `other`.
-enum class FieldName : std::uint8_t {
+enum class FieldName : std::uint8_t {  // at most 32
     other,
     // Framing and connection: written anew, never copied.
     host,
@@ -84,7 +83,15 @@ struct Head {
     std::uint8_t minor = 1;     // HTTP/1.minor
     std::uint16_t status = 0;   // responses
     std::vector<Field> fields;  // keeps its memory from one message to the next
+    std::uint32_t present = 0;  // a bit for each FieldName among them
 
+    void add(const Field& field) {
+        fields.push_back(field);
+        present |= 1U << static_cast<unsigned>(field.id);
+    }
+    bool has(FieldName name) const noexcept {
+        return ((present >> static_cast<unsigned>(name)) & 1U) != 0;
+    }
     std::string_view text(Slice s) const noexcept { return {bytes + s.begin, s.size}; }
     // The first field called `name`, or an empty view. An empty value and no field look alike: use
     // `find` to tell.
@@ -100,7 +107,10 @@ bool list_has(std::string_view list, std::string_view token) noexcept;
 // What the Connection fields of a head say (RFC 9110, 7.6.1). The names view the head.
 class ConnectionOptions {
 public:
-    explicit ConnectionOptions(const Head& head) noexcept;
+    explicit ConnectionOptions(const Head& head) noexcept
+        : persistent(head.minor == 1), head_(&head) {
+        if (head.has(FieldName::connection)) read();  // most heads have none
+    }
 
     bool close = false;
     bool keep_alive = false;
@@ -112,13 +122,19 @@ public:
     bool too_many = false;
 
     // Whether a field of this name ends at this connection. Keep-Alive and Upgrade do in any case.
-    bool names(std::string_view field_name) const noexcept;
+    bool names(std::string_view field_name) const noexcept {
+        return count_ > 0 && is_listed(field_name);
+    }
 
 private:
-    void take(std::string_view option) noexcept;
+    static constexpr std::size_t names_max = 16;
 
-    std::array<std::string_view, 16> names_;
-    std::size_t count_ = 0;
+    void read() noexcept;
+    void take(std::string_view option) noexcept;
+    bool is_listed(std::string_view field_name) const noexcept;
+
+    const Head* head_;
+    std::size_t count_ = 0;  // of options that are none of the above
 };
 
 }  // namespace baton

@@ -51,12 +51,13 @@ constinit const std::array<std::uint8_t, 256> byte_classes = make_classes();
 
 std::optional<std::uint64_t> parse_length(std::string_view text) noexcept {
     constexpr std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
+    constexpr std::size_t safe_digits = 19;  // any number of so many fits
     if (text.empty()) return {};
     std::uint64_t number = 0;
-    for (const char c : text) {
-        if (!is_digit(c)) return {};
-        const auto digit = static_cast<std::uint64_t>(c - '0');
-        if (number > (most - digit) / 10) return {};
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (!is_digit(text[i])) return {};
+        const auto digit = static_cast<std::uint64_t>(text[i] - '0');
+        if (i >= safe_digits && number > (most - digit) / 10) return {};
         number = number * 10 + digit;
     }
     return number;

@@ -134,7 +134,7 @@ void Tcp::arrived(uv_stream_t* stream, ssize_t size, const uv_buf_t* buffer) {
 void Tcp::write(std::span<const iovec> pieces) {
     if (broken_ || shutting_) return;
     if (in_flight_) return keep(pieces, 0);
-    std::array<uv_buf_t, iovecs_max> buffers;
+    __attribute__((uninitialized)) std::array<uv_buf_t, iovecs_max> buffers;  // the first `count`
     std::size_t count = 0;
     std::size_t total = 0;
     for (const iovec& piece : pieces) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 
 #include "session/contract.h"
 #include "session/cookie.h"
@@ -57,7 +58,7 @@ bool is_protected(FieldName id) noexcept {
 
 bool is_dropped(const ConnectionOptions& connection, const Head& head,
                 const Field& field) noexcept {
-    return !is_protected(field.id) && connection.names(head.text(field.name));
+    return connection.names(head.text(field.name)) && !is_protected(field.id);
 }
 
 bool is_session_field(std::string_view name, std::string_view prefix) noexcept {
@@ -68,13 +69,57 @@ bool is_session_field(std::string_view name, std::string_view prefix) noexcept {
     return has_session_prefix(name, "baton-") || has_session_prefix(name, prefix);
 }
 
+// What is known to be short, put together before it is appended: each append looks for room anew.
+template <std::size_t size>
+class Short {
+public:
+    template <std::size_t n>
+    Short& add(const char (&text)[n]) noexcept {
+        std::memcpy(end_, text, n - 1);
+        end_ += n - 1;
+        return *this;
+    }
+    Short& add(std::string_view text) noexcept {
+        std::memcpy(end_, text.data(), text.size());
+        end_ += text.size();
+        return *this;
+    }
+    Short& add(std::uint16_t number) noexcept {
+        end_ = std::to_chars(end_, end_ + 5, number).ptr;
+        return *this;
+    }
+    void append_to(std::string& out) const {
+        out.append(text_.data(), static_cast<std::size_t>(end_ - text_.data()));
+    }
+
+private:
+    std::array<char, size> text_;
+    char* end_ = text_.data();
+};
+
+// The client is believed nothing: all of it is ours.
+void append_own_forwarding(std::string& out, const ForwardRequest& request) {
+    const Peer& peer = *request.peer;
+    __attribute__((uninitialized)) Short<160> client;
+    client.add("X-Forwarded-For: ").add(std::string_view{peer.host});
+    if (peer.secure)
+        client.add("\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: ");
+    else
+        client.add("\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: ");
+    client.append_to(out);
+    out.append(request.to.host.empty() ? request.server_host : request.to.host);
+    __attribute__((uninitialized)) Short<200> rest;
+    rest.add("\r\nX-Forwarded-Port: ").add(peer.local_port);
+    rest.add("\r\nX-Request-Id: ").add(request.request_id).add("\r\n");
+    rest.append_to(out);
+}
+
 void append_forwarded_for(std::string& out, const Head& head, const Peer& peer) {
     out.append("X-Forwarded-For: ");
-    if (peer.trusted) {
-        for (const Field& field : head.fields) {
-            if (field.id != FieldName::x_forwarded_for || field.value.size == 0) continue;
-            out.append(head.text(field.value)).append(", ");
-        }
+    for (const Field& field : head.fields) {
+        if (!peer.trusted || field.id != FieldName::x_forwarded_for || field.value.size == 0)
+            continue;
+        out.append(head.text(field.value)).append(", ");
     }
     out.append(peer.host).append("\r\n");
 }
@@ -82,6 +127,8 @@ void append_forwarded_for(std::string& out, const Head& head, const Peer& peer) 
 void append_forwarding(std::string& out, const ForwardRequest& request) {
     const Head& head = *request.head;
     const Peer& peer = *request.peer;
+    if (!peer.trusted && peer.host.size() <= 64 && request.request_id.size() <= 128)
+        return append_own_forwarding(out, request);
     const auto believed = [&](FieldName name) {
         return peer.trusted ? head.value(name) : std::string_view{};
     };
@@ -111,9 +158,44 @@ void append_framing(std::string& out, const Body& body) {
     }
 }
 
-void append_line(std::string& out, const Head& head, const Field& field) {
-    append_field(out, head.text(field.name), head.text(field.value));
+// Whether a line is written "Name: value", as we would write it. The guard has seen to the rest.
+bool is_plain_line(const Head& head, const Field& field) noexcept {
+    const std::uint32_t colon = field.name.begin + field.name.size;
+    return field.value.begin == colon + 2 && head.bytes[colon + 1] == ' ' &&
+           head.bytes[field.value.begin + field.value.size] == '\r';
 }
+
+// A head that is written anew. Lines that go on as they came are copied, those that stand together
+// in one piece: each of them is a line the guard has passed, byte for byte what we would write.
+class Lines {
+public:
+    Lines(std::string& out, const Head& head) noexcept : out_(out), bytes_(head.bytes) {}
+
+    // What is written so far: for lines of our own.
+    std::string& text() {
+        out_.append(bytes_ + begin_, end_ - begin_);
+        begin_ = end_ = 0;
+        return out_;
+    }
+    void keep(const Head& head, const Field& field) {
+        if (is_plain_line(head, field))
+            return keep(field.name.begin, field.value.begin + field.value.size + 2);
+        append_field(text(), head.text(field.name), head.text(field.value));
+    }
+    void keep(std::uint32_t begin, std::uint32_t end) {
+        if (begin != end_) {
+            text();
+            begin_ = begin;
+        }
+        end_ = end;
+    }
+
+private:
+    std::string& out_;
+    const char* bytes_;
+    std::uint32_t begin_ = 0;
+    std::uint32_t end_ = 0;
+};
 
 enum class Treatment : std::uint8_t { pass, drop, session };
 
@@ -195,14 +277,48 @@ Destination destination_of(const Head& head) noexcept {
     return {target.substr(0, end), path, !path.starts_with('/')};
 }
 
+namespace {
+
+// The request line and the Host as they came, if they say what we say.
+bool keeps_request_line(const ForwardRequest& request) noexcept {
+    const Head& head = *request.head;
+    return head.minor == 1 && request.to.path.data() == head.bytes + head.target.begin &&
+           !request.to.slash_missing;
+}
+
+bool keeps_host(const ForwardRequest& request) noexcept {
+    const Head& head = *request.head;
+    if (head.fields.empty() || head.fields.front().id != FieldName::host) return false;
+    const Field& host = head.fields.front();
+    return is_plain_line(head, host) && head.text(host.name) == "Host" &&
+           request.to.host.data() == head.bytes + host.value.begin && !request.to.host.empty();
+}
+
+// The request line and the Host.
+void append_request_line(Lines& lines, const ForwardRequest& request) {
+    const Head& head = *request.head;
+    const bool line_kept = keeps_request_line(request);
+    if (line_kept) {
+        const auto end =
+            head.target.begin + head.target.size + std::uint32_t{11};  // " HTTP/1.1\r\n"
+        lines.keep(head.method_text.begin, end);
+        if (keeps_host(request)) return lines.keep(head, head.fields.front());
+    }
+    std::string& out = lines.text();
+    if (!line_kept)
+        out.append(head.text(head.method_text))
+            .append(request.to.slash_missing ? " /" : " ")
+            .append(request.to.path)
+            .append(" HTTP/1.1\r\n");
+    append_field(out, "Host", request.to.host.empty() ? request.server_host : request.to.host);
+}
+
+}  // namespace
+
 std::size_t append_request_head(std::string& out, const ForwardRequest& request) {
     const Head& head = *request.head;
-    out.append(head.text(head.method_text))
-        .append(request.to.slash_missing ? " /" : " ")
-        .append(request.to.path);
-    out.append(" HTTP/1.1\r\nHost: ")
-        .append(request.to.host.empty() ? request.server_host : request.to.host)
-        .append("\r\n");
+    Lines lines{out, head};
+    append_request_line(lines, request);
     const ConnectionOptions connection{head};
     std::size_t dropped = 0;
     for (const Field& field : head.fields) {
@@ -211,11 +327,12 @@ std::size_t append_request_head(std::string& out, const ForwardRequest& request)
         case Treatment::session: ++dropped; break;
         case Treatment::pass:
             if (field.id == FieldName::cookie && !request.session_cookie.empty())
-                append_cookie_line(out, head, field, request.session_cookie);
+                append_cookie_line(lines.text(), head, field, request.session_cookie);
             else
-                append_line(out, head, field);
+                lines.keep(head, field);
         }
     }
+    lines.text();
     append_forwarding(out, request);
     append_framing(out, request.body);
     out.append(request.session_fields);
@@ -224,17 +341,40 @@ std::size_t append_request_head(std::string& out, const ForwardRequest& request)
     return dropped;
 }
 
-std::size_t append_response_head(std::string& out, const ForwardResponse& response) {
-    const Head& head = *response.head;
+namespace {
+
+void append_status_line(Lines& lines, const Head& head) {
+    constexpr std::uint32_t reason_at = 13;  // behind "HTTP/1.1 200 "
+    if (head.minor == 1 && head.reason.begin == reason_at)
+        return lines.keep(0, head.reason.begin + head.reason.size + 2);
+    std::string& out = lines.text();
     out.append("HTTP/1.1 ");
     append_number(out, head.status);
     out.append(" ").append(head.text(head.reason)).append("\r\n");
+}
+
+// The length as it came, if we would write it so: no zeros in front.
+bool keeps_length(const ForwardResponse& response, const Field& field) noexcept {
+    if (field.id != FieldName::content_length) return false;
+    if (response.keep_length) return true;
+    return response.body.framing == Framing::length &&
+           (field.value.size == 1 || response.head->bytes[field.value.begin] != '0');
+}
+
+}  // namespace
+
+std::size_t append_response_head(std::string& out, const ForwardResponse& response) {
+    const Head& head = *response.head;
+    Lines lines{out, head};
+    append_status_line(lines, head);
     const ConnectionOptions connection{head};
     bool cache_control = false;
+    bool length_written = false;
     std::size_t dropped = 0;
     for (const Field& field : head.fields) {
-        if (field.id == FieldName::content_length && response.keep_length) {
-            append_line(out, head, field);
+        if (keeps_length(response, field)) {
+            lines.keep(head, field);
+            length_written = true;
             continue;
         }
         if (is_ours(field.id) || is_dropped(connection, head, field)) continue;
@@ -246,9 +386,10 @@ std::size_t append_response_head(std::string& out, const ForwardResponse& respon
             continue;
         }
         cache_control = cache_control || field.id == FieldName::cache_control;
-        append_line(out, head, field);
+        lines.keep(head, field);
     }
-    append_framing(out, response.body);
+    lines.text();
+    if (!length_written) append_framing(out, response.body);
     out.append(response.added);
     // A shared cache must not hand one client's cookie to another.
     if (!response.added.empty() && !cache_control) out.append("Cache-Control: no-store\r\n");

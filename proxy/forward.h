@@ -1,7 +1,8 @@
 #pragma once
 
-// The heads we send: rebuilt from parsed values, never copied (RFC 9110, 7.6; RFC 9112, 6.3). Pure
-// functions that append to a buffer.
+// The heads we send: written anew, line by line, from what was parsed (RFC 9110, 7.6; RFC 9112, 6.3);
+// a line that says what we would say, in the same bytes, is copied. Pure functions that append to a
+// buffer.
 
 #include <array>
 #include <cstdint>

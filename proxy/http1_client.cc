@@ -195,7 +195,7 @@ std::span<char> Http1Client::take_raw() noexcept {
 void Http1Client::read_head() {
     if (!block_) block_ = lane_.blocks.take();
     if (state_ == State::idle) enter(State::reading_head);
-    if (head_begun_us_ == 0) head_begun_us_ = now_us();
+    if (head_begun_us_ == 0) head_begun_us_ = lane_.clock_us();
     const std::size_t before = block_->partial().size();
     std::string_view received{input_.data(), input_.size()};
     if (before > 0) {

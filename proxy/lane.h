@@ -68,6 +68,11 @@ struct Lane {
     // The store's late answer to `ticket`. This loop's thread, outside of any store operation.
     void store_answered(StoreTicket ticket, StoreAnswer answer);
 
+    // Microseconds for the spans of a log line; without a log the turn's milliseconds will do, which
+    // cost no look at the clock.
+    std::uint64_t clock_us() const noexcept {
+        return access_log.enabled() ? now_us() : loop.now() * 1000;
+    }
     std::int64_t epoch_now_ms() const noexcept {
         return static_cast<std::int64_t>(loop.now()) + epoch_offset_ms;
     }

@@ -47,7 +47,7 @@ Relay::Relay(Lane& lane, Http1Client& client, HeadBlock& block, std::uint64_t be
       connection_(block.head),
       client_is_1_0_(block.head.minor == 0),
       begun_us_(begun_at_us),
-      head_us_(now_us()),
+      head_us_(lane.clock_us()),
       client_sent_before_(client.stream().sent()) {
     at_.begun = begun_at_us / 1000;
     lane_.counters.requests_in_flight.add();
@@ -94,9 +94,10 @@ void Relay::route() {
         id_size_ = fresh.size();
     }
     to_ = destination_of(head);
-    std::array<char, 256> room;
-    route_ = snapshot_->router().find(routing_host(to_.host, room),
-                                      to_.slash_missing || to_.path.empty() ? "/" : to_.path);
+    const std::string_view path = to_.slash_missing || to_.path.empty() ? "/" : to_.path;
+    const Router& router = snapshot_->router();
+    __attribute__((uninitialized)) std::array<char, 256> room;
+    route_ = router.find(router.asks_host() ? routing_host(to_.host, room) : "", path);
     if (connection_.too_many) return fail({Fault::bad_request});
     if (route_ == nullptr) return fail({Fault::no_route});
     if (snapshot_->config().limits.underscores == Underscores::reject) {
@@ -167,7 +168,7 @@ bool Relay::session_step(RequestSession::Step step) {
 // takes an idle connection, which may be as stale as the last.
 void Relay::choose() {
     const Upstream& upstream = *route_->upstream;
-    if (chosen_us_ == 0) chosen_us_ = now_us();
+    if (chosen_us_ == 0) chosen_us_ = lane_.clock_us();
     while (state_ == State::choosing) {
         server_ = upstream.pick(tried_);
         if (server_ == nullptr && tries_ > 0 && tried_ != refused_) {
@@ -232,7 +233,7 @@ void Relay::connect_failed(int uv_error) {
 }
 
 void Relay::open_server(Lease lease) {
-    connected_us_ = now_us();
+    connected_us_ = lane_.clock_us();
     at_.response_progress = at_.request_progress = now();
     lease->stream->attach(this, server_events);
     lease->stream->read(true);
@@ -256,18 +257,17 @@ void Relay::send_request() {
     if (!first && pieces.empty() && !client_.body_complete()) return;
     Stream& stream = block_.server.stream();
     const std::uint64_t sent_before = stream.sent();
-    WriteList list;
-    std::array<std::string_view, 24> data;
-    std::size_t count = 0;
-    std::size_t bytes = pieces.bytes();
+    __attribute__((uninitialized)) WriteList list;
+    std::string_view held;
     if (first) {
         build_request_head();
         list.add(lane_.head_out);
-        data[count++] = block_.held;
-        bytes += block_.held.size();
+        held = block_.held;
     }
-    for (const std::string_view piece : pieces.view()) data[count++] = piece;
-    list.add_body({data.data(), count}, bytes, in_framing_);
+    list.begin_body(held.size() + pieces.bytes(), in_framing_);
+    list.add(held);
+    for (const std::string_view piece : pieces.view()) list.add(piece);
+    list.end_body(held.size() + pieces.bytes(), in_framing_);
     if (client_.body_complete()) list.add_end(in_framing_);
     stream.write(list.view());
     if (first && stream.broken() && stream.sent() == sent_before) return resend_unsent();

@@ -23,7 +23,7 @@ void Relay::receive() {
         const auto head = block_.server.read_head();
         if (!head) return fail(head.error());
         if (!*head) break;
-        if (first_us_ == 0) first_us_ = now_us();
+        if (first_us_ == 0) first_us_ = lane_.clock_us();
         const int status = block_.server.head().status;
         if (status >= 200 || status == 101)
             on_final();
@@ -112,7 +112,7 @@ void Relay::release_response() {
     Pieces& pieces = lane_.server_pieces;
     pieces.clear();
     if (const auto error = block_.server.read_body(pieces)) return fail(*error);
-    WriteList list;
+    __attribute__((uninitialized)) WriteList list;
     build_response_head({out_framing_, body.length});
     list.add(lane_.head_out);
     status_ = block_.server.head().status;
@@ -152,7 +152,7 @@ void Relay::receive_body() {
     Pieces& pieces = lane_.server_pieces;
     pieces.clear();
     if (const auto error = block_.server.read_body(pieces)) return fail(*error);
-    WriteList list;
+    __attribute__((uninitialized)) WriteList list;
     pass_body(list);
 }
 
@@ -184,7 +184,7 @@ void Relay::server_lost() {
         const bool orderly = *block_.server.end() == UV_EOF && !block_.server.stream().broken();
         if (orderly && block_.server.end_completes()) {
             lane_.server_pieces.clear();
-            WriteList list;
+            __attribute__((uninitialized)) WriteList list;
             return pass_body(list);
         }
         return fail({Fault::server_gone, *block_.server.end()});
@@ -201,7 +201,7 @@ void Relay::server_lost() {
 void Relay::begin_tunnel() {
     close_client_ = true;
     build_response_head({});
-    WriteList list;
+    __attribute__((uninitialized)) WriteList list;
     list.add(lane_.head_out);
     client_.stream().write(list.view());
     status_ = 101;

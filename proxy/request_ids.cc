@@ -7,18 +7,30 @@
 #include "net/loop.h"
 
 namespace baton {
+namespace {
+
+constexpr char hex_digits[] = "0123456789abcdef";
+
+void write_hex(std::uint64_t number, char* out) noexcept {
+    for (int shift = 60; shift >= 0; shift -= 4) *out++ = hex_digits[(number >> shift) & 15];
+}
+
+}  // namespace
 
 RequestIds::RequestIds() {
     while (getrandom(&lane_, sizeof(lane_), 0) != static_cast<ssize_t>(sizeof(lane_)))
         if (errno != EINTR) die("the kernel gives no random bytes");
+    write_hex(lane_, text_.data());
+    write_hex(count_, text_.data() + 16);
 }
 
 void RequestIds::next(std::array<char, 32>& out) noexcept {
-    constexpr char digits[] = "0123456789abcdef";
-    const std::uint64_t halves[] = {lane_, count_++};
-    char* at = out.data();
-    for (const std::uint64_t half : halves)
-        for (int shift = 60; shift >= 0; shift -= 4) *at++ = digits[(half >> shift) & 15];
+    out = text_;
+    // The last digit changes each time, all of them every 16 times.
+    if ((++count_ & 15) == 0)
+        write_hex(count_, text_.data() + 16);
+    else
+        text_.back() = hex_digits[count_ & 15];
 }
 
 }  // namespace baton

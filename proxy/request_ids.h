@@ -20,6 +20,7 @@ public:
 private:
     std::uint64_t lane_;
     std::uint64_t count_ = 0;
+    std::array<char, 32> text_;  // of the next one
     std::uint64_t transactions_ = 0;
 };
 

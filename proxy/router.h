@@ -33,6 +33,8 @@ public:
     // `host`: lower case, without port and last dot; empty for a request without one, which takes
     // the routes of "*". `target`: as received; a prefix of it is compared byte by byte, `*` counts
     // as "/". Null: no route.
+    // Without `asks_host` the host is no matter.
+    bool asks_host() const noexcept { return !exact_.empty() || !below_.empty(); }
     const Route* find(std::string_view host, std::string_view target) const noexcept;
 
 private:

@@ -16,6 +16,8 @@
 
 namespace baton {
 
+// Where local variables are set to zero for safety's sake, those of this class are marked
+// `uninitialized`: it would cost more than to fill them, and nothing is read that was not written.
 class WriteList {
 public:
     // The text must outlive the write.
@@ -28,10 +30,16 @@ public:
     // chunk, as an empty one would be the end.
     void add_body(std::span<const std::string_view> data, std::size_t bytes,
                   Framing framing) noexcept {
-        if (bytes == 0) return;
-        if (framing == Framing::chunked) add_chunk_line(bytes);
+        begin_body(bytes, framing);
         for (const std::string_view piece : data) add(piece);
-        if (framing == Framing::chunked) add("\r\n");
+        end_body(bytes, framing);
+    }
+    // The same for data that are added between the two.
+    void begin_body(std::size_t bytes, Framing framing) noexcept {
+        if (bytes > 0 && framing == Framing::chunked) add_chunk_line(bytes);
+    }
+    void end_body(std::size_t bytes, Framing framing) noexcept {
+        if (bytes > 0 && framing == Framing::chunked) add("\r\n");
     }
     void add_end(Framing framing) noexcept {
         if (framing == Framing::chunked) add("0\r\n\r\n");

@@ -61,9 +61,9 @@ TEST_CASE("a head finds the first field of a name") {
     const std::string bytes = "Cookie: a\r\nCookie: b\r\nExpect:\r\n";
     Head head;
     head.bytes = bytes.data();
-    head.fields = {{{0, 6}, {8, 1}, FieldName::cookie, false},
-                   {{11, 6}, {19, 1}, FieldName::cookie, false},
-                   {{22, 6}, {29, 0}, FieldName::expect, false}};
+    head.add({{0, 6}, {8, 1}, FieldName::cookie, false});
+    head.add({{11, 6}, {19, 1}, FieldName::cookie, false});
+    head.add({{22, 6}, {29, 0}, FieldName::expect, false});
     CHECK(head.value(FieldName::cookie) == "a");
     CHECK(head.find(FieldName::cookie) == &head.fields[0]);
     CHECK(head.value(FieldName::expect).empty());
