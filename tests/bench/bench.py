@@ -2,9 +2,9 @@
 """Measures baton beside nginx, HAProxy and a relay of bytes: ./dev bench [WORKLOAD...] [--peers NAME,...] [--rounds N]
 [--seconds S] [--gates].
 
-The figure is requests per CPU second of the proxy, as a ratio of two peers in one round: it survives a noisy machine. The
-proxy runs on CPU 0, clients and servers on CPU 1; each round asks every peer, in another order each time. baton runs
-twice, so that the noise shows. A wrong answer fails the run.
+The figure is requests per CPU second of the proxy, as a ratio of two peers in one round: it survives a noisy machine.
+The proxy runs on CPU 0, clients and servers on CPU 1; each round asks every peer, in another order each time. baton
+runs twice, so that the noise shows. A wrong answer fails the run.
 """
 
 import argparse
@@ -299,11 +299,11 @@ def table(result):
             ratio = f"{middle:.2f} ({min(values):.2f}–{max(values):.2f})"
             if wanted is not None and middle < wanted:
                 below.append(f"{result['workload']}: {middle:.2f} of {peer}, wanted {wanted:.2f}")
-        lines.append(
-            f"| {peer} | {median(result, peer, 'per_second'):,.0f} | {median(result, peer, 'efficiency'):,.0f} | {ratio} | "
-            f"{'≥ ' + format(wanted, '.2f') if wanted else ''} | {median(result, peer, 'p50'):.0f} | "
-            f"{median(result, peer, 'p99'):.0f} | {median(result, peer, 'p999'):.0f} | {median(result, peer, 'use'):.2f} | "
-            f"{median(result, peer, 'memory') / 2**20:.1f} |")
+        rate, efficiency, use = (median(result, peer, key) for key in ("per_second", "efficiency", "use"))
+        waits = [f"{median(result, peer, key):.0f}" for key in ("p50", "p99", "p999")]
+        cells = [peer, f"{rate:,.0f}", f"{efficiency:,.0f}", ratio, f"≥ {wanted:.2f}" if wanted else "", *waits,
+                 f"{use:.2f}", f"{median(result, peer, 'memory') / 2**20:.1f}"]
+        lines.append(f"| {' | '.join(cells)} |")
     if result["workload"].startswith("rate") and "nginx" in peers:
         own, theirs = median(result, first, "p99"), median(result, "nginx", "p99")
         if own > 3 * theirs:
@@ -356,7 +356,8 @@ class Gate:
         port = int(self.server.stdout.readline())
         path = Path(self.folder) / "baton.toml"
         text = (CONF / "baton.toml").read_text()
-        for word, value in {"PORT": self.port, "SERVER": port, "SESSION": "off", "CREATE": "on-demand", "LOG": "off"}.items():
+        words = {"PORT": self.port, "SERVER": port, "SESSION": "off", "CREATE": "on-demand", "LOG": "off"}
+        for word, value in words.items():
             text = re.sub(rf"\b{word}\b", str(value), text)
         path.write_text(text)
         self.process = start([*before, BATON, "-c", path], PROXY_CPU, stderr=subprocess.PIPE, text=True)
@@ -469,7 +470,8 @@ def main():
         result = measure_idle(peers) if name == "idle" else measure(name, peers, arguments.rounds, arguments.seconds,
                                                                       info["congestion"])
         lines, missed = table(result)
-        title = f"{name}, {result['connections']} connections" + (f", {result['congestion']}" if "congestion" in result else "")
+        title = f"{name}, {result['connections']} connections"
+        title += f", {result['congestion']}" if "congestion" in result else ""
         document += ["", f"**{title}**", "", *lines]
         print("\n" + title, *lines, *(f"BELOW {line}" for line in missed), sep="\n", flush=True)
         results.append(result)

@@ -83,19 +83,20 @@ Site::Site(const std::vector<Address>& servers, const std::string& access_log)
     address_ = sockets.address;
     log::Writer::carry_events(writer_.get());
     for (unsigned i = 0; i < workers; ++i) {
-        workers_.push_back(
-            std::make_unique<Worker>(Worker::Needs{.snapshot = snapshot_,
-                                                   .make_store = [&](Loop&) { return std::make_unique<MemoryStore>(table_); },
-                                                   .unknown_limit = &unknown_limit_,
-                                                   .gate = &gate_,
-                                                   .api_gate = &gate_,
-                                                   .writer = writer_.get(),
-                                                   .access_sink = sink,
-                                                   .on_stopped = [this] {
-                                                       loop_.post([this] {
-                                                           if (--working_ == 0) loop_.stop();
-                                                       });
-                                                   }}));
+        workers_.push_back(std::make_unique<Worker>(Worker::Needs{
+            .snapshot = snapshot_,
+            .make_store = [&](Loop&) { return std::make_unique<MemoryStore>(table_); },
+            .unknown_limit = &unknown_limit_,
+            .gate = &gate_,
+            .api_gate = &gate_,
+            .writer = writer_.get(),
+            .access_sink = sink,
+            .on_stopped =
+                [this] {
+                    loop_.post([this] {
+                        if (--working_ == 0) loop_.stop();
+                    });
+                }}));
         workers_.back()->listen(sockets.fds[i], address_, snapshot_->config().listeners[0]);
     }
     for (const auto& worker : workers_) worker->start();

@@ -20,9 +20,10 @@ ARROWS = {
 LIBRARIES = {
     r"uv\.h": r"net/.*|proxy/(listener|worker|control|main)\.(h|cc)",
     r"llhttp\.h": r"net/(http_parser|http_syntax|head_guard)\.(h|cc)",
-    r"openssl/.*": r"session/(api_token|base64|id)\.cc",
+    r"openssl/.*": r"session/(api_token|base64|id|redis_scripts)\.cc",
+    r"hiredis/.*": r"session/redis_reply\.cc",
     r"toml\+\+/.*": r"proxy/(config_load|toml_table|toml_value)\.(h|cc)",
-    r"nlohmann/json\.hpp": r"proxy/(admin|session_api)\.cc",
+    r"nlohmann/json\.hpp": r"proxy/(json_reply\.h|session_api\.cc)",
     r"doctest/doctest\.h": r"$",
 }
 
