@@ -244,6 +244,18 @@ void check_idle_bounds(const SessionConfig& session, Findings& out) {
                           "session.idle_max"});
 }
 
+// A session is read with one reply, and how long a reply may be is bounded (session/redis_reply.h).
+void check_attributes(const SessionConfig& session, Findings& out) {
+    constexpr std::size_t attributes_most = 2000;
+    if (session.store != SessionStore::redis || session.attributes_max <= attributes_most) return;
+    out.push_back(Finding{"session.attributes_max",
+                          "expected at most " + std::to_string(attributes_most) +
+                              " with store = \"redis\", found " +
+                              std::to_string(session.attributes_max),
+                          {},
+                          "session.store"});
+}
+
 struct Bound {
     std::string_view table;
     std::string_view key;
@@ -284,6 +296,7 @@ std::vector<Finding> check(const Config& config, const std::vector<Address>& own
     check_header_prefix(config.session, out);
     check_sizes(config, out);
     check_idle_bounds(config.session, out);
+    check_attributes(config.session, out);
     check_api_scopes(config, out);
     return out;
 }

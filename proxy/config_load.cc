@@ -207,6 +207,11 @@ void read_session(TomlTable table, Config& config) {
     table.boolean("strict_writes", out.strict_writes);
     table.number("sessions_max", out.sessions_max, {1, 100'000'000});
     table.size("memory_max", out.memory_max, {64 * kib, tib});
+    if (out.store == SessionStore::redis)
+        for (const std::string_view key : {"sessions_max", "memory_max"})
+            if (table.has(key))
+                table.refuse(key, "nothing with store = \"redis\"",
+                             "; what Redis holds is bounded by its own maxmemory");
     table.number("attributes_max", out.attributes_max, {1, 10'000});
     table.size("attribute_max", out.attribute_max, {1, mib});
     table.size("data_max", out.data_max, {1, mib});

@@ -51,6 +51,7 @@ SessionStores::SessionStores(Loop& control, const Config& config)
     needs.sentinel_password = redis.sentinel_password;
     needs.discover = redis.discover;
     needs.last_known = redis.last_known;
+    needs.failover_wait_ms = config.session.failover_wait.count();
     needs.lead = [this](const RedisMaster& master) {
         for (const Follower& one : followers_)
             one.loop->post([store = one.store, master] { store->follow(master); });

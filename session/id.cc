@@ -16,7 +16,7 @@ constexpr std::string_view upper_hex = "0123456789ABCDEF";
 constexpr std::string_view lower_hex = "0123456789abcdef";
 
 // Writes two digits for each byte to `out`.
-void write_hex(const std::uint8_t* bytes, std::size_t size, std::string_view digits, char* out) {
+void put_hex(const std::uint8_t* bytes, std::size_t size, std::string_view digits, char* out) {
     for (std::size_t i = 0; i < size; ++i) {
         *out++ = digits[bytes[i] >> 4];
         *out++ = digits[bytes[i] & 15];
@@ -29,12 +29,42 @@ void write_hex(const std::uint8_t* bytes, std::size_t size, std::string_view dig
     std::abort();
 }
 
+// One digest after the other. libcrypto looks its implementations up by name, and takes longer for
+// that than for a short text: here it is done once.
+class Sha256 {
+public:
+    Sha256() : digest_(EVP_MD_fetch(nullptr, "SHA256", nullptr)), context_(EVP_MD_CTX_new()) {
+        if (digest_ == nullptr || context_ == nullptr) stop("libcrypto has no SHA-256");
+    }
+    ~Sha256() {
+        EVP_MD_CTX_free(context_);
+        EVP_MD_free(digest_);
+    }
+    Sha256(const Sha256&) = delete;
+    Sha256& operator=(const Sha256&) = delete;
+
+    void digest(std::string_view text, std::uint8_t* out) noexcept {
+        if (EVP_DigestInit_ex2(context_, digest_, nullptr) != 1 ||
+            EVP_DigestUpdate(context_, text.data(), text.size()) != 1 ||
+            EVP_DigestFinal_ex(context_, out, nullptr) != 1)
+            stop("libcrypto has no SHA-256");
+    }
+
+private:
+    EVP_MD* digest_;
+    EVP_MD_CTX* context_;
+};
+
 }  // namespace
 
 std::array<char, 8> SessionKey::token() const noexcept {
     std::array<char, 8> token;
-    write_hex(bytes.data(), token.size() / 2, lower_hex, token.data());
+    put_hex(bytes.data(), token.size() / 2, lower_hex, token.data());
     return token;
+}
+
+void SessionKey::write_hex(char* out) const noexcept {
+    put_hex(bytes.data(), bytes.size(), lower_hex, out);
 }
 
 SessionId mint_session_id() noexcept {
@@ -48,7 +78,7 @@ SessionId mint_session_id() noexcept {
         have += static_cast<std::size_t>(got);
     }
     SessionId id;
-    write_hex(random.data(), random.size(), upper_hex, id.text.data());
+    put_hex(random.data(), random.size(), upper_hex, id.text.data());
     return id;
 }
 
@@ -74,10 +104,8 @@ SessionKey session_key(std::string_view scope, std::string_view cookie_name,
     text.append(cookie_name).push_back('\0');
     text.append(id.view());
     SessionKey key;
-    if (EVP_Digest(text.data(), text.size(), key.bytes.data(), nullptr, EVP_sha256(), nullptr) !=
-        1) {
-        stop("libcrypto has no SHA-256");
-    }
+    thread_local Sha256 sha256;
+    sha256.digest(text, key.bytes.data());
     return key;
 }
 

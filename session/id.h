@@ -27,6 +27,8 @@ struct SessionKey {
 
     // The first 8 hex digits: the correlation token of logs. Lower case.
     std::array<char, 8> token() const noexcept;
+    // All 64 of them, to `out`.
+    void write_hex(char* out) const noexcept;
 };
 
 // A new id from getrandom(2), and from nothing else. Ends the process if the kernel gives no random

@@ -39,7 +39,8 @@ std::optional<MasterChoice> choose_master(std::span<const MasterVote> votes, std
 
     const Tally unnumbered{votes, last, [](const MasterVote& vote) { return !vote.epoch; }};
     const bool news = highest && last_epoch && *highest > *last_epoch;
-    if (unnumbered.votes >= majority && !news) return MasterChoice{*unnumbered.master, last_epoch};
+    if (unnumbered.master != nullptr && unnumbered.votes >= majority && !news)
+        return MasterChoice{*unnumbered.master, last_epoch};
 
     if (highest && (!last_epoch || *highest >= *last_epoch)) {
         // An address that has that epoch by nobody's word is no candidate.

@@ -18,6 +18,8 @@ using Kind = StoreAnswer::Kind;
 // worth it. What is known of the server's clock is this exact and better.
 constexpr std::int64_t cap_tolerance_ms = 1000;
 
+constexpr std::size_t digits = 2 * sizeof(SessionKey::bytes);  // of a key
+
 // Words of one command. Numbers are kept here until it is written.
 class Words {
 public:
@@ -84,13 +86,17 @@ bool take_field(std::string_view name, const RedisReply& value, SessionRecord& r
         record.attributes.emplace_back(name.substr(2), value.view().substr(colon + 1));
         return true;
     }
-    const std::int64_t number = value.number(-1);
-    if (name == "_v")
-        record.version = static_cast<std::uint64_t>(std::max<std::int64_t>(number, 0));
-    if (name == "_c") record.created_ms = number;
-    if (name == "_i") record.idle_ms = number;
-    if (name == "_r") id_since_ms = number;
-    if (name == "_x") absolute_at_ms = number;
+    if (name.size() != 2 || name[0] != '_') return true;
+    switch (name[1]) {
+    case 'v':
+        record.version = static_cast<std::uint64_t>(std::max<std::int64_t>(value.number(0), 0));
+        break;
+    case 'c': record.created_ms = value.number(0); break;
+    case 'i': record.idle_ms = value.number(0); break;
+    case 'r': id_since_ms = value.number(0); break;
+    case 'x': absolute_at_ms = value.number(0); break;
+    default: break;
+    }
     return true;
 }
 
@@ -111,20 +117,28 @@ RedisTrouble trouble_of(const RedisReply& reply) noexcept {
 }
 
 std::string redis_key(std::string_view prefix, const SessionKey& key) {
-    constexpr std::string_view hex = "0123456789abcdef";
-    std::string text;
-    text.reserve(prefix.size() + 3 + 2 * key.bytes.size());
-    text.append(prefix).append(":s:");
-    for (const std::uint8_t byte : key.bytes) {
-        text += hex[byte >> 4];
-        text += hex[byte & 15];
-    }
+    std::string text{prefix};
+    text.append(":s:").append(digits, '0');
+    key.write_hex(text.data() + text.size() - digits);
     return text;
 }
 
 void append_load(std::string& out, std::string_view key) {
     append_command(out, {"HGETALL", key});
     append_command(out, {"PTTL", key});
+}
+
+LoadCommand::LoadCommand(std::string_view prefix) {
+    const std::string key = redis_key(prefix, SessionKey{});
+    append_load(bytes_, key);
+    first_ = bytes_.find(key) + key.size() - digits;
+    second_ = bytes_.rfind(key) + key.size() - digits;
+}
+
+std::string_view LoadCommand::of(const SessionKey& key) noexcept {
+    key.write_hex(bytes_.data() + first_);
+    bytes_.replace(second_, digits, bytes_, first_, digits);
+    return bytes_;
 }
 
 void append_create(std::string& out, std::string_view key, const NewSession& session,

@@ -36,6 +36,20 @@ struct RedisLimits {
 // "<prefix>:s:<64 hex digits>".
 std::string redis_key(std::string_view prefix, const SessionKey& key);
 
+// Reads a session: HGETALL and PTTL, two replies. The one question of nearly every request is put
+// together once, and then told its key.
+class LoadCommand {
+public:
+    explicit LoadCommand(std::string_view prefix);
+    // Until the next call.
+    std::string_view of(const SessionKey& key) noexcept;
+
+private:
+    std::string bytes_;
+    std::size_t first_;
+    std::size_t second_;
+};
+
 // The bytes of a command. `who` names the one who changes something, and must be new with each
 // change: asked a second time with it, the script answers as it did and changes nothing.
 void append_load(std::string& out, std::string_view key);  // two replies

@@ -157,7 +157,7 @@ StoreView RedisGuide::view() const {
     view.last_failover_ms = last_failover_ms_;
     view.losses = losses_;
     view.data_losses = data_losses_;
-    view.revocations = to_revoke_.size() + revoking_ + kept_.size();
+    view.revocations = to_revoke_.size() + revoking_.size() + refused_revocations_.size();
     return view;
 }
 
@@ -220,8 +220,8 @@ void RedisGuide::on_ready() {
     left_ = Endpoint{};
     if (sentinels_) sentinels_->set_last(*master_, true);
     to_revoke_ = revocations_.recent(loop_.now());
-    kept_.clear();
-    revoking_ = 0;
+    revoking_.clear();
+    refused_revocations_.clear();
     std::string settings;
     for (const std::string_view name :
          {"maxmemory-policy", "min-replicas-to-write", "appendonly", "save"})
@@ -252,34 +252,47 @@ void RedisGuide::on_keys(std::int64_t keys) {
 
 // Before anybody asks it for a session.
 void RedisGuide::revoke() {
-    if (revoking_ > 0) return;
+    if (!revoking_.empty()) return;
     if (to_revoke_.empty()) {
         if (!announced_) announce();
         return;
     }
     std::string commands;
     link_.ask(tag_script, command({"SCRIPT", "LOAD", text_of(RedisScript::kill)}));
-    while (!to_revoke_.empty() && revoking_ < revocations_at_once) {
+    while (!to_revoke_.empty() && revoking_.size() < revocations_at_once) {
         commands.clear();
         append_kill(commands, redis_key(needs_.prefix, to_revoke_.back()));
         link_.ask(tag_revocation, commands);
-        ++revoking_;
-        // Until it is answered.
-        kept_.push_back(to_revoke_.back());
+        revoking_.push_back(to_revoke_.back());
         to_revoke_.pop_back();
     }
 }
 
 void RedisGuide::on_revoked(const RedisReply& reply) {
-    --revoking_;
-    // Answered in the order they were asked, which is that of `kept_`; what was refused goes behind.
-    const SessionKey key = kept_.front();
-    kept_.pop_front();
-    if (trouble_of(reply) == RedisTrouble::read_only) kept_.push_back(key);
+    // Answered in the order they were asked.
+    if (trouble_of(reply) == RedisTrouble::read_only)
+        refused_revocations_.push_back(revoking_.front());
+    revoking_.pop_front();
     revoke();
 }
 
+// A failover takes the time until the master counts as down, and about 1.25 s more.
+void RedisGuide::warn_of_wait() {
+    if (sentinels_ == nullptr || needs_.failover_wait_ms == 0 || std::exchange(wait_judged_, true))
+        return;
+    constexpr std::int64_t failover_ms = 2000;
+    std::int64_t down_after_ms = 0;
+    for (const SentinelView& sentinel : sentinels_->view())
+        down_after_ms = std::max(down_after_ms, sentinel.down_after_ms.value_or(0));
+    if (down_after_ms == 0 || needs_.failover_wait_ms >= down_after_ms + failover_ms) return;
+    log::warn("session store: failover_wait is shorter than a failover",
+              {{"failover_wait_ms", needs_.failover_wait_ms},
+               {"down_after_ms", down_after_ms},
+               {"wanted_ms", down_after_ms + failover_ms}});
+}
+
 void RedisGuide::announce() {
+    warn_of_wait();
     if (!std::exchange(announced_, true)) {
         const bool other = ever_ready_ && ready_at_ != link_.peer();
         if (other) {
@@ -303,7 +316,8 @@ void RedisGuide::on_lost(RedisLoss loss, std::string_view text) {
     }
     trouble_ = std::string{text_of(loss)} + ": " + std::string{text};
     const bool hopeless = loss == RedisLoss::refused || loss == RedisLoss::too_old;
-    if (std::exchange(seen_ready_, false) || lost_warning_.due(loop_.now())) {
+    log::OncePerMinute& warning = lost_warnings_[static_cast<std::size_t>(loss)];
+    if (std::exchange(seen_ready_, false) || warning.due(loop_.now())) {
         const std::string master = link_.peer().text();
         const log::Fields fields = {{"master", master}, {"reason", text_of(loss)}, {"error", text}};
         hopeless ? log::error("session store not ready", fields)
@@ -336,9 +350,8 @@ void RedisGuide::reported(const RedisReport& report) {
 void RedisGuide::on_second() {
     if (!link_.is_ready()) return;
     ask_replication();
-    if (revoking_ > 0 || kept_.empty()) return;
-    to_revoke_.assign(kept_.begin(), kept_.end());
-    kept_.clear();
+    if (!revoking_.empty() || refused_revocations_.empty()) return;
+    to_revoke_ = std::exchange(refused_revocations_, {});
     revoke();
 }
 

@@ -4,6 +4,8 @@
 // goes there first; tells it of ids that are dead; then says where it is. One per process, on the
 // control thread. It never gives up.
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -68,6 +70,8 @@ public:
         std::string sentinel_username;
         std::string sentinel_password;
         bool discover = true;
+        // How long requests wait for the store; 0: not at all.
+        std::int64_t failover_wait_ms = 0;
         bool last_known = true;  // go on with the last master while no Sentinel answers
         // Tells every store. On this loop.
         std::function<void(const RedisMaster&)> lead;
@@ -98,6 +102,7 @@ private:
     void revoke();
     void on_revoked(const RedisReply& reply);
     void announce();
+    void warn_of_wait();
     void on_rest_over();
     void on_second();
     void ask_replication();
@@ -113,15 +118,16 @@ private:
     Timer<&RedisGuide::on_rest_over> rest_;
     Timer<&RedisGuide::on_second> second_;
     Revocations revocations_;
-    std::vector<SessionKey> to_revoke_;  // at this master
-    std::size_t revoking_ = 0;           // asked, of them
-    std::deque<SessionKey> kept_;        // not answered, or refused for now
+    std::vector<SessionKey> to_revoke_;            // at this master
+    std::deque<SessionKey> revoking_;              // asked, in the order of their answers
+    std::vector<SessionKey> refused_revocations_;  // for now: another second, another try
 
     std::optional<MasterChoice> master_;  // the last one that was gone to
     Endpoint left_;                       // a master that was told to be one no more
     bool resting_ = false;                // after a failure
     bool announced_ = false;              // all stores know of the master, and it is ready
-    bool refused_ = false;                // writes, for now
+    bool wait_judged_ = false;
+    bool refused_ = false;  // writes, for now
     bool ever_ready_ = false;
     bool seen_ready_ = false;  // since the last failure that was logged
     std::uint64_t lost_at_ms_ = 0;
@@ -133,7 +139,7 @@ private:
     std::uint64_t losses_ = 0;
     std::int64_t keys_ = 0;  // of the master, a second ago
     std::uint64_t data_losses_ = 0;
-    log::OncePerMinute lost_warning_;
+    std::array<log::OncePerMinute, redis_losses_count> lost_warnings_;  // one for each reason
 };
 
 // The replicas that INFO replication tells of (https://redis.io/commands/info/).

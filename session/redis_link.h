@@ -4,6 +4,7 @@
 // once the server has let us in, is new enough, says that it is a master, and has our scripts.
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -38,6 +39,7 @@ enum class RedisLoss : std::uint8_t {
     not_master,
     busy,  // it is loading its data, or a script keeps it
 };
+inline constexpr std::size_t redis_losses_count = 7;
 std::string_view text_of(RedisLoss loss) noexcept;
 
 // One loop's thread.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <iterator>
 #include <utility>
 
 namespace baton {
@@ -61,6 +62,7 @@ RedisStore::RedisStore(Loop& loop, Needs needs)
     : loop_(loop),
       needs_(std::move(needs)),
       link_(loop, needs_.access, this, link_events, tcp_),
+      load_command_(needs_.prefix),
       back_off_(random_lane()),
       retry_(loop, *this),
       waiting_timer_(loop, *this),
@@ -151,8 +153,9 @@ void RedisStore::touch(const SessionKey& key, std::int64_t slack_ms, std::int64_
 }
 
 void RedisStore::forget(StoreTicket ticket) noexcept {
-    for (Question& question : asked_)
-        if (question.ticket == ticket) question.ticket = 0;
+    for (std::deque<Question>* questions : {&asked_, &over_})
+        for (Question& question : *questions)
+            if (question.ticket == ticket) question.ticket = 0;
     // What a server has asked for is done without its client, too.
     std::erase_if(waiting_, [&](Question& question) {
         if (question.ticket != ticket) return false;
@@ -184,9 +187,7 @@ void RedisStore::send(Question question) {
     question.asked_before = true;
     if (question.kind == Kind::load) {
         counters_.commands.add(2);
-        std::string commands;
-        append_load(commands, redis_key(needs_.prefix, question.key));
-        link_.ask(0, commands, 2);
+        link_.ask(0, load_command_.of(question.key), 2);
     } else {
         counters_.commands.add();
         link_.ask(0, question.command);
@@ -338,7 +339,17 @@ void RedisStore::put_aside() {
     }
     counters_.waiting.set(waiting_.size());
     if (!waiting_.empty()) waiting_timer_.repeat(waiting_every);
-    for (const Question& question : done) answer_unavailable(question);
+    std::move(done.begin(), done.end(), std::back_inserter(over_));
+    answer_over();
+}
+
+// One after the other: who is answered may forget another one of them.
+void RedisStore::answer_over() {
+    while (!over_.empty()) {
+        const Question question = std::move(over_.front());
+        over_.pop_front();
+        answer_unavailable(question);
+    }
 }
 
 void RedisStore::on_retry() {
@@ -348,18 +359,17 @@ void RedisStore::on_retry() {
 // Sends what can be sent, and answers what has waited long enough.
 void RedisStore::on_waiting() {
     std::deque<Question> before = std::exchange(waiting_, {});
-    std::deque<Question> over;
     for (Question& question : before) {
         if (link_.is_ready() && question.not_before_ms <= loop_.now())
             send(std::move(question));
         else if (question.give_up_at_ms <= loop_.now())
-            over.push_back(std::move(question));
+            over_.push_back(std::move(question));
         else
             waiting_.push_back(std::move(question));
     }
     counters_.waiting.set(waiting_.size());
     if (waiting_.empty()) waiting_timer_.disarm();
-    for (const Question& question : over) answer_unavailable(question);
+    answer_over();
 }
 
 }  // namespace baton

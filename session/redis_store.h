@@ -127,6 +127,7 @@ private:
     void on_lost(RedisLoss loss, std::string_view text);
     void leave(RedisLoss loss, std::string_view text);
     void put_aside();
+    void answer_over();
     void on_retry();
     void on_waiting();
     std::string who();
@@ -136,12 +137,14 @@ private:
     TcpCounts tcp_;
     RedisCounters counters_;
     RedisLink link_;
+    LoadCommand load_command_;
     RedisMaster master_;
     BackOff back_off_;
     Timer<&RedisStore::on_retry> retry_;
     Timer<&RedisStore::on_waiting> waiting_timer_;
     std::deque<Question> asked_;    // in the order of their answers
     std::deque<Question> waiting_;  // for a connection, or for another try
+    std::deque<Question> over_;     // to be answered now: they cannot be asked any more
     std::unordered_set<SessionKey, SessionKeyHash> touching_;
     std::uint64_t lane_;  // with the count, the name of a change
     std::uint64_t changes_ = 0;

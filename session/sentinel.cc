@@ -38,7 +38,6 @@ void SentinelWatch::add(const Endpoint& sentinel, bool configured) {
 }
 
 void SentinelWatch::discover(const std::vector<Endpoint>& sentinels) {
-    if (!needs_.discover) return;
     for (const Endpoint& sentinel : sentinels) {
         // One that is configured by its name, and told by its address.
         const auto address = sentinel.address();
@@ -71,7 +70,8 @@ void SentinelWatch::ask_all() {
 }
 
 void SentinelWatch::on_ready(SentinelPeer& peer) {
-    if (!running_ && !found_) return begin();
+    // What may change the choice is not left for the next second.
+    if (!running_ && !(found_ && peer.ever_answered())) return begin();
     if (running_ && !peer.awaits(round_) && !peer.has_answered(round_)) peer.ask(round_);
 }
 

@@ -67,6 +67,8 @@ bool read_state(const RedisReply& reply, SentinelAnswer& answer) {
     const auto others = fields->number("num-other-sentinels", most);
     const auto replicas = fields->number("num-slaves", most);
     if (!epoch || !quorum || !others || !replicas) return false;
+    if (const auto ms = fields->number("down-after-milliseconds", most))
+        answer.down_after_ms = static_cast<std::int64_t>(*ms);
     answer.vote.epoch = epoch;
     answer.quorum = static_cast<unsigned>(*quorum);
     answer.others = static_cast<unsigned>(*others);

@@ -22,6 +22,8 @@ struct SentinelAnswer {
     std::optional<unsigned> quorum;
     std::optional<unsigned> others;  // Sentinels besides itself
     std::optional<unsigned> replicas;
+    std::optional<std::int64_t>
+        down_after_ms;                // how long a master is silent before it counts as down
     std::vector<Endpoint> sentinels;  // those others, if it was asked
 };
 

@@ -100,6 +100,7 @@ SentinelView SentinelPeer::view() const {
     view.quorum = said_.quorum;
     view.others = said_.others;
     view.replicas = said_.replicas;
+    view.down_after_ms = said_.down_after_ms;
     return view;
 }
 

@@ -28,6 +28,7 @@ struct SentinelView {
     std::optional<unsigned> quorum;
     std::optional<unsigned> others;
     std::optional<unsigned> replicas;
+    std::optional<std::int64_t> down_after_ms;
 };
 
 // One loop's thread.

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """The proof that baton does what it is for: three application servers, one session.
 
-    demo.py [--exit] [--baton FILE]
+    demo.py [--redis] [--exit] [--baton FILE]
 
 Starts three servers and baton, shows the page, and judges fourteen claims by what a client is answered, one line each:
 "ok CLAIM" or "FAILED CLAIM expected ... found ...". Then it keeps running for a browser until Ctrl-C; with --exit it
-ends, with status 0 only if all of them are ok.
+ends, with status 0 only if all of them are ok. With --redis it is another story, that of demo_redis.py.
 """
 
 import argparse
@@ -56,11 +56,13 @@ access = "off"
 class Answer:
     """One answer, as a client without any help from baton sees it."""
 
-    def __init__(self, port, method="GET", path="/", cookie=None, form=None):
+    def __init__(self, port, method="GET", path="/", cookie=None, form=None, host=None):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        fields = {"Cookie": f"JSESSIONID={cookie}"} if cookie else {}
+        if host is not None:
+            fields["Host"] = host
         try:
-            connection.request(method, path, urlencode(form) if form is not None else None,
-                               headers={"Cookie": f"JSESSIONID={cookie}"} if cookie else {})
+            connection.request(method, path, urlencode(form) if form is not None else None, headers=fields)
             response = connection.getresponse()
             self.status = response.status
             self.fields = response.getheaders()
@@ -105,9 +107,14 @@ class Demo:
         self.apps = {}
         self.app_ports = {}
         self.baton = None
+        self.batons = []
         self.port = 0
 
     def start(self):
+        self.start_apps()
+        self.start_baton()
+
+    def start_apps(self):
         for name in APPS:
             app = subprocess.Popen([sys.executable, ROOT / "tests/apps/demo_app.py", name, "0"],
                                    stdout=subprocess.PIPE, text=True, start_new_session=True,
@@ -119,24 +126,31 @@ class Demo:
             if not port:
                 raise RuntimeError(f"{name} did not start")
             self.app_ports[name] = int(port[1])
-        self.start_baton()
 
     def start_baton(self):
-        config = Path(self.folder.name, "baton.toml")
         token_file = self.secret("tokens", f"apps {self.token}\n")
-        servers = ", ".join(f'{{ address = "127.0.0.1:{port}" }}' for port in self.app_ports.values())
-        config.write_text(CONFIG.format(port=8080 if is_free(8080) else 0, servers=servers, token_file=token_file))
-        log = Path(self.folder.name, "baton.log")
+        config = CONFIG.format(port=8080 if is_free(8080) else 0, servers=self.servers(), token_file=token_file)
+        self.baton, text = self.run_baton("baton", config)
+        self.port = int(re.search(r"event=listening address=\S+:(\d+)\n", text)[1])
+        api = re.search(r"event=listening address=(\S+) serves=session-api", text)[1]
+        self.secret("api", f"{api} {self.token}\n")
+
+    def servers(self):
+        """The items of `servers` in an [[upstream]]."""
+        return ", ".join(f'{{ address = "127.0.0.1:{port}" }}' for port in self.app_ports.values())
+
+    def run_baton(self, name, config):
+        """A baton that is ready, and what it has logged by then. Its files have that name."""
+        file, log = Path(self.folder.name, f"{name}.toml"), Path(self.folder.name, f"{name}.log")
+        file.write_text(config)
         with log.open("wb") as stderr:
-            self.baton = subprocess.Popen([self.baton_file, "-c", config], stderr=stderr)
+            baton = subprocess.Popen([self.baton_file, "-c", file], stderr=stderr)
+        self.batons.append(baton)
         end = time.monotonic() + 10
-        while time.monotonic() < end and self.baton.poll() is None:
+        while time.monotonic() < end and baton.poll() is None:
             text = log.read_text()
             if " event=ready " in text:
-                self.port = int(re.search(r"event=listening address=\S+:(\d+)\n", text)[1])
-                api = re.search(r"event=listening address=(\S+) serves=session-api", text)[1]
-                self.secret("api", f"{api} {self.token}\n")
-                return
+                return baton, text
             time.sleep(0.02)
         raise RuntimeError(f"baton did not start:\n{log.read_text()}")
 
@@ -152,7 +166,7 @@ class Demo:
         self.apps[name].wait()
 
     def stop(self):
-        processes = [p for p in (self.baton, *self.apps.values()) if p is not None]
+        processes = [*self.batons, *self.apps.values()]
         for process in processes:
             if process.poll() is None:
                 process.terminate()
@@ -336,11 +350,15 @@ def wait_for(process):
 
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--redis", action="store_true", help="sessions in Redis, and the death of its master")
     options.add_argument("--exit", action="store_true", help="end after the proof")
     options.add_argument("--baton", default=ROOT / "build/baton", help="the program to show")
     arguments = options.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the processes are ended then as well
 
+    if arguments.redis:
+        import demo_redis  # it needs what stands in this file
+        return demo_redis.run(arguments.baton, arguments.exit)
     demo = Demo(arguments.baton)
     try:
         demo.start()

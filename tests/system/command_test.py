@@ -40,6 +40,8 @@ store = "redis"
         status, out, err = run_baton("-t", "-c", path)
         self.assertEqual((status, out), (2, ""))
         self.assertEqual([line.removeprefix(f"{path}:") for line in err.splitlines()], [
+            '1:1: redis.sentinels: expected `sentinels` and `master`, or `address`, for the sessions are in Redis, '
+            'found none',
             '1:11: workers: expected "auto" or a whole number from 1 to 256, found 0',
             '2:1: foo: expected a known key, found "foo"',
             '3:1: grase: expected a known key, found "grase", did you mean grace',
@@ -52,7 +54,6 @@ store = "redis"
             '15:11: upstream[1].servers: expected at least one server, found none',
             '18:12: route[0].upstream: expected the name of an upstream, found "shopp", did you mean "shop"',
             '19:11: route[0].session: expected "managed" or "off", found "adopt", which is not supported yet',
-            '22:9: session.store: expected "memory", found "redis", which is not supported yet',
         ])
 
     def test_bad_file_does_not_run(self):

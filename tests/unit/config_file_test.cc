@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <set>
@@ -61,6 +62,7 @@ void describe(std::ostream& out, const RouteConfig& route) {
     line(out, "route.upstream", route.upstream);
     line(out, "route.session", route.session);
     line(out, "route.create", route.create);
+    line(out, "route.on_unavailable", route.on_unavailable);
     line(out, "route.websocket", route.websocket);
 }
 
@@ -75,6 +77,10 @@ void describe(std::ostream& out, const SessionConfig& session) {
     line(out, "session.replay_safe", session.replay_safe);
     line(out, "session.close_tunnels", session.close_tunnels);
     line(out, "session.unknown_max", session.unknown_max);
+    line(out, "session.on_unavailable", session.on_unavailable);
+    line(out, "session.failover_wait", session.failover_wait);
+    line(out, "session.wait_queue_max", session.wait_queue_max);
+    line(out, "session.strict_writes", session.strict_writes);
     line(out, "session.sessions_max", session.sessions_max);
     line(out, "session.memory_max", session.memory_max);
     line(out, "session.attributes_max", session.attributes_max);
@@ -86,7 +92,29 @@ void describe(std::ostream& out, const SessionConfig& session) {
     line(out, "session.headers.limit", session.header_limit);
 }
 
-// Every field of the configuration, one line each.
+void describe(std::ostream& out, const RedisConfig& redis) {
+    for (const Endpoint& sentinel : redis.sentinels) line(out, "redis.sentinel", sentinel.text());
+    line(out, "redis.master", redis.master);
+    line(out, "redis.address", redis.address.text());
+    line(out, "redis.username", redis.username);
+    line(out, "redis.password", redis.password);
+    line(out, "redis.sentinel_username", redis.sentinel_username);
+    line(out, "redis.sentinel_password", redis.sentinel_password);
+    line(out, "redis.database", redis.database);
+    line(out, "redis.prefix", redis.prefix);
+    line(out, "redis.connect_timeout", redis.connect_timeout);
+    line(out, "redis.command_timeout", redis.command_timeout);
+    line(out, "redis.discover", redis.discover);
+    line(out, "redis.last_known", redis.last_known);
+}
+
+std::string described(const RedisConfig& redis) {
+    std::ostringstream out;
+    describe(out, redis);
+    return out.str();
+}
+
+// Every field of the configuration but those of [redis], one line each.
 std::string described(const Config& config) {
     std::ostringstream out;
     line(out, "workers", config.workers);
@@ -204,10 +232,17 @@ constexpr Change changes[] = {
      "route[0].upstream: expected the name of an upstream, found \"tt\""},
     {"[[route]]", "session = \"managed\"", "session = \"off\"", "route.session = 0"},
     {"[[route]]", "create = \"on-demand\"", "create = \"always\"", "route.create = 1"},
+    {"[[route]]", "on_unavailable = \"wait-serve\"", "on_unavailable = \"reject\"",
+     "route.on_unavailable = 3"},
     {"[[route]]", "websocket = true", "websocket = false", "route.websocket = 0"},
     {"[session]", "store = \"memory\"", "store = \"redis\"",
      "redis.sentinels: expected `sentinels` and `master`, or `address`, for the sessions are in "
-     "Redis, found none"},
+     "Redis, found none; "
+     "session.sessions_max: expected nothing with store = \"redis\", found 100000; what Redis "
+     "holds "
+     "is bounded by its own maxmemory; "
+     "session.memory_max: expected nothing with store = \"redis\", found \"256MiB\"; what Redis "
+     "holds is bounded by its own maxmemory"},
     {"[session]", "cookie = \"JSESSIONID\"", "cookie = \"sid\"", "session.cookie = sid"},
     {"[session]", "create = \"on-demand\"", "create = \"always\"", "session.create = 1"},
     {"[session]", "idle = \"30m\"", "idle = \"60s\"", "session.idle = 60000"},
@@ -218,6 +253,12 @@ constexpr Change changes[] = {
     {"[session]", "replay_safe = true", "replay_safe = false", "session.replay_safe = 0"},
     {"[session]", "close_tunnels = false", "close_tunnels = true", "session.close_tunnels = 1"},
     {"[session]", "unknown_max = 0", "unknown_max = 60", "session.unknown_max = 60"},
+    {"[session]", "on_unavailable = \"wait-serve\"", "on_unavailable = \"wait-reject\"",
+     "session.on_unavailable = 1"},
+    {"[session]", "failover_wait = \"6s\"", "failover_wait = \"7s\"",
+     "session.failover_wait = 7000"},
+    {"[session]", "wait_queue_max = 1024", "wait_queue_max = 0", "session.wait_queue_max = 0"},
+    {"[session]", "strict_writes = false", "strict_writes = true", "session.strict_writes = 1"},
     {"[session]", "sessions_max = 100000", "sessions_max = 7", "session.sessions_max = 7"},
     {"[session]", "memory_max = \"256MiB\"", "memory_max = \"1MiB\"",
      "session.memory_max = 1048576"},
@@ -335,6 +376,107 @@ TEST_CASE(
     }
 }
 
+// The table [redis] of the file, in force, but for the keys that are another way to say the same.
+std::string redis_file() {
+    const std::string file = read_file("conf/baton.toml");
+    std::istringstream in{file};
+    std::string out;
+    bool on = false;
+    for (std::string each; std::getline(in, each);) {
+        on = each == "#[redis]" || (on && !each.empty());
+        const bool is_key = each.size() > 1 && each[0] == '#' && each[1] != ' ';
+        const bool is_other = each.starts_with("#address") || each.find("password") != each.npos;
+        if (on && is_key && !is_other) each.erase(0, 1);
+        if (each == "store = \"memory\"") each = "store = \"redis\"";
+        // Refused with Redis.
+        if (each.starts_with("sessions_max") || each.starts_with("memory_max")) continue;
+        out += each + "\n";
+    }
+    return out;
+}
+
+TEST_CASE("the table [redis] of conf/baton.toml holds every default, and no key without effect") {
+    RedisConfig expected;
+    for (const int host : {5, 6, 7})
+        expected.sentinels.push_back({"10.0.0." + std::to_string(host), 26379});
+    expected.master = "mymaster";
+    const std::string file = redis_file();
+    const Loaded loaded = load_config(file);
+    for (const Complaint& complaint : loaded.complaints)
+        FAIL_CHECK(format_complaint("conf/baton.toml", complaint));
+    CHECK(loaded.config.session.store == SessionStore::redis);
+    CHECK(described(loaded.config.redis) == described(expected));
+
+    setenv("BATON_TEST_PASSWORD", "secret", 1);
+    const Change rows[] = {
+        {"[redis]", "sentinels = [\"10.0.0.5:26379\", ", "sentinels = [\"redis-1:26379\", ",
+         "redis.sentinel = redis-1:26379"},
+        {"[redis]", "master = \"mymaster\"", "master = \"other\"", "redis.master = other"},
+        {"[redis]", "#address = \"10.0.0.5:6379\"", "address = \"[::1]:6379\"",
+         "redis.address: expected nothing beside `sentinels`, which tell it, found "
+         "\"[::1]:6379\""},
+        {"[redis]", "username = \"\"", "username = \"baton\"", "redis.username = baton"},
+        {"[redis]", "#password_file = \"/etc/baton/redis.password\"",
+         "password_file = \"/nothing/of/this/name\"",
+         "redis.password_file: expected a file with a password, found \"/nothing/of/this/name\"; "
+         "No such file or directory"},
+        {"[redis]", "#password_env = \"BATON_REDIS_PASSWORD\"",
+         "password_env = \"BATON_TEST_PASSWORD\"", "redis.password = secret"},
+        {"[redis]", "#password_credential = \"redis.password\"",
+         "password_credential = \"redis.password\"",
+         "redis.password_credential: expected a credential of systemd, found \"redis.password\"; "
+         "CREDENTIALS_DIRECTORY is not set"},
+        {"[redis]", "sentinel_username = \"\"", "sentinel_username = \"baton\"",
+         "redis.sentinel_username = baton"},
+        {"[redis]", "#sentinel_password_file = \"/etc/baton/sentinel.password\"",
+         "sentinel_password_file = \"/nothing/of/this/name\"",
+         "redis.sentinel_password_file: expected a file with a password, found "
+         "\"/nothing/of/this/name\"; No such file or directory"},
+        {"[redis]", "#sentinel_password_env = \"BATON_SENTINEL_PASSWORD\"",
+         "sentinel_password_env = \"BATON_TEST_PASSWORD\"", "redis.sentinel_password = secret"},
+        {"[redis]", "#sentinel_password_credential = \"sentinel.password\"",
+         "sentinel_password_credential = \"sentinel.password\"",
+         "redis.sentinel_password_credential: expected a credential of systemd, found "
+         "\"sentinel.password\"; CREDENTIALS_DIRECTORY is not set"},
+        {"[redis]", "database = 0", "database = 3", "redis.database = 3"},
+        {"[redis]", "prefix = \"baton\"", "prefix = \"shop\"", "redis.prefix = shop"},
+        {"[redis]", "connect_timeout = \"500ms\"", "connect_timeout = \"1s\"",
+         "redis.connect_timeout = 1000"},
+        {"[redis]", "command_timeout = \"500ms\"", "command_timeout = \"2s\"",
+         "redis.command_timeout = 2000"},
+        {"[redis]", "discover = true", "discover = false", "redis.discover = 0"},
+        {"[redis]", "last_known = true", "last_known = false", "redis.last_known = 0"},
+    };
+    unsetenv("CREDENTIALS_DIRECTORY");
+    for (const Change& change : rows) {
+        CAPTURE(change.new_line);
+        std::string text = file;
+        text.replace(place_of(file, change), change.old_line.size(), change.new_line);
+        const Loaded changed = load_config(text);
+        std::string found = difference(described(expected), described(changed.config.redis));
+        for (const Complaint& complaint : changed.complaints) found = complaint.text;
+        CHECK(found == change.difference);
+    }
+    // And none is left out above.
+    const std::size_t begin = file.find("\n[redis]\n") + 1;
+    std::istringstream table{file.substr(begin, file.find("\n\n", begin) - begin)};
+    std::size_t keys = 0;
+    for (std::string each; std::getline(table, each);)
+        keys += each.starts_with("# ") || each.find(" = ") == each.npos ? 0U : 1U;
+    CHECK(keys == std::size(rows));
+}
+
+TEST_CASE("a route takes `on_unavailable` from [session] and may say otherwise") {
+    const Loaded loaded = load_config(
+        "[session]\non_unavailable = \"reject\"\n[[listener]]\naddress = \"127.0.0.1:1\"\n"
+        "[[upstream]]\nname = \"a\"\nservers = [{ address = \"127.0.0.1:2\" }]\n"
+        "[[route]]\nupstream = \"a\"\n[[route]]\npath = \"/b\"\nupstream = \"a\"\n"
+        "on_unavailable = \"serve\"\n");
+    REQUIRE(loaded.complaints.empty());
+    CHECK(loaded.config.routes[0].on_unavailable == OnUnavailable::reject);
+    CHECK(loaded.config.routes[1].on_unavailable == OnUnavailable::serve);
+}
+
 TEST_CASE("a route takes `create` from [session] and may say otherwise") {
     const std::string text =
         "[session]\ncreate = \"always\"\n[[listener]]\naddress = \"127.0.0.1:1\"\n"
@@ -391,6 +533,12 @@ TEST_CASE("every range ends where conf/baton.toml says") {
         {"[session]", "absolute", year, over_year},
         {"[session]", "renew_after", year, over_year},
         {"[session]", "unknown_max", {"0", "1000000"}, {"-1", "1000001", "\"60\""}},
+        {"[session]", "failover_wait", {"\"0s\"", "\"10ms\"", "\"1h\""}, {"\"9ms\"", "\"61m\""}},
+        {"[session]", "wait_queue_max", {"0", "1000000"}, {"-1", "1000001"}},
+        {"[session]",
+         "on_unavailable",
+         {"\"wait-serve\"", "\"wait-reject\"", "\"serve\"", "\"reject\""},
+         {"\"wait\"", "\"\"", "1"}},
         {"[session]", "sessions_max", {"1", "100000000"}, {"0", "100000001"}},
         {"[session]", "memory_max", {"\"64KiB\"", "\"1TiB\""}, {"\"65535B\"", "\"1025GiB\"", "0"}},
         {"[session]", "attributes_max", {"1", "10000"}, {"0", "10001"}},

@@ -144,6 +144,9 @@ TEST_CASE("a value of a later feature is not supported yet, another gets a hint"
          "f:3:11: route[0].session: expected \"managed\" or \"off\", found \"on\"\n"},
         {"[session]\nstore = \"file\"",
          "f:2:9: session.store: expected \"memory\" or \"redis\", found \"file\"\n"},
+        {"[session]\non_unavailable = \"wait\"",
+         "f:2:18: session.on_unavailable: expected \"wait-serve\", \"wait-reject\", \"serve\" or "
+         "\"reject\", found \"wait\"\n"},
         {"[log]\nformat = \"logfmt\"",
          "f:2:10: log.format: expected \"json\", found \"logfmt\", which is not supported yet\n"},
         {"[log]\nformat = \"combined\"",
@@ -391,6 +394,107 @@ TEST_CASE("the admin listener has a loopback address, or there is none") {
         CHECK(loaded.config.admin.address == *parse_address(text));
         CHECK(loaded.config.listeners.size() == 1);
     }
+}
+
+TEST_CASE("where the sessions are in Redis is told in one way") {
+    constexpr std::string_view where =
+        "expected `sentinels` and `master`, or `address`, for the sessions are in Redis, found "
+        "none";
+    constexpr std::string_view master =
+        "the name the Sentinels know the master by: 1 to 128 letters, digits, \".\", \"_\" or "
+        "\"-\"";
+    const std::string on = "session.store = \"redis\"\n";
+    const std::string at = on + "[redis]\naddress = \"r:1\"\n";
+    struct Case {
+        std::string text;
+        std::string complaints;
+    };
+    const Case cases[] = {
+        {on, "f:1:1: redis.sentinels: " + std::string{where} + "\n"},
+        {on + "[redis]", "f:2:1: redis.sentinels: " + std::string{where} + "\n"},
+        {"[redis]\naddress = \"r:1\"",
+         "f:1:1: redis: expected store = \"redis\" in [session], found a table; the sessions are "
+         "in "
+         "memory\n"},
+        {on + "redis = 1", "f:2:9: redis: expected a table, found 1\n"},
+        {on + "[redis]\nsentinels = [\"a:1\"]",
+         "f:2:1: redis.master: expected " + std::string{master} + ", found none\n"},
+        {on + "[redis]\nsentinels = [\"a:1\"]\nmaster = \"my master\"",
+         "f:4:10: redis.master: expected " + std::string{master} + ", found \"my master\"\n"},
+        {on + "[redis]\nsentinels = [\"a:1\"]\nmaster = \"m\"\naddress = \"r:1\"",
+         "f:5:11: redis.address: expected nothing beside `sentinels`, which tell it, found "
+         "\"r:1\"\n"},
+        {at + "master = \"m\"",
+         "f:4:10: redis.master: expected nothing without `sentinels`, found \"m\"\n"},
+        {on + "[redis]\nsentinels = [\"a:1\", \"a\", \"a:1\", 7, \"a:0\"]\nmaster = \"m\"",
+         "f:3:21: redis.sentinels[1]: expected a host with a port such as \"redis-1:6379\", found "
+         "\"a\"\n"
+         "f:3:26: redis.sentinels[2]: expected each Sentinel once, found \"a:1\"\n"
+         "f:3:33: redis.sentinels[3]: expected a host with a port such as \"redis-1:6379\", found "
+         "7\n"
+         "f:3:36: redis.sentinels[4]: expected a host with a port such as \"redis-1:6379\", found "
+         "\"a:0\"\n"},
+        {on + "[redis]\nsentinels = \"a:1\"\nmaster = \"m\"",
+         "f:3:13: redis.sentinels: expected an array of hosts with ports, found \"a:1\"\n"},
+        {on + "[redis]\naddress = \"r\"",
+         "f:3:11: redis.address: expected a host with a port such as \"redis-1:6379\", found "
+         "\"r\"\n"},
+        {at + "username = \"a b\"\nsentinel_username = \"\\t\"",
+         "f:4:12: redis.username: expected a name without blanks, found \"a b\"\n"
+         "f:5:21: redis.sentinel_username: expected a name without blanks, found \"\\x09\"\n"},
+        {at + "database = -1\nprefix = \"a b\"",
+         "f:4:12: redis.database: expected a whole number from 0 to 1000000, found -1\n"
+         "f:5:10: redis.prefix: expected 1 to 64 letters, digits, \".\", \"_\" or \"-\", found "
+         "\"a b\"\n"},
+        {at + "connect_timeout = \"0s\"\ncommand_timeout = \"61s\"",
+         "f:4:19: redis.connect_timeout: expected a duration from \"10ms\" to \"1m\", found "
+         "\"0s\"\n"
+         "f:5:19: redis.command_timeout: expected a duration from \"10ms\" to \"1m\", found "
+         "\"61s\"\n"},
+        {at + "discover = 1\nlast_known = \"yes\"",
+         "f:4:12: redis.discover: expected true or false, found 1\n"
+         "f:5:14: redis.last_known: expected true or false, found \"yes\"\n"},
+        {at + "tls = true\nkill_wait_replicas = 1",
+         "f:4:1: redis.tls: expected a supported key, found \"tls\", which is not supported yet\n"
+         "f:5:1: redis.kill_wait_replicas: expected a supported key, found \"kill_wait_replicas\", "
+         "which is not supported yet\n"},
+        {at + "pasword_file = \"p\"",
+         "f:4:1: redis.pasword_file: expected a known key, found \"pasword_file\", did you mean "
+         "password_file\n"},
+        {at + "password_file = \"\"",
+         "f:4:17: redis.password_file: expected a text that is not empty, found \"\"\n"},
+        {at + "password_file = \"a\"\npassword_env = \"b\"",
+         "f:5:16: redis.password_env: expected one way to tell the password, found \"b\"; there is "
+         "another\n"},
+        {at + "password_env = \"a\"\npassword_credential = \"b\"",
+         "f:5:23: redis.password_credential: expected one way to tell the password, found \"b\"; "
+         "there is another\n"},
+        {at + "sentinel_password_file = \"a\"\nsentinel_password_credential = \"b\"",
+         "f:5:32: redis.sentinel_password_credential: expected one way to tell the password, found "
+         "\"b\"; there is another\n"},
+        {at + "password_env = \"BATON_TEST_NO_SUCH_VARIABLE\"",
+         "f:4:16: redis.password_env: expected the name of an environment variable that is set, "
+         "found \"BATON_TEST_NO_SUCH_VARIABLE\"\n"},
+    };
+    for (const Case& one : cases) {
+        CAPTURE(one.text);
+        CHECK(complaints_of(one.text + "\n") == one.complaints);
+    }
+    CHECK(complaints_of(at) == "");
+}
+
+TEST_CASE("what bounds the table in memory is refused with Redis") {
+    const std::string head = "redis.address = \"r:1\"\n[session]\nstore = \"redis\"\n";
+    CHECK(complaints_of(head + "sessions_max = 5\nmemory_max = \"1MiB\"") ==
+          "f:4:16: session.sessions_max: expected nothing with store = \"redis\", found 5; what "
+          "Redis holds is bounded by its own maxmemory\n"
+          "f:5:14: session.memory_max: expected nothing with store = \"redis\", found \"1MiB\"; "
+          "what Redis holds is bounded by its own maxmemory\n");
+    CHECK(complaints_of(head + "attributes_max = 2000") == "");
+    CHECK(complaints_of(head + "attributes_max = 2001") ==
+          "f:4:18: session.attributes_max: expected at most 2000 with store = \"redis\", found "
+          "2001\n");
+    CHECK(complaints_of("[session]\nattributes_max = 10000") == "");
 }
 
 TEST_CASE("hosts of routes") {

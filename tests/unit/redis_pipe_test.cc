@@ -242,12 +242,12 @@ TEST_CASE("each question has its own time") {
     peer.on("WAIT", [&](RedisPeer::Connection& connection, const RedisPeer::Command&) {
         waiting.push_back(&connection);
     });
-    holder.open(peer.endpoint(), {20s, 2s});
+    holder.open(peer.endpoint(), {20s, 1s});
     // For longer than the time of one: each is asked when the one before it is answered late.
     for (std::uint64_t tag = 0; tag < 4; ++tag) {
         holder.pipe->ask(tag, command({"WAIT"}));
         REQUIRE(turns_until(holder.loop, [&] { return waiting.size() == 1; }));
-        turns_for(holder.loop, 600ms);
+        turns_for(holder.loop, 300ms);
         waiting[0]->send(resp_ok);
         waiting.clear();
         REQUIRE(holder.waits_for(std::to_string(tag) + ": OK"));

@@ -119,6 +119,11 @@ TEST_CASE("an answer of a Sentinel is read, and nothing else is one") {
         {"state a status", "+OK\r\n" + address, "none"},
         {"state empty", "*0\r\n" + address, "none"},
         {"state of an odd number", resp_texts({"config-epoch"}) + address, "none"},
+        {"state with a name at its end",
+         resp_texts({"flags", "master", "config-epoch", "7", "quorum", "2", "num-other-sentinels",
+                     "1", "num-slaves", "3", "x"}) +
+             address,
+         "none"},
         {"state with an integer", resp_array({resp_text("config-epoch"), ":7\r\n"}) + address,
          "none"},
         {"state nested", resp_array({resp_text("config-epoch"), address}) + address, "none"},

@@ -1,9 +1,7 @@
 // Random sequences of operations on a few keys, in the table and in the model of it. Where the two
 // differ, the sequence is cut down as long as they still do, and printed.
 //
-//     BATON_SEED=N unit-session -tc='*as in the model*'     begins with another seed
-
-#include "tests/unit/table_model.h"
+//     BATON_SEED=N store-memory -tc='*as in the model*'     begins with another seed
 
 #include <doctest/doctest.h>
 
@@ -13,14 +11,14 @@
 #include <string>
 #include <vector>
 
-#include "session/memory_table.h"
-#include "tests/unit/memory_table_fixture.h"
+#include "tests/store/table_fixture.h"
+#include "tests/store/table_model.h"
+#include "tests/store/table_under_test.h"
 #include "tests/unit/store_text.h"
 
 namespace baton {
 namespace {
 
-constexpr std::size_t runs = 3'000;
 constexpr int steps = 60;
 constexpr int keys = 4;
 // So low that they are met.
@@ -49,6 +47,11 @@ SessionKey table_key(int key) {
     return key < 2 ? neighbour_of(number) : key_of(number);
 }
 
+// The next time that the table can tell.
+std::int64_t time_of(std::int64_t ms) {
+    return (ms + traits.model_step_ms - 1) / traits.model_step_ms * traits.model_step_ms;
+}
+
 class Dice {
 public:
     explicit Dice(std::uint64_t seed) : state_(seed * 0x9E37'79B9'7F4A'7C15 + 1) {}
@@ -60,6 +63,9 @@ public:
     T one_of(std::initializer_list<T> all) {
         return all.begin()[roll(static_cast<int>(all.size()))];
     }
+    std::int64_t time_of(std::initializer_list<std::int64_t> all) {
+        return baton::time_of(one_of(all));
+    }
 
 private:
     std::uint64_t state_;
@@ -67,9 +73,9 @@ private:
 
 NewSession random_session(Dice& dice) {
     NewSession session;
-    session.idle_ms = dice.one_of<std::int64_t>({5'000, 20'000, 90'000});
-    session.slack_ms = touch_slack_ms(session.idle_ms);
-    session.absolute_ms = dice.one_of<std::int64_t>({0, 0, 15'000, 100'000});
+    session.idle_ms = dice.time_of({5'000, 20'000, 90'000});
+    session.slack_ms = time_of(touch_slack_ms(session.idle_ms));
+    session.absolute_ms = dice.time_of({0, 0, 15'000, 100'000});
     for (const char* name : {"a", "b", "c"}) {
         if (dice.roll(3) == 0)
             session.attributes.emplace_back(name, dice.one_of<const char*>({"1", "x", "-7"}));
@@ -92,8 +98,8 @@ SessionChange random_change(Dice& dice) {
         }
     }
     if (dice.roll(2) == 0) change.base = static_cast<std::uint64_t>(dice.roll(8));
-    if (dice.roll(8) == 0) change.idle_ms = dice.one_of<std::int64_t>({2'000, 40'000, 200'000});
-    change.slack_ms = dice.one_of<std::int64_t>({0, 1'000, 6'000});
+    if (dice.roll(8) == 0) change.idle_ms = dice.time_of({2'000, 40'000, 200'000});
+    change.slack_ms = dice.time_of({0, 1'000, 6'000});
     if (dice.roll(3) == 0) change.transaction = {1, static_cast<std::uint64_t>(dice.roll(3))};
     return change;
 }
@@ -105,8 +111,8 @@ Operation random_operation(Dice& dice) {
                             What::commit, What::commit, What::commit, What::touch, What::kill,
                             What::wait, What::wait, What::wait, What::sweep});
     one.shown_by = dice.one_of({ShownBy::client, ShownBy::server});
-    one.ms = one.what == What::touch ? dice.one_of<std::int64_t>({0, 1'000, 6'000})
-                                     : dice.one_of<std::int64_t>({1, 999, 4'000, 10'000, 30'000});
+    one.ms = one.what == What::touch ? dice.time_of({0, 1'000, 6'000})
+                                     : dice.time_of({1, 999, 4'000, 10'000, 30'000});
     one.session = random_session(dice);
     one.change = random_change(dice);
     if (dice.roll(4) == 0) {
@@ -156,7 +162,8 @@ std::string line_of(const Operation& one) {
 }
 
 // One operation in both. Empty if they answer alike, else what they answer.
-std::string compare(MemoryTable& table, TableModel& model, const Operation& one, std::int64_t now) {
+std::string compare(TableUnderTest& table, TableModel& model, const Operation& one,
+                    std::int64_t now) {
     const SessionKey key = table_key(one.key);
     StoreAnswer expected;
     StoreAnswer got;
@@ -174,29 +181,31 @@ std::string compare(MemoryTable& table, TableModel& model, const Operation& one,
         got = table.commit(key, one.change, now);
         break;
     case What::touch:
-        expected = model.touch(one.key, one.ms, now);
-        got = table.touch(key, one.ms, now);
+        model.touch(one.key, one.ms, now);
+        table.touch(key, one.ms, now);
+        expected = model.load(one.key, now);
+        got = table.load(key, now, ShownBy::server);
         break;
     case What::kill:
         expected = model.kill(one.key, now);
         got = table.kill(key, now);
         break;
     case What::wait: return {};
-    case What::sweep: sweep_all(table, now); return {};
+    case What::sweep: table.sweep(now); return {};
     }
     if (text_of(expected) == text_of(got)) return {};
     return "    expected: " + text_of(expected) + "\n    got:      " + text_of(got) + "\n";
 }
 
 // What the table counts, when everything that has expired is dropped.
-std::string compare_totals(MemoryTable& table, TableModel& model, std::int64_t now) {
-    sweep_all(table, now);
+std::string compare_totals(TableUnderTest& table, TableModel& model, std::int64_t now) {
+    table.sweep(now);
     std::size_t sessions = 0;
     std::size_t memory = 0;
     for (int key = 0; key < keys; ++key) {
         const StoreAnswer answer = model.load(key, now);
         if (answer.kind == Kind::none) continue;
-        memory += bytes_of(answer.record.attributes);
+        memory += TableUnderTest::memory_of(answer.record.attributes);
         if (answer.kind == Kind::live) ++sessions;
     }
     if (table.sessions() == sessions && table.memory() == memory) return {};
@@ -207,8 +216,8 @@ std::string compare_totals(MemoryTable& table, TableModel& model, std::int64_t n
 
 // The sequence as far as the first difference, or nothing if there is none.
 std::optional<std::string> difference(const Operations& operations) {
-    MemoryTable table({.attributes_max = attributes_max, .data_max = data_max});
-    TableModel model({attributes_max, data_max});
+    TableUnderTest table({.attributes_max = attributes_max, .data_max = data_max});
+    TableModel model({attributes_max, data_max, traits.knows_rotations});
     std::int64_t now = start;
     std::string text;
     for (const Operation& one : operations) {
@@ -293,8 +302,8 @@ std::uint64_t first_seed() {
 
 TEST_CASE("S18 whatever is done in whatever order, the table answers as in the model") {
     const std::uint64_t seed = first_seed();
-    MESSAGE("seeds " << seed << " to " << seed + runs - 1);
-    for (std::uint64_t run = seed; run < seed + runs; ++run) {
+    MESSAGE("seeds " << seed << " to " << seed + traits.model_runs - 1);
+    for (std::uint64_t run = seed; run < seed + traits.model_runs; ++run) {
         Operations operations = random_operations(run);
         if (!difference(operations)) continue;
         drop_operations(operations);
@@ -308,7 +317,7 @@ TEST_CASE("S18 whatever is done in whatever order, the table answers as in the m
 TEST_CASE("the sequences that are compared meet every answer of the table") {
     std::vector<std::size_t> seen(14);
     for (std::uint64_t run = 1; run <= 300; ++run) {
-        MemoryTable table({.attributes_max = attributes_max, .data_max = data_max});
+        TableUnderTest table({.attributes_max = attributes_max, .data_max = data_max});
         std::int64_t now = start;
         for (const Operation& one : random_operations(run)) {
             const SessionKey key = table_key(one.key);

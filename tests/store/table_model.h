@@ -20,6 +20,8 @@ public:
     struct Limits {
         std::size_t attributes_max;
         std::size_t data_max;
+        // A rotation that was made under this transaction's name is answered as it was.
+        bool knows_rotations = false;
     };
     explicit TableModel(Limits limits) : limits_(limits) {}
 
@@ -49,11 +51,13 @@ public:
     // `to`: the key of a rotation's new id.
     StoreAnswer commit(int key, const SessionChange& change, std::optional<int> to,
                        std::int64_t now) {
+        const bool has_name = change.transaction != TransactionId{};
+        const Entry* there = to && has_name && limits_.knows_rotations ? find(*to, now) : nullptr;
+        if (there != nullptr && there->transaction == change.transaction) return committed(*there);
         Entry* entry = find(key, now);
         if (entry == nullptr) return answer(Kind::gone);
         if (entry->ended) return told(*entry, Kind::gone);
-        if (change.transaction != TransactionId{} && change.transaction == entry->transaction)
-            return committed(*entry);
+        if (has_name && change.transaction == entry->transaction) return committed(*entry);
         Entry next = *entry;
         ++next.version;
         std::vector<std::string> changed;
@@ -108,11 +112,10 @@ public:
         return answer(Kind::done);
     }
 
-    StoreAnswer touch(int key, std::int64_t slack, std::int64_t now) {
+    void touch(int key, std::int64_t slack, std::int64_t now) {
         Entry* entry = find(key, now);
-        if (entry == nullptr || entry->ended) return answer(Kind::gone);
+        if (entry == nullptr || entry->ended) return;
         entry->expires_at = std::max(entry->expires_at, deadline(*entry, slack, now));
-        return answer(Kind::done);
     }
 
 private:

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "session/memory_table.h"
-#include "tests/unit/memory_table_fixture.h"
+#include "tests/store/table_fixture.h"
+#include "tests/store/table_under_test.h"
 #include "tests/unit/store_text.h"
 
 namespace baton {
@@ -14,10 +14,9 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-// All there is to see of session 1, with what the table counts.
-std::string seen(MemoryTable& table, std::int64_t now = start) {
-    return text_of(table.load(key_of(1), now, ShownBy::server)) + " of " +
-           std::to_string(table.sessions()) + " in " + std::to_string(table.memory());
+// All there is to see of session 1, with all that the table holds.
+std::string seen(TableUnderTest& table, std::int64_t now = start) {
+    return text_of(table.load(key_of(1), now, ShownBy::server)) + " of " + table.holds();
 }
 
 SessionChange based(SessionChange change, std::uint64_t base) {
@@ -29,12 +28,12 @@ SessionChange adding(std::vector<Increment> increments) {
     return {.increments = std::move(increments), .slack_ms = 6 * second};
 }
 
-StoreAnswer commit(MemoryTable& table, const SessionChange& change, std::int64_t now = start) {
+StoreAnswer commit(TableUnderTest& table, const SessionChange& change, std::int64_t now = start) {
     return table.commit(key_of(1), change, now);
 }
 
 // Session 1 at version 5: `a` of version 1, `b` of 3, `c` of 5; something was removed by 4.
-void make_history(MemoryTable& table) {
+void make_history(TableUnderTest& table) {
     table.create(key_of(1), session_of({{"a", "1"}, {"x", "1"}}), start);
     REQUIRE(commit(table, setting({})).record.version == 2);
     REQUIRE(commit(table, setting({{"b", "3"}})).record.version == 3);
@@ -43,18 +42,18 @@ void make_history(MemoryTable& table) {
 }
 
 void check_conflict(const SessionChange& change, const Names& names) {
-    MemoryTable table({});
+    TableUnderTest table({});
     make_history(table);
-    const std::string before = seen(table);
+    const std::string before = seen(table, start + second);
     const StoreAnswer answer = commit(table, change, start + second);
     CHECK(answer.kind == Kind::conflict);
     CHECK(answer.names == names);
     CHECK(answer.record.version == 5);
-    CHECK(seen(table) == before);
+    CHECK(seen(table, start + second) == before);
 }
 
 void check_committed(const SessionChange& change) {
-    MemoryTable table({});
+    TableUnderTest table({});
     make_history(table);
     CHECK(text_of(commit(table, change)) == "committed v6");
 }
@@ -82,7 +81,7 @@ TEST_CASE("S18 an absent attribute conflicts if anything was removed since the b
     check_committed(based(setting({{"x", "2"}}), 4));
     check_committed(based(setting({}, {"never"}), 4));
     // A commit that takes away what is not there has removed nothing.
-    MemoryTable table({});
+    TableUnderTest table({});
     table.create(key_of(1), session_of(), start);
     commit(table, setting({}, {"never"}));
     CHECK(commit(table, based(setting({{"other", "1"}}), 1)).kind == Kind::committed);
@@ -100,7 +99,7 @@ TEST_CASE("S18 all names in conflict are told, those set before those taken away
 }
 
 TEST_CASE("S18 of two that set one attribute for one version the first wins") {
-    MemoryTable table({});
+    TableUnderTest table({});
     table.create(key_of(1), session_of({{"x", "0"}}), start);
     CHECK(text_of(commit(table, based(setting({{"x", "first"}}), 1))) == "committed v2");
     CHECK(text_of(commit(table, based(setting({{"x", "second"}}), 1))) == "conflict v2 [x]");
@@ -110,7 +109,7 @@ TEST_CASE("S18 of two that set one attribute for one version the first wins") {
 TEST_CASE("S17 commits for one version to different attributes are both there") {
     for (const bool for_version : {true, false}) {
         CAPTURE(for_version);
-        MemoryTable table({});
+        TableUnderTest table({});
         table.create(key_of(1), session_of({{"z", "0"}}), start);
         SessionChange x = setting({{"x", "1"}});
         SessionChange y = setting({{"y", "2"}});
@@ -123,7 +122,7 @@ TEST_CASE("S17 commits for one version to different attributes are both there") 
 }
 
 TEST_CASE("S20 without a base the last one wins") {
-    MemoryTable table({});
+    TableUnderTest table({});
     make_history(table);
     CHECK(commit(table, setting({{"a", "late"}, {"x", "late"}}, {"c"})).kind == Kind::committed);
     CHECK(table.load(key_of(1), start).record.attributes ==
@@ -131,7 +130,7 @@ TEST_CASE("S20 without a base the last one wins") {
 }
 
 TEST_CASE("S14 increments add to integers, and to nothing as to 0") {
-    MemoryTable table({});
+    TableUnderTest table({});
     table.create(key_of(1), session_of({{"minus", "-5"}, {"n", "7"}, {"zeros", "007"}}), start);
     CHECK(text_of(commit(table, adding({{"fresh", 2}, {"minus", 3}, {"n", -10}, {"zeros", 1}}))) ==
           "committed v2");
@@ -150,7 +149,7 @@ TEST_CASE("S14 what is no integer cannot be added to") {
     for (const char* value : {"", " ", "x", "1 ", " 1", "+1", "1.0", "1e3", "--1", "-", "0x1",
                               "9007199254740992", "-9007199254740992", "99999999999999999999"}) {
         CAPTURE(value);
-        MemoryTable table({});
+        TableUnderTest table({});
         table.create(key_of(1), session_of({{"n", value}, {"other", "1"}}), start);
         const std::string before = seen(table);
         SessionChange change = adding({{"n", 1}, {"other", 1}});
@@ -177,7 +176,7 @@ TEST_CASE("S14 a sum is an integer, too, up to 2^53 - 1 either way") {
                                            {-integer_max, -integer_max, false}}) {
         CAPTURE(c.now);
         CAPTURE(c.delta);
-        MemoryTable table({});
+        TableUnderTest table({});
         table.create(key_of(1), session_of({{"n", integer(c.now)}}), start);
         CHECK(text_of(commit(table, adding({{"n", c.delta}}))) ==
               (c.good ? "committed v2" : "not_integer v1 [n]"));
@@ -187,7 +186,7 @@ TEST_CASE("S14 a sum is an integer, too, up to 2^53 - 1 either way") {
 }
 
 TEST_CASE("S14 an increment never conflicts, but what it wrote is newer than the base") {
-    MemoryTable table({});
+    TableUnderTest table({});
     table.create(key_of(1), session_of({{"n", "1"}}), start);
     commit(table, setting({{"n", "5"}}));
     CHECK(commit(table, based(adding({{"n", 1}}), 1)).kind == Kind::committed);
@@ -200,7 +199,7 @@ TEST_CASE("S14 an increment never conflicts, but what it wrote is newer than the
 
 TEST_CASE(
     "no integer comes before a conflict, a conflict before a limit, a limit before a taken id") {
-    MemoryTable table({.attributes_max = 3});
+    TableUnderTest table({.attributes_max = 3});
     make_history(table);
     table.create(key_of(2), session_of(), start);
     const std::string before = seen(table);
@@ -226,7 +225,7 @@ TEST_CASE(
 }
 
 TEST_CASE("a session that is gone, or ended, has none of these faults") {
-    MemoryTable table({});
+    TableUnderTest table({});
     SessionChange change = based(setting({{"a", "1"}}), 0);
     change.rotation = Rotation{key_of(2), {}};
     CHECK(commit(table, change).kind == Kind::gone);
@@ -239,16 +238,17 @@ TEST_CASE("a session that is gone, or ended, has none of these faults") {
 }
 
 TEST_CASE("a transaction that is asked for twice is carried out once") {
-    MemoryTable table({});
+    TableUnderTest table({});
     table.create(key_of(1), session_of(), start);
     SessionChange change = adding({{"n", 1}});
     change.transaction = {7, 1};
     CHECK(text_of(commit(table, change)) == "committed v2");
     CHECK(text_of(commit(table, change, start + second)) == "committed v2");
     CHECK(text_of(commit(table, change, start + 2 * second)) == "committed v2");
-    CHECK(table.load(key_of(1), start).record.attributes == Attributes{{"n", "1"}});
+    const SessionRecord record = table.load(key_of(1), start + 2 * second).record;
+    CHECK(record.attributes == Attributes{{"n", "1"}});
     // Nothing of it: not even the expiry has moved.
-    CHECK(table.load(key_of(1), start).record.ttl_ms == 66 * second);
+    CHECK(record.ttl_ms == 64 * second);
     // Whatever it asks the second time.
     SessionChange other = based(adding({{"n", integer_max}}), 0);
     other.transaction = {7, 1};
@@ -256,7 +256,7 @@ TEST_CASE("a transaction that is asked for twice is carried out once") {
 }
 
 TEST_CASE("another transaction, or none, is another commit") {
-    MemoryTable table({});
+    TableUnderTest table({});
     table.create(key_of(1), session_of(), start);
     SessionChange change = adding({{"n", 1}});
     for (const TransactionId id : {TransactionId{7, 1}, TransactionId{7, 2}, TransactionId{8, 2},
@@ -275,7 +275,7 @@ TEST_CASE("another transaction, or none, is another commit") {
 }
 
 TEST_CASE("a commit of nothing is a version, and keeps the session") {
-    MemoryTable table({});
+    TableUnderTest table({});
     table.create(key_of(1), session_of({{"a", "1"}}), start);
     CHECK(text_of(commit(table, based(setting({}), 0), start + second)) == "committed v2");
     CHECK(text_of(table.load(key_of(1), start + second)) ==

@@ -1,0 +1,153 @@
+#include "proxy/redis_facts.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "session/sentinel_answer.h"
+
+namespace baton {
+namespace {
+
+// By the order in which they are asked.
+enum SentinelQuestion : std::size_t {
+    of_master,
+    of_address = address_reply_number,
+    of_sentinels,
+    of_replicas,
+    of_quorum
+};
+enum NodeQuestion : std::size_t { of_info, of_first_setting };
+
+constexpr std::string_view settings_asked[] = {"maxmemory-policy", "min-replicas-to-write",
+                                               "appendonly", "save", "masterauth"};
+
+std::int64_t number_of(std::string_view text, std::int64_t otherwise) {
+    RedisReply reply;
+    reply.type = RedisReply::Type::text;
+    reply.text = text;
+    return reply.number(otherwise);
+}
+
+// In a reply that lists names and values in turn.
+std::string_view field(const RedisReply& reply, std::string_view name) noexcept {
+    for (std::size_t i = 0; i + 1 < reply.elements.size(); i += 2)
+        if (reply.elements[i].view() == name) return reply.elements[i + 1].view();
+    return {};
+}
+
+std::optional<std::int64_t> number_field(const RedisReply& reply, std::string_view name) {
+    const std::int64_t number = number_of(field(reply, name), -1);
+    return number < 0 ? std::nullopt : std::optional{number};
+}
+
+Endpoint endpoint_of(std::string_view host, std::string_view port) {
+    return {std::string{host}, static_cast<std::uint16_t>(number_of(port, 0) & 0xffff)};
+}
+
+std::vector<Endpoint> endpoints(const RedisReply& list) {
+    std::vector<Endpoint> found;
+    for (const RedisReply& one : list.elements)
+        found.push_back(endpoint_of(field(one, "ip"), field(one, "port")));
+    return found;
+}
+
+// "slave0:ip=127.0.0.1,port=6380,state=online,…"
+std::vector<Endpoint> replicas_in(std::string_view info) {
+    std::vector<Endpoint> found;
+    std::size_t at = 0;
+    while ((at = info.find("\nslave", at)) != info.npos) {
+        at += 6;
+        const std::string_view line = info.substr(at, info.find_first_of("\r\n", at) - at);
+        const std::size_t ip = line.find(":ip=");
+        const std::size_t port = line.find(",port=");
+        if (ip == line.npos || port == line.npos) continue;
+        const std::string_view rest = line.substr(port + 6);
+        found.push_back(
+            endpoint_of(line.substr(ip + 4, port - ip - 4), rest.substr(0, rest.find(','))));
+    }
+    return found;
+}
+
+}  // namespace
+
+void ask_sentinel(RedisProbe& probe, std::string_view master) {
+    probe.ask({"SENTINEL", "MASTER", master});
+    probe.ask({"SENTINEL", "GET-MASTER-ADDR-BY-NAME", master});
+    probe.ask({"SENTINEL", "SENTINELS", master});
+    probe.ask({"SENTINEL", "REPLICAS", master});
+    probe.ask({"SENTINEL", "CKQUORUM", master});
+}
+
+SentinelFacts read_sentinel(const RedisProbe& probe) {
+    SentinelFacts facts;
+    const RedisReply& address = probe.reply(of_address);
+    facts.is_sentinel = probe.trouble().empty() && !address.is_error();
+    facts.knows = address.elements.size() == 2;
+    if (!facts.knows) return facts;
+    facts.master = endpoint_of(address.elements[0].view(), address.elements[1].view());
+    const RedisReply& state = probe.reply(of_master);
+    facts.flags = field(state, "flags");
+    facts.epoch = number_field(state, "config-epoch");
+    facts.quorum = number_field(state, "quorum");
+    facts.others = number_field(state, "num-other-sentinels");
+    facts.replicas = number_field(state, "num-slaves");
+    facts.down_after_ms = number_field(state, "down-after-milliseconds");
+    const RedisReply& quorum = probe.reply(of_quorum);
+    facts.quorum_verdict = quorum.view();
+    facts.quorum_told = refusal_of(quorum) != SentinelRefusal::not_allowed;
+    facts.quorum_reached = !quorum.is_error();
+    facts.sentinels = endpoints(probe.reply(of_sentinels));
+    facts.replica_nodes = endpoints(probe.reply(of_replicas));
+    return facts;
+}
+
+void ask_node(RedisProbe& probe) {
+    probe.ask({"INFO"});
+    for (const std::string_view name : settings_asked) probe.ask({"CONFIG", "GET", name});
+}
+
+NodeFacts read_node(const RedisProbe& probe) {
+    NodeFacts facts;
+    const RedisReply& info = probe.reply(of_info);
+    if (!probe.trouble().empty()) return facts;
+    facts.answers = true;
+    if (info.is_error()) {
+        facts.refusal = info.view();
+        return facts;
+    }
+    facts.info = info.view();
+    facts.is_sentinel = facts.value("redis_mode") == "sentinel";
+    facts.version = facts.value("redis_version");
+    facts.is_master = facts.value("role") == "master";
+    facts.replica_nodes = replicas_in(facts.info);
+    facts.master = endpoint_of(facts.value("master_host"), facts.value("master_port"));
+    facts.link_up = facts.value("master_link_status") == "up";
+    facts.link_down_s = facts.number("master_link_down_since_seconds", -1);
+    facts.priority = facts.number("slave_priority", 100);
+    for (std::size_t i = 0; i < std::size(settings_asked); ++i) {
+        const RedisReply& reply = probe.reply(of_first_setting + i);
+        if (reply.elements.size() == 2)
+            facts.settings.emplace_back(settings_asked[i], reply.elements[1].view());
+    }
+    return facts;
+}
+
+std::optional<std::string> NodeFacts::setting(std::string_view name) const {
+    for (const auto& [key, text] : settings)
+        if (key == name) return text;
+    return std::nullopt;
+}
+
+std::string_view NodeFacts::value(std::string_view name) const {
+    const std::string line = "\n" + std::string{name} + ":";
+    const std::size_t at = info.find(line);
+    if (at == info.npos) return {};
+    const std::string_view rest = std::string_view{info}.substr(at + line.size());
+    return rest.substr(0, rest.find_first_of("\r\n"));
+}
+
+std::int64_t NodeFacts::number(std::string_view name, std::int64_t otherwise) const {
+    return number_of(value(name), otherwise);
+}
+
+}  // namespace baton
