@@ -84,6 +84,8 @@ public:
 
     // Milliseconds of a clock that never jumps, as of this turn.
     std::uint64_t now() const noexcept { return uv_now(&loop_); }
+    // For who begins to wait late in a long turn: `now` and timers count from this moment.
+    void look_at_clock() noexcept { uv_update_time(&loop_); }
     std::span<char> read_buffer() noexcept { return {read_buffer_.get(), read_size}; }
 
     // Any thread: the task runs on the loop's thread, in a later turn.

@@ -19,9 +19,9 @@ public:
     explicit BackOff(std::uint64_t seed) noexcept : random_(seed | 1) {}
 
     Milliseconds next() noexcept {
-        const std::int64_t whole = std::min(first_ms << std::min(failures_, 10), most_ms);
         if (failures_++ == 0) return Milliseconds{0};
-        // Between half and all of it.
+        const std::int64_t whole = std::min(first_ms << std::min(failures_ - 2, 10), most_ms);
+        // Between three quarters and all of it.
         return Milliseconds{whole / 4 + static_cast<std::int64_t>(step() % 256) * whole / 4 / 256 +
                             whole / 2};
     }

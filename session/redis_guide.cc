@@ -20,6 +20,11 @@ constexpr std::chrono::milliseconds rest_of_replicas = 200ms;
 constexpr std::uint64_t failover_max_ms = 60'000;
 // Asked at once: their answers take less than a connection's time-out.
 constexpr std::size_t revocations_at_once = 1000;
+// How long writes count as refused after the last one that was: the worker that tells of it may have
+// no other write soon.
+constexpr std::uint64_t refused_shown_ms = 10'000;
+// How long after a master became ready a worker may still tell of what it did at the one before.
+constexpr std::uint64_t late_reports_ms = 10'000;
 
 constexpr std::uint64_t tag_replication = 1;
 constexpr std::uint64_t tag_revocation = 2;
@@ -137,7 +142,8 @@ void RedisGuide::start() {
 }
 
 StoreState RedisGuide::state() const noexcept {
-    if (announced_) return refused_ ? StoreState::read_only : StoreState::ready;
+    if (announced_)
+        return loop_.now() < refused_until_ms_ ? StoreState::read_only : StoreState::ready;
     const bool recent = ever_ready_ && loop_.now() < lost_at_ms_ + failover_max_ms;
     return recent ? StoreState::failover : StoreState::down;
 }
@@ -218,6 +224,7 @@ void RedisGuide::on_ready() {
     trouble_.clear();
     back_off_.reset();
     left_ = Endpoint{};
+    ready_since_ms_ = loop_.now();
     if (sentinels_) sentinels_->set_last(*master_, true);
     to_revoke_ = revocations_.recent(loop_.now());
     revoking_.clear();
@@ -270,7 +277,8 @@ void RedisGuide::revoke() {
 
 void RedisGuide::on_revoked(const RedisReply& reply) {
     // Answered in the order they were asked.
-    if (trouble_of(reply) == RedisTrouble::read_only)
+    const RedisTrouble trouble = trouble_of(reply);
+    if (trouble != RedisTrouble::none && trouble != RedisTrouble::wrong_type)
         refused_revocations_.push_back(revoking_.front());
     revoking_.pop_front();
     revoke();
@@ -341,10 +349,18 @@ void RedisGuide::on_rest_over() {
 void RedisGuide::reported(const RedisReport& report) {
     switch (report.kind) {
     case RedisReport::Kind::wants_master: return seek();
-    case RedisReport::Kind::killed: return revocations_.add(report.key, loop_.now());
-    case RedisReport::Kind::refused: refused_ = true; return;
-    case RedisReport::Kind::written: refused_ = false; return;
+    case RedisReport::Kind::killed: return on_killed(report.key);
+    case RedisReport::Kind::refused: refused_until_ms_ = loop_.now() + refused_shown_ms; return;
+    case RedisReport::Kind::written: refused_until_ms_ = 0; return;
     }
+}
+
+// The master before may have been the one that was told of it: a worker's report comes later.
+void RedisGuide::on_killed(const SessionKey& key) {
+    revocations_.add(key, loop_.now());
+    if (!link_.is_ready() || loop_.now() >= ready_since_ms_ + late_reports_ms) return;
+    to_revoke_.push_back(key);
+    revoke();
 }
 
 void RedisGuide::on_second() {

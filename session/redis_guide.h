@@ -101,6 +101,7 @@ private:
     void on_answered(std::uint64_t tag, std::span<RedisReply> replies);
     void revoke();
     void on_revoked(const RedisReply& reply);
+    void on_killed(const SessionKey& key);
     void announce();
     void warn_of_wait();
     void on_rest_over();
@@ -127,10 +128,11 @@ private:
     bool resting_ = false;                // after a failure
     bool announced_ = false;              // all stores know of the master, and it is ready
     bool wait_judged_ = false;
-    bool refused_ = false;  // writes, for now
     bool ever_ready_ = false;
-    bool seen_ready_ = false;  // since the last failure that was logged
+    bool seen_ready_ = false;             // since the last failure that was logged
+    std::uint64_t refused_until_ms_ = 0;  // writes
     std::uint64_t lost_at_ms_ = 0;
+    std::uint64_t ready_since_ms_ = 0;
     Endpoint ready_at_;  // the last master that was ready
     std::string trouble_;
     std::vector<StoreView::Replica> replicas_;

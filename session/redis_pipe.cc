@@ -38,6 +38,7 @@ RedisPipe::RedisPipe(Loop& loop, const Endpoint& to, const Address& known, Times
       time_(loop, *this),
       turn_(open_handle<uv_prepare_t>(
           this, [&](uv_prepare_t& handle) { return uv_prepare_init(loop.uv(), &handle); })) {
+    loop.look_at_clock();
     time_.arm(times.connect);
     if (const auto literal = to.address())
         connect(*literal);

@@ -243,14 +243,20 @@ std::optional<StoreAnswer> RedisStore::read(Question& question,
     case Kind::create: return read_create(replies[0], std::move(*question.session));
     case Kind::commit: return read_commit(replies[0]);
     case Kind::kill: return read_kill(replies[0]);
-    default: return only(StoreAnswer::Kind::done);
+    // 1: moved on; 0: no need to; -1: no session.
+    default:
+        return only(replies[0].number(0) == 1 ? StoreAnswer::Kind::done : StoreAnswer::Kind::none);
     }
 }
 
 // Writes are done again; ids that are dead stay so, whatever master comes next.
 void RedisStore::note_done(const Question& question, const StoreAnswer& told) {
     if (question.kind == Kind::load) return;
-    if (std::exchange(refused_at_ms_, 0) != 0) needs_.report({RedisReport::Kind::written});
+    const bool written = told.kind == StoreAnswer::Kind::created ||
+                         told.kind == StoreAnswer::Kind::committed ||
+                         told.kind == StoreAnswer::Kind::done;
+    if (written && std::exchange(refused_at_ms_, 0) != 0)
+        needs_.report({RedisReport::Kind::written});
     const bool killed = question.kind == Kind::kill && told.kind == StoreAnswer::Kind::done;
     const bool rotated = question.ends_id && told.kind == StoreAnswer::Kind::committed;
     if (killed || rotated) needs_.report({RedisReport::Kind::killed, question.key});
@@ -290,8 +296,8 @@ void RedisStore::on_trouble(Question question, const RedisReply& reply, RedisTro
 
 void RedisStore::on_refused(Question question, std::string_view text) {
     counters_.refusals.add();
-    if (std::exchange(refused_at_ms_, loop_.now()) == 0)
-        needs_.report({RedisReport::Kind::refused});
+    refused_at_ms_ = loop_.now();
+    if (refused_report_.due(loop_.now())) needs_.report({RedisReport::Kind::refused});
     if (refused_warning_.due(loop_.now()))
         log::warn("session store: the server refuses writes", {{"error", text}});
     const bool settles =

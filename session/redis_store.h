@@ -55,7 +55,7 @@ struct RedisReport {
     enum class Kind : std::uint8_t {
         wants_master,  // it has no connection any more, and has waited as it should
         killed,        // this session's id is dead for ever
-        refused,       // a write was refused for now
+        refused,       // a write was refused for now; once a second
         written,       // and now one was not
     };
     Kind kind = Kind::wants_master;
@@ -151,6 +151,7 @@ private:
     std::uint64_t switched_at_ms_ = 0;
     std::uint64_t refused_at_ms_ = 0;  // the last write that was; 0: none since one was done
     unsigned slow_in_a_row_ = 0;
+    log::OncePerSecond refused_report_;
     log::OncePerMinute loss_warning_;
     log::OncePerMinute refused_warning_;
     log::OncePerMinute reply_warning_;

@@ -397,9 +397,13 @@ TEST_CASE("a wait after each loss: none, then longer and longer, up to a second"
     CHECK(BackOff(1).next() == 0ms);
     BackOff one(1);
     BackOff other(99);
-    one.next();
-    other.next();
-    CHECK(one.next() != other.next());
+    std::vector<std::chrono::milliseconds> waits_of_one;
+    std::vector<std::chrono::milliseconds> waits_of_other;
+    for (int i = 0; i < 10; ++i) {
+        waits_of_one.push_back(one.next());
+        waits_of_other.push_back(other.next());
+    }
+    CHECK(waits_of_one != waits_of_other);
 }
 
 TEST_CASE("a store without a connection wants a master, once for each attempt") {
