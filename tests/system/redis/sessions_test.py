@@ -706,7 +706,7 @@ class CommandsTest(NodeTest):
     def after(self, before):
         return {name: count - before[name] for name, count in self.counts().items() if count != before[name]}
 
-    def test_commands_of_a_request(self):
+    def test_S56_a_request_costs_two_commands_at_most(self):
         baton = self.store_baton(self.pages(), self.node)
         session = self.start(baton)
         client = self.client(baton)
