@@ -426,7 +426,7 @@ TEST_CASE("a pipe may be destroyed during each of its events") {
         };
         holder.open(peer.endpoint());
         holder.pipe->subscribed();
-        for (const std::uint64_t tag : {1, 2, 3}) holder.pipe->ask(tag, command({"GET", "k"}));
+        for (const std::uint64_t tag : {1U, 2U, 3U}) holder.pipe->ask(tag, command({"GET", "k"}));
         REQUIRE(turns_until(holder.loop, [&] { return holder.pipe == nullptr; }));
         turns_for(holder.loop, 10ms);
         CHECK(holder.told == c.told);
@@ -484,7 +484,8 @@ TEST_CASE("large questions and answers pass whole") {
     });
     holder.open(peer.endpoint());
     const std::string large(RedisReader::text_max, 'x');
-    for (const std::uint64_t tag : {1, 2, 3, 4}) holder.pipe->ask(tag, command({"ECHO", large}));
+    for (const std::uint64_t tag : {1U, 2U, 3U, 4U})
+        holder.pipe->ask(tag, command({"ECHO", large}));
     CHECK(holder.waits_for("4: " + large));
     CHECK(holder.told.size() == 5);
 }
