@@ -16,8 +16,6 @@
 namespace traffic {
 namespace {
 
-constexpr std::uint64_t who_stdin = ~std::uint64_t{0};
-
 // What there is to be done.
 struct Work {
     std::string request;
