@@ -123,7 +123,8 @@ public:
 
     // Whether a field of this name ends at this connection. Keep-Alive and Upgrade do in any case.
     bool names(std::string_view field_name) const noexcept {
-        return count_ > 0 && is_listed(field_name);
+        if (count_ > 0) return is_listed(field_name);
+        return close && equal_fold(field_name, "close");
     }
 
 private:
