@@ -116,6 +116,18 @@ RedisTrouble trouble_of(const RedisReply& reply) noexcept {
     return RedisTrouble::other;
 }
 
+std::string_view log_text(const RedisReply& error) noexcept {
+    // "ERR unknown command 'AUTH', with args beginning with: 'secret' "
+    return error.view().substr(0, error.view().find(", with args"));
+}
+
+std::string_view error_word(const RedisReply& error) noexcept {
+    const std::string_view word = error.view().substr(0, error.view().find(' '));
+    const bool is_word =
+        std::all_of(word.begin(), word.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
+    return is_word ? word : "an error";
+}
+
 std::string redis_key(std::string_view prefix, const SessionKey& key) {
     std::string text{prefix};
     text.append(":s:").append(digits, '0');

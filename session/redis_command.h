@@ -26,6 +26,11 @@ enum class RedisTrouble : std::uint8_t {
     other,
 };
 RedisTrouble trouble_of(const RedisReply& reply) noexcept;
+// An error's text as it may stand in a log: without what it repeats of the question, which may be a
+// password or what a session holds.
+std::string_view log_text(const RedisReply& error) noexcept;
+// Its first word, where the question was nothing but a secret.
+std::string_view error_word(const RedisReply& error) noexcept;
 
 // Bounds of a session. What is beyond is the answer `limit`.
 struct RedisLimits {

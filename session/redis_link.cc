@@ -139,8 +139,8 @@ void RedisLink::on_answered(std::uint64_t tag, std::span<RedisReply> replies) {
 
 void RedisLink::on_greeting(std::uint64_t tag, const RedisReply& reply) {
     if (tag == tag_name) return;  // a courtesy, which the user may not be allowed
-    if (reply.is_error())
-        return lose(tag == tag_auth ? RedisLoss::refused : loss_of(reply), reply.view());
+    if (reply.is_error() && tag == tag_auth) return lose(RedisLoss::refused, error_word(reply));
+    if (reply.is_error()) return lose(loss_of(reply), log_text(reply));
     if (tag == tag_info && !check_version(reply)) return;
     if (tag == tag_role && !check_role(reply)) return;
     if (tag == tag_time && !take_clock(reply)) return lose(RedisLoss::bad_reply, "TIME");
@@ -189,7 +189,7 @@ void RedisLink::on_second() {
 void RedisLink::on_heartbeat(std::span<RedisReply> replies) {
     heartbeat_asked_ = false;
     for (const RedisReply& reply : replies)
-        if (reply.is_error()) return lose(loss_of(reply), reply.view());
+        if (reply.is_error()) return lose(loss_of(reply), log_text(reply));
     if (!check_role(replies[0])) return;
     if (!take_clock(replies[1])) lose(RedisLoss::bad_reply, "TIME");
 }

@@ -268,8 +268,8 @@ void RedisStore::on_trouble(Question question, const RedisReply& reply, RedisTro
     case RedisTrouble::busy:
         asked_.push_front(std::move(question));
         return leave(trouble == RedisTrouble::busy ? RedisLoss::busy : RedisLoss::not_master,
-                     reply.view());
-    case RedisTrouble::read_only: return on_refused(std::move(question), reply.view());
+                     log_text(reply));
+    case RedisTrouble::read_only: return on_refused(std::move(question), log_text(reply));
     case RedisTrouble::no_script:
         if (question.scripts_loaded++ == 3) break;
         {
@@ -290,7 +290,7 @@ void RedisStore::on_trouble(Question question, const RedisReply& reply, RedisTro
     default: break;
     }
     if (reply_warning_.due(loop_.now()))
-        log::error("session store: the server refuses a command", {{"error", reply.view()}});
+        log::error("session store: the server refuses a command", {{"error", log_text(reply)}});
     answer_unavailable(question);
 }
 

@@ -149,6 +149,43 @@ TEST_CASE("a store that has lost its connection is led there again at once") {
     }
 }
 
+TEST_CASE("what a worker tells late of the master before is ended at the new one, too") {
+    Site site(1);
+    site.start();
+    REQUIRE(site.until([&] { return site.is_led_to(0); }));
+    site.kills(0, 2);
+    REQUIRE(site.until([&] { return site.at(0).heard(RedisScript::kill) == 2; }));
+    CHECK(killed(site.at(0)) == std::vector<std::string>{key_text(0), key_text(1)});
+    // Long after, it was this master that did it.
+    put_clock_forward(10s);
+    site.kills(2, 3);
+    turns_for(site.loop, 50ms);
+    CHECK(site.at(0).heard(RedisScript::kill) == 2);
+}
+
+TEST_CASE("no answer brings a secret into what operators are told") {
+    for (const std::string& error :
+         {std::string{"ERR unknown command 'AUTH', with args beginning with: 'sesame' "},
+          std::string{"sesame is wrong"}, std::string{"WRONGPASS sesame"}}) {
+        CAPTURE(error);
+        Site site(1);
+        site.at(0).peer.on("AUTH", resp_error(error));
+        RedisGuide::Needs all = site.needs();
+        all.address = site.at(0).endpoint();
+        all.access.password = "sesame";
+        site.start(std::move(all));
+        REQUIRE(site.until([&] { return !site.guide->view().trouble.empty(); }));
+        CHECK(site.guide->view().trouble.starts_with("refused"));
+        CHECK(site.guide->view().trouble.find("sesame") == std::string::npos);
+    }
+    RedisReply reply;
+    reply.type = RedisReply::Type::error;
+    reply.text = "ERR unknown command 'EVALSHA', with args beginning with: 'x' 'card number'";
+    CHECK(log_text(reply) == "ERR unknown command 'EVALSHA'");
+    reply.text = "NOPERM this user has no permissions to run the 'hgetall' command";
+    CHECK(log_text(reply) == reply.text);
+}
+
 TEST_CASE("a master is announced only after what was ended is ended there, too") {
     Site site(1);
     site.start();
