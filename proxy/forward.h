@@ -14,7 +14,6 @@
 #include "net/address.h"
 #include "net/head_guard.h"
 #include "net/http_head.h"
-#include "net/result.h"
 
 namespace baton {
 
@@ -72,17 +71,6 @@ struct ForwardResponse {
 };
 // Appends the head. Returns the number of Set-Cookie fields that were dropped.
 std::size_t append_response_head(std::string& out, const ForwardResponse& response);
-
-// Appends a whole answer of our own.
-struct OwnReply {
-    Fault fault;
-    std::string_view request_id;
-    bool close = false;
-    bool head_only = false;  // an answer to HEAD: the fields without the body
-};
-void append_reply(std::string& out, const OwnReply& reply);
-
-std::string_view reason_of(int status) noexcept;
 
 // Whether X-Request-Id may be passed on: 1 to 128 of [A-Za-z0-9._-].
 bool is_request_id(std::string_view text) noexcept;

@@ -7,6 +7,7 @@
 
 #include "proxy/clients.h"
 #include "proxy/local_call.h"
+#include "proxy/own_reply.h"
 #include "proxy/relay.h"
 
 namespace baton {

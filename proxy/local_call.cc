@@ -6,6 +6,7 @@
 
 #include "proxy/forward.h"
 #include "proxy/http1_client.h"
+#include "proxy/own_reply.h"
 
 namespace baton {
 

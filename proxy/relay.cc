@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "proxy/http1_client.h"
+#include "proxy/own_reply.h"
 #include "proxy/retry.h"
 
 namespace baton {

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "proxy/forward.h"
+#include "proxy/own_reply.h"
 #include "tests/unit/forward_fixture.h"
 
 namespace baton::test {
