@@ -18,39 +18,40 @@ Slice slice(std::size_t begin, std::size_t end) noexcept {
     return {static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end - begin)};
 }
 
-// Eight bytes at once, the first one lowest. A mask of them has the top bit of each byte it means.
-static_assert(std::endian::native == std::endian::little);
-constexpr std::uint64_t ones = 0x0101010101010101, tops = 0x8080808080808080;
+// Sixteen bytes at once. In a mask of them a byte is 255 or 0.
+using Sixteen = unsigned char __attribute__((vector_size(16)));
 
-std::uint64_t eight_of(const char* p) noexcept {
-    std::uint64_t word;
-    std::memcpy(&word, p, sizeof word);
-    return word;
+Sixteen sixteen_of(const char* p) noexcept {
+    Sixteen bytes;
+    std::memcpy(&bytes, p, sizeof bytes);
+    return bytes;
 }
 
 // Of letters and `-`, of which most names consist.
-std::uint64_t letters_of(std::uint64_t word) noexcept {
-    const std::uint64_t low = (word | ones * 0x20) & ~tops;  // no carry leaves a byte
-    const std::uint64_t from_a = low + ones * (0x80 - 'a');
-    const std::uint64_t above_z = low + ones * (0x80 - 'z' - 1);
-    const std::uint64_t other = word ^ ones * '-';
-    const std::uint64_t dash = ~(((other & ~tops) + ~tops) | other);
-    return ((from_a & ~above_z & ~word) | dash) & tops;
+Sixteen letters_of(Sixteen bytes) noexcept {
+    const Sixteen from_a = (bytes | 0x20) - 'a';
+    return reinterpret_cast<Sixteen>((from_a < 26) | (bytes == '-'));
 }
 
-// Passes over the bytes of a value, eight at a time.
+Sixteen in_values_of(Sixteen bytes) noexcept {
+    return reinterpret_cast<Sixteen>((bytes >= 0x20) & (bytes != 0x7f));
+}
+
+// The place of the first byte that is 0 in a mask; 16 if none is.
+std::ptrdiff_t first_unset(Sixteen mask) noexcept {
+    static_assert(std::endian::native == std::endian::little);
+    std::uint64_t halves[2];
+    std::memcpy(halves, &mask, sizeof halves);
+    if (~halves[0] != 0) return std::countr_one(halves[0]) / 8;
+    return 8 + std::countr_one(halves[1]) / 8;
+}
+
+// Passes over the bytes of a value.
 const char* skip_value(const char* p, const char* end) noexcept {
-    while (end - p >= 8) {
-        const std::uint64_t word = eight_of(p);
-        // A byte's top bit is set if the byte is below 0x20 or 0x7f. A borrow may set those of bytes
-        // behind it, too, but the first one is true.
-        const std::uint64_t del = word ^ (ones * 0x7f);
-        const std::uint64_t found = (((word - ones * 0x20) & ~word) | ((del - ones) & ~del)) & tops;
-        if (found == 0) {
-            p += 8;
-            continue;
-        }
-        p += std::countr_zero(found) / 8;
+    while (end - p >= 16) {
+        const std::ptrdiff_t passed = first_unset(in_values_of(sixteen_of(p)));
+        p += passed;
+        if (passed == 16) continue;
         if (*p != '\t') return p;
         ++p;
     }
@@ -60,13 +61,10 @@ const char* skip_value(const char* p, const char* end) noexcept {
 
 // Passes over the bytes of a name and adds what they are to `classes`.
 const char* skip_name(const char* p, const char* end, std::uint8_t& classes) noexcept {
-    while (end - p >= 8) {
-        const std::uint64_t others = ~letters_of(eight_of(p)) & tops;
-        if (others != 0) {
-            p += std::countr_zero(others) / 8;
-            break;
-        }
-        p += 8;
+    while (end - p >= 16) {
+        const std::ptrdiff_t passed = first_unset(letters_of(sixteen_of(p)));
+        p += passed;
+        if (passed < 16) break;
     }
     unsigned seen = classes;  // a store to `classes` for each byte would cost a third of the walk
     for (; p < end; ++p) {
@@ -177,7 +175,6 @@ HeadGuard::Refusal HeadGuard::walk_line(std::string_view bytes, Head& head) {
     while (walked_ < bytes.size() && state_ < State::field_start) {
         const char c = bytes[walked_];
         Refusal refusal;
-        if (skip_usual(bytes, head)) continue;
         switch (state_) {
         case State::method:
             refusal = walk_word(bytes, in_name, head.method_text, State::target);
@@ -185,8 +182,12 @@ HeadGuard::Refusal HeadGuard::walk_line(std::string_view bytes, Head& head) {
         case State::target:
             refusal = walk_word(bytes, in_target, head.target, State::version);
             break;
-        case State::version: refusal = walk_version(c, head); break;
-        case State::status: refusal = walk_status(c, head); break;
+        case State::version:
+            if (!skip_version(bytes)) refusal = walk_version(c, head);
+            break;
+        case State::status:
+            if (!skip_status(bytes, head)) refusal = walk_status(c, head);
+            break;
         case State::reason: refusal = walk_reason(bytes, head); break;
         case State::line_lf:
             if (c != '\n') return Fault::bad_request;
@@ -200,19 +201,18 @@ HeadGuard::Refusal HeadGuard::walk_line(std::string_view bytes, Head& head) {
     return {};
 }
 
-// The version or the status as nearly every message has it, in one step. What is cut or otherwise is
-// walked byte by byte.
-bool HeadGuard::skip_usual(std::string_view bytes, Head& head) noexcept {
-    if (walked_ != token_) return false;
-    const std::string_view rest = bytes.substr(walked_);
-    if (state_ == State::version) {
-        if (!rest.starts_with("HTTP/1.1\r") || walked_ + 8 - line_ >= limits_->request_line)
-            return false;
-        walked_ += 9;
-        state_ = State::line_lf;
-        return true;
-    }
-    if (state_ != State::status || !rest.starts_with("HTTP/1.1 200 ")) return false;
+// The version and the status as nearly every message has them, in one step each. What is cut or
+// otherwise is walked byte by byte.
+bool HeadGuard::skip_version(std::string_view bytes) noexcept {
+    if (walked_ != token_ || !bytes.substr(walked_).starts_with("HTTP/1.1\r")) return false;
+    if (walked_ + 8 - line_ >= limits_->request_line) return false;
+    walked_ += 9;
+    state_ = State::line_lf;
+    return true;
+}
+
+bool HeadGuard::skip_status(std::string_view bytes, Head& head) noexcept {
+    if (walked_ != token_ || !bytes.substr(walked_).starts_with("HTTP/1.1 200 ")) return false;
     head.status = 200;
     walked_ += 13;
     token_ = static_cast<std::uint32_t>(walked_);
@@ -352,9 +352,9 @@ HeadGuard::Refusal HeadGuard::walk_fields(std::string_view bytes, Head& head) {
             if (p == end) break;
             if (*p != '\r') return Fault::bad_request;
             add_field(head, static_cast<std::size_t>(p - base));
-            ++p;
             state_ = State::value_lf;
-            break;
+            if (++p == end) break;
+            [[fallthrough]];
         default:  // behind a CR
             if (*p != '\n') return Fault::bad_request;
             ++p;
@@ -368,12 +368,15 @@ HeadGuard::Refusal HeadGuard::walk_fields(std::string_view bytes, Head& head) {
 
 void HeadGuard::add_field(Head& head, std::size_t end) {
     if (++fields_ > limits_->fields) return;
+    const std::size_t line_end = end;
     while (end > token_ && is_blank(head.bytes[end - 1])) --end;
     Field field;
     field.name = name_;
     field.value = slice(token_, end);
     field.id = field_name(head.text(name_));
     field.underscore = (name_classes_ & is_underscore) != 0;
+    field.plain =
+        end == line_end && token_ == name_.begin + name_.size + 2 && head.bytes[token_ - 1] == ' ';
     head.add(field);
 }
 

@@ -86,7 +86,8 @@ private:
 
     void begin(Head& head) noexcept;
     Refusal walk_line(std::string_view bytes, Head& head);
-    bool skip_usual(std::string_view bytes, Head& head) noexcept;
+    bool skip_version(std::string_view bytes) noexcept;
+    bool skip_status(std::string_view bytes, Head& head) noexcept;
     Refusal start(char c) noexcept;
     Refusal walk_word(std::string_view bytes, std::uint8_t allowed, Slice& word,
                       State next) noexcept;

@@ -52,6 +52,7 @@ struct Field {
     Slice value;  // without blanks around it
     FieldName id = FieldName::other;
     bool underscore = false;  // the name holds a `_`
+    bool plain = false;       // the line is "Name: value", without other blanks
 };
 
 enum class Method : std::uint8_t {

@@ -61,13 +61,24 @@ bool is_dropped(const ConnectionOptions& connection, const Head& head,
     return connection.names(head.text(field.name)) && !is_protected(field.id);
 }
 
-bool is_session_field(std::string_view name, std::string_view prefix) noexcept {
-    // Nearly all names are told apart by their first byte.
-    const auto fold = [](char c) { return c == '_' ? '-' : static_cast<char>(c | 0x20); };
-    const char first = fold(name.empty() ? '\0' : name[0]);
-    if (first != 'b' && first != fold(prefix.empty() ? '\0' : prefix[0])) return false;
-    return has_session_prefix(name, "baton-") || has_session_prefix(name, prefix);
-}
+// Nearly all names are told apart from those of session fields by their first byte.
+class SessionNames {
+public:
+    explicit SessionNames(std::string_view prefix) noexcept
+        : prefix_(prefix), first_(fold(prefix.empty() ? '\0' : prefix[0])) {}
+
+    bool has(std::string_view name) const noexcept {
+        const char first = fold(name.empty() ? '\0' : name[0]);
+        if (first != 'b' && first != first_) return false;
+        return has_session_prefix(name, "baton-") || has_session_prefix(name, prefix_);
+    }
+
+private:
+    static char fold(char c) noexcept { return c == '_' ? '-' : static_cast<char>(c | 0x20); }
+
+    std::string_view prefix_;
+    char first_;
+};
 
 // What is known to be short, put together before it is appended: each append looks for room anew.
 template <std::size_t size>
@@ -158,13 +169,6 @@ void append_framing(std::string& out, const Body& body) {
     }
 }
 
-// Whether a line is written "Name: value", as we would write it. The guard has seen to the rest.
-bool is_plain_line(const Head& head, const Field& field) noexcept {
-    const std::uint32_t colon = field.name.begin + field.name.size;
-    return field.value.begin == colon + 2 && head.bytes[colon + 1] == ' ' &&
-           head.bytes[field.value.begin + field.value.size] == '\r';
-}
-
 // A head that is written anew. Lines that go on as they came are copied, those that stand together
 // in one piece: each of them is a line the guard has passed, byte for byte what we would write.
 class Lines {
@@ -178,8 +182,7 @@ public:
         return out_;
     }
     void keep(const Head& head, const Field& field) {
-        if (is_plain_line(head, field))
-            return keep(field.name.begin, field.value.begin + field.value.size + 2);
+        if (field.plain) return keep(field.name.begin, field.value.begin + field.value.size + 2);
         append_field(text(), head.text(field.name), head.text(field.value));
     }
     void keep(std::uint32_t begin, std::uint32_t end) {
@@ -200,10 +203,10 @@ private:
 enum class Treatment : std::uint8_t { pass, drop, session };
 
 Treatment treat(const ForwardRequest& request, const Field& field,
-                const ConnectionOptions& connection) {
+                const ConnectionOptions& connection, const SessionNames& session) {
     const Head& head = *request.head;
     if (is_ours(field.id)) return Treatment::drop;
-    if (is_session_field(head.text(field.name), request.session_prefix)) return Treatment::session;
+    if (session.has(head.text(field.name))) return Treatment::session;
     if (field.underscore && !request.keep_underscores) return Treatment::drop;
     switch (field.id) {
     case FieldName::x_forwarded_for:
@@ -290,7 +293,7 @@ bool keeps_host(const ForwardRequest& request) noexcept {
     const Head& head = *request.head;
     if (head.fields.empty() || head.fields.front().id != FieldName::host) return false;
     const Field& host = head.fields.front();
-    return is_plain_line(head, host) && head.text(host.name) == "Host" &&
+    return host.plain && head.text(host.name) == "Host" &&
            request.to.host.data() == head.bytes + host.value.begin && !request.to.host.empty();
 }
 
@@ -320,9 +323,10 @@ std::size_t append_request_head(std::string& out, const ForwardRequest& request)
     Lines lines{out, head};
     append_request_line(lines, request);
     const ConnectionOptions connection{head};
+    const SessionNames session{request.session_prefix};
     std::size_t dropped = 0;
     for (const Field& field : head.fields) {
-        switch (treat(request, field, connection)) {
+        switch (treat(request, field, connection, session)) {
         case Treatment::drop: break;
         case Treatment::session: ++dropped; break;
         case Treatment::pass:
@@ -368,6 +372,7 @@ std::size_t append_response_head(std::string& out, const ForwardResponse& respon
     Lines lines{out, head};
     append_status_line(lines, head);
     const ConnectionOptions connection{head};
+    const SessionNames session{response.session_prefix};
     bool cache_control = false;
     bool length_written = false;
     std::size_t dropped = 0;
@@ -378,8 +383,7 @@ std::size_t append_response_head(std::string& out, const ForwardResponse& respon
             continue;
         }
         if (is_ours(field.id) || is_dropped(connection, head, field)) continue;
-        const std::string_view name = head.text(field.name);
-        if (is_session_field(name, response.session_prefix)) continue;
+        if (session.has(head.text(field.name))) continue;
         if (field.id == FieldName::set_cookie && !response.session_cookie.empty() &&
             sets_cookie(head.text(field.value), response.session_cookie)) {
             ++dropped;
