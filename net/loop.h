@@ -7,6 +7,7 @@
 
 #include <uv.h>
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -61,13 +62,15 @@ Owner* owner_of(const UvHandle* handle) noexcept {
     return static_cast<Owner*>(handle->data);
 }
 
-// One event loop and the one buffer all its connections read into. Used by one thread, but for
+// One event loop and the buffers all its connections read into and write from. Used by one thread, but for
 // `post`.
 class Loop {
 public:
     // Not 64 KiB: the MSS of loopback is 65,483, and a buffer just above it costs a second, tiny
     // read.
     static constexpr std::size_t read_size = 60'000;
+    // What is smaller leaves in one piece.
+    static constexpr std::size_t write_size = std::size_t{4} << 10;
 
     Loop();
     // Every handle must be gone or closing; runs until the last is closed.
@@ -87,6 +90,8 @@ public:
     // For who begins to wait late in a long turn: `now` and timers count from this moment.
     void look_at_clock() noexcept { uv_update_time(&loop_); }
     std::span<char> read_buffer() noexcept { return {read_buffer_.get(), read_size}; }
+    // For what is put together within one call.
+    std::span<char> write_buffer() noexcept { return write_buffer_; }
 
     // Any thread: the task runs on the loop's thread, in a later turn.
     void post(std::function<void()> task);
@@ -98,6 +103,7 @@ private:
 
     uv_loop_t loop_;
     std::unique_ptr<char[]> read_buffer_;
+    std::array<char, write_size> write_buffer_;
     std::mutex mutex_;
     std::vector<std::function<void()>> tasks_;  // guarded by mutex_
     Handle<uv_async_t> wake_;

@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstddef>
+#include <cstring>
 #include <type_traits>
 
 namespace baton {
@@ -15,10 +15,9 @@ namespace baton {
 namespace {
 
 // So that one fast peer cannot starve the rest of the loop: about a megabyte.
-constexpr std::uint8_t reads_per_event = 16;
+constexpr int reads_per_event = 16;
 
-// More pieces than this never come at once: a head, a chunk line, a read's data, an end.
-constexpr std::size_t iovecs_max = 32;
+constexpr int send_flags = MSG_DONTWAIT | MSG_NOSIGNAL;
 
 }  // namespace
 
@@ -28,13 +27,9 @@ Tcp::Tcp(Loop& loop, TcpCounts& counts)
       counts_(counts) {}
 
 Tcp::~Tcp() {
-    if (reset_) {
-        int fd = -1;
-        if (uv_fileno(reinterpret_cast<uv_handle_t*>(handle_.get()), &fd) == 0) {
-            const linger now{.l_onoff = 1, .l_linger = 0};
-            setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-        }
-    }
+    if (!reset_) return;
+    const linger now{.l_onoff = 1, .l_linger = 0};
+    setsockopt(descriptor(), SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 }
 
 std::unique_ptr<Tcp> Tcp::adopt(Loop& loop, int fd, TcpCounts& counts) {
@@ -65,9 +60,7 @@ std::unique_ptr<Tcp> Tcp::connect(Loop& loop, const Address& to, void* holder, C
 }
 
 void Tcp::notice_vanished_peer() noexcept {
-    int fd = -1;
-    if (uv_fileno(reinterpret_cast<uv_handle_t*>(handle_.get()), &fd) < 0) return;
-    const auto set = [fd](int level, int option, int value) {
+    const auto set = [fd = descriptor()](int level, int option, int value) {
         setsockopt(fd, level, option, &value, sizeof value);
     };
     set(SOL_SOCKET, SO_KEEPALIVE, 1);
@@ -83,10 +76,8 @@ void Tcp::attach(void* holder, const StreamEvents& events) noexcept {
 }
 
 Stream::Unread Tcp::look() const noexcept {
-    int fd = -1;
     char byte = 0;
-    if (uv_fileno(reinterpret_cast<const uv_handle_t*>(handle_.get()), &fd) < 0) return Unread::end;
-    const ssize_t size = ::recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    const ssize_t size = ::recv(descriptor(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     if (size > 0) return Unread::bytes;
     return size < 0 && errno == EAGAIN ? Unread::nothing : Unread::end;
 }
@@ -98,57 +89,53 @@ void Tcp::read(bool on) noexcept {
     ever_read_ = true;
     auto* stream = reinterpret_cast<uv_stream_t*>(handle_.get());
     if (on)
-        uv_read_start(stream, allocate, arrived);
+        uv_read_start(stream, allocate, readable);
     else
         uv_read_stop(stream);
 }
 
-void Tcp::allocate(uv_handle_t* handle, std::size_t, uv_buf_t* buffer) {
-    auto* tcp = owner_of<Tcp>(handle);
-    if (tcp == nullptr || tcp->full_reads_ == reads_per_event) {
-        *buffer = uv_buf_init(
-            nullptr, 0);  // libuv goes on with the next socket and comes back in the next turn
-        if (tcp != nullptr) tcp->full_reads_ = 0;
-        return;
-    }
-    const auto room = Loop::of(handle->loop).read_buffer();
-    *buffer = uv_buf_init(room.data(), static_cast<unsigned>(room.size()));
+// libuv is given no room, and so reads nothing, goes on with the next socket and comes back in the next
+// turn: we read ourselves.
+void Tcp::allocate(uv_handle_t*, std::size_t, uv_buf_t* buffer) {
+    *buffer = uv_buf_init(nullptr, 0);
 }
 
-void Tcp::arrived(uv_stream_t* stream, ssize_t size, const uv_buf_t* buffer) {
-    auto* tcp = owner_of<Tcp>(stream);
-    if (tcp == nullptr || size == UV_ENOBUFS) return;
-    ++tcp->counts_.reads;
-    if (size == 0) return;  // EAGAIN
-    if (size < 0) {
-        tcp->reading_ = false;
-        uv_read_stop(stream);
-        return tcp->events_->ended(tcp->holder_, static_cast<int>(size));
+void Tcp::readable(uv_stream_t* stream, ssize_t, const uv_buf_t*) {
+    for (int reads = 0; reads < reads_per_event; ++reads) {
+        auto* tcp = owner_of<Tcp>(stream);  // looked for again: an event may end it
+        if (tcp == nullptr || !tcp->reading_ || !tcp->receive()) return;
     }
-    const auto count = static_cast<std::size_t>(size);
-    tcp->full_reads_ = count == Loop::read_size ? static_cast<std::uint8_t>(tcp->full_reads_ + 1)
-                                                : std::uint8_t{0};
-    tcp->events_->arrived(tcp->holder_, {buffer->base, count});
+}
+
+// True if there may be more to read. By recv(2), for read(2) takes the long way through the kernel's
+// file layer.
+bool Tcp::receive() {
+    const std::span<char> room = Loop::of(handle_->loop).read_buffer();
+    ++counts_.reads;
+    const ssize_t size = ::recv(descriptor(), room.data(), room.size(), MSG_DONTWAIT);
+    if (size > 0) {
+        const auto count = static_cast<std::size_t>(size);
+        const bool full = count == room.size();
+        events_->arrived(holder_, room.first(count));
+        return full;
+    }
+    if (size < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+    const int end = size == 0 ? UV_EOF : uv_translate_sys_error(errno);
+    reading_ = false;
+    uv_read_stop(reinterpret_cast<uv_stream_t*>(handle_.get()));
+    events_->ended(holder_, end);
+    return false;
 }
 
 void Tcp::write(std::span<const iovec> pieces) {
     if (broken_ || shutting_) return;
     if (in_flight_) return keep(pieces, 0);
-    __attribute__((uninitialized)) std::array<uv_buf_t, iovecs_max> buffers;  // the first `count`
-    std::size_t count = 0;
     std::size_t total = 0;
-    for (const iovec& piece : pieces) {
-        if (piece.iov_len == 0) continue;
-        if (count == iovecs_max) die("too many pieces in one write");
-        buffers[count++] =
-            uv_buf_init(static_cast<char*>(piece.iov_base), static_cast<unsigned>(piece.iov_len));
-        total += piece.iov_len;
-    }
+    for (const iovec& piece : pieces) total += piece.iov_len;
     if (total == 0) return;
     ++counts_.writes;
-    const int done = uv_try_write(reinterpret_cast<uv_stream_t*>(handle_.get()), buffers.data(),
-                                  static_cast<unsigned>(count));
-    if (done < 0 && done != UV_EAGAIN) {
+    const ssize_t done = send(pieces, total);
+    if (done < 0 && errno != EAGAIN) {
         broken_ = true;
         return;
     }
@@ -157,6 +144,32 @@ void Tcp::write(std::span<const iovec> pieces) {
     if (taken == total) return;
     keep(pieces, taken);
     send_kept();
+}
+
+// By send(2), for write(2) takes the long way through the kernel's file layer; and few bytes in one
+// piece, for the kernel gathers them slower than we do.
+ssize_t Tcp::send(std::span<const iovec> pieces, std::size_t total) const noexcept {
+    if (pieces.size() == 1)
+        return ::send(descriptor(), pieces[0].iov_base, pieces[0].iov_len, send_flags);
+    if (total > Loop::write_size) {
+        msghdr message{};
+        message.msg_iov = const_cast<iovec*>(pieces.data());  // only read
+        message.msg_iovlen = pieces.size();
+        return ::sendmsg(descriptor(), &message, send_flags);
+    }
+    char* const flat = Loop::of(handle_->loop).write_buffer().data();
+    char* end = flat;
+    for (const iovec& piece : pieces) {
+        std::memcpy(end, piece.iov_base, piece.iov_len);
+        end += piece.iov_len;
+    }
+    return ::send(descriptor(), flat, total, send_flags);
+}
+
+int Tcp::descriptor() const noexcept {
+    int fd = -1;
+    uv_fileno(reinterpret_cast<const uv_handle_t*>(handle_.get()), &fd);
+    return fd;
 }
 
 // Copies what lies behind the first `skip` bytes.
@@ -212,9 +225,6 @@ void Tcp::shut() noexcept {
     if (!in_flight_) finish_sending();
 }
 
-void Tcp::finish_sending() noexcept {
-    int fd = -1;
-    if (uv_fileno(reinterpret_cast<uv_handle_t*>(handle_.get()), &fd) == 0) ::shutdown(fd, SHUT_WR);
-}
+void Tcp::finish_sending() noexcept { ::shutdown(descriptor(), SHUT_WR); }
 
 }  // namespace baton

@@ -60,8 +60,11 @@ private:
 
     Tcp(Loop& loop, TcpCounts& counts);
     static void allocate(uv_handle_t* handle, std::size_t, uv_buf_t* buffer);
-    static void arrived(uv_stream_t* stream, ssize_t size, const uv_buf_t* buffer);
+    static void readable(uv_stream_t* stream, ssize_t, const uv_buf_t*);
     static void wrote(uv_write_t* request, int status);
+    bool receive();
+    ssize_t send(std::span<const iovec> pieces, std::size_t total) const noexcept;
+    int descriptor() const noexcept;
     void keep(std::span<const iovec> pieces, std::size_t skip);
     void send_kept();
     void finish_sending() noexcept;
@@ -74,7 +77,6 @@ private:
     std::unique_ptr<Write> kept_;  // behind what is in flight
     std::size_t unsent_ = 0;
     std::uint64_t sent_ = 0;
-    std::uint8_t full_reads_ = 0;  // in a row, within one event
     bool reading_ = false;
     bool ever_read_ = false;
     bool in_flight_ = false;
