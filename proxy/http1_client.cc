@@ -246,13 +246,16 @@ void Http1Client::read_body() {
 void Http1Client::end_request() {
     const Exchange::End end = block_->exchange->end();
     lane_.client_pieces.clear();
-    block_->clear();
+    block_->exchange.reset();
     if (end == Exchange::End::cut) {
         stream_->reset_on_close();
         return enter(State::over);
     }
     if (end == Exchange::End::close || half_closed_ || lane_.stopping) return close_after_reply();
-    if (waiting_bytes() > 0) return enter(State::reading_head);
+    if (waiting_bytes() > 0) {
+        block_->clear();
+        return enter(State::reading_head);
+    }
     lane_.blocks.give_back(std::move(block_));
     enter(State::idle);
 }

@@ -34,8 +34,10 @@ void append_reply(std::string& out, const OwnReply& reply) {
     const int status = status_of(reply.fault);
     const std::string_view reason = reason_of(status);
     out.append("HTTP/1.1 ");
-    out.append(std::to_string(status)).append(" ").append(reason).append(
-        "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ");
+    out.append(std::to_string(status))
+        .append(" ")
+        .append(reason)
+        .append("\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ");
     out.append(std::to_string(reason.size() + 5)).append("\r\n");
     if (status == 503) out.append("Retry-After: 1\r\n");
     if (status == 409) out.append("Retry-After: 0\r\n");
