@@ -62,8 +62,8 @@ Owner* owner_of(const UvHandle* handle) noexcept {
     return static_cast<Owner*>(handle->data);
 }
 
-// One event loop and the buffers all its connections read into and write from. Used by one thread, but for
-// `post`.
+// One event loop and the buffers that all its connections read into and write from. Used by one
+// thread, but for `post`.
 class Loop {
 public:
     // Not 64 KiB: the MSS of loopback is 65,483, and a buffer just above it costs a second, tiny
