@@ -3,6 +3,10 @@
 #include <arpa/inet.h>
 #include <ifaddrs.h>
 
+#include <array>
+#include <bit>
+#include <charconv>
+#include <cstdint>
 #include <cstring>
 
 namespace baton {
@@ -83,6 +87,18 @@ bool has_bits_behind(const Address& address, unsigned bits) noexcept {
     return false;
 }
 
+// inet_ntop goes through printf for it, for each connection.
+std::string dotted(const in_addr& address) {
+    const auto bytes = std::bit_cast<std::array<std::uint8_t, 4>>(address);
+    std::array<char, 32> text;
+    char* end = text.data();
+    for (const std::uint8_t byte : bytes) {
+        end = std::to_chars(end, end + 3, byte).ptr;
+        *end++ = '.';
+    }
+    return {text.data(), end - 1};
+}
+
 }  // namespace
 
 std::uint16_t Address::port() const noexcept {
@@ -117,8 +133,8 @@ std::string Address::text() const {
 
 std::string Address::host() const {
     const Address plain = unmapped(*this);
+    if (plain.any.sa_family == AF_INET) return dotted(plain.v4.sin_addr);
     char out[INET6_ADDRSTRLEN] = "unknown";
-    if (plain.any.sa_family == AF_INET) inet_ntop(AF_INET, &plain.v4.sin_addr, out, sizeof out);
     if (plain.any.sa_family == AF_INET6) inet_ntop(AF_INET6, &plain.v6.sin6_addr, out, sizeof out);
     return out;
 }

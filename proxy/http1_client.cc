@@ -152,8 +152,12 @@ void Http1Client::turn() {
                 break;
             }
             if (stream_->unsent() > 0) break;
+            if (!linger_ || half_closed_) {
+                enter(State::over);
+                break;
+            }
             stream_->shut();
-            enter(linger_ && !half_closed_ ? State::lingering : State::over);
+            enter(State::lingering);
             break;
         case State::lingering:
         case State::over: break;
