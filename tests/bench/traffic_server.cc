@@ -172,7 +172,8 @@ private:
     const std::string chunked_ = in_chunks();
     const std::string done_ = sized(0);
     const std::string upgraded_ =
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
     const std::string missing_ = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
 };
 
