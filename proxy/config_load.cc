@@ -54,6 +54,7 @@ ListenerConfig read_listener(TomlTable table) {
         if (!network) table.refuse(item, network_expected);
         if (network) listener.trusted_proxies.push_back(*network);
     }
+    table.boolean("defer_accept", listener.defer_accept);
     table.finish({"tls", "certificate", "certificate_key", "http2", "proxy_protocol"});
     return listener;
 }

@@ -19,6 +19,8 @@ constexpr int backlog = 4096;  // the kernel cuts it to net.core.somaxconn
 // Room may come back without this worker noticing: another worker's connection ends, or another
 // process closes files.
 constexpr std::chrono::milliseconds retry_after{100};
+// How long the kernel waits for a client's first bytes, in seconds (tcp(7), TCP_DEFER_ACCEPT).
+constexpr int deferred_max = 1;
 
 int make_socket(const Address& address, bool share) {
     const int fd =
@@ -78,6 +80,8 @@ Listener::Listener(Loop& loop, int fd, Address address, const ListenerConfig& co
       poll_(open_handle<uv_poll_t>(
           this, [&](uv_poll_t& poll) { return uv_poll_init(loop.uv(), &poll, fd); })),
       retry_(loop, *this) {
+    if (config.defer_accept && service == nullptr)
+        setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &deferred_max, sizeof(deferred_max));
     on_retry();
 }
 

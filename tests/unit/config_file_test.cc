@@ -126,6 +126,7 @@ std::string described(const Config& config) {
             line(out, "listener.trusted",
                  network.base.host() + "/" + std::to_string(network.prefix_bits));
         }
+        line(out, "listener.defer_accept", listener.defer_accept);
     }
     for (const UpstreamConfig& upstream : config.upstreams) describe(out, upstream);
     for (const RouteConfig& route : config.routes) describe(out, route);
@@ -197,6 +198,7 @@ constexpr Change changes[] = {
      "listener.address = [::]:8081"},
     {"[[listener]]", "trusted_proxies = []", "trusted_proxies = [\"10.0.0.0/8\", \"::1\"]",
      "listener.trusted = 10.0.0.0/8; listener.trusted = ::1/128"},
+    {"[[listener]]", "defer_accept = true", "defer_accept = false", "listener.defer_accept = 0"},
     {"[[upstream]]", "name = \"ss\"", "name = \"tt\"",
      "route[0].upstream: expected the name of an upstream, found \"ss\""},
     {"[[upstream]]", "scope = \"ss\"", "scope = \"tt\"", "upstream.scope = tt"},
