@@ -72,8 +72,21 @@ void begin_field(std::string& out, std::string_view prefix, std::string_view suf
 
 void append_field(std::string& out, std::string_view prefix, std::string_view suffix,
                   std::string_view value) {
-    begin_field(out, prefix, suffix);
-    out.append(value).append("\r\n");
+    // In one piece: each append looks for room anew.
+    std::array<char, 128> line;
+    if (prefix.size() + suffix.size() + value.size() + 4 > line.size()) {
+        begin_field(out, prefix, suffix);
+        out.append(value).append("\r\n");
+        return;
+    }
+    char* end = std::copy(prefix.begin(), prefix.end(), line.data());
+    end = std::copy(suffix.begin(), suffix.end(), end);
+    *end++ = ':';
+    *end++ = ' ';
+    end = std::copy(value.begin(), value.end(), end);
+    *end++ = '\r';
+    *end++ = '\n';
+    out.append(line.data(), static_cast<std::size_t>(end - line.data()));
 }
 
 template <class Int>

@@ -4,6 +4,8 @@
 #include <openssl/evp.h>
 #include <sys/random.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <cstdio>
@@ -13,13 +15,16 @@ namespace baton {
 namespace {
 
 constexpr std::string_view upper_hex = "0123456789ABCDEF";
-constexpr std::string_view lower_hex = "0123456789abcdef";
 
-// Writes two digits for each byte to `out`.
-void put_hex(const std::uint8_t* bytes, std::size_t size, std::string_view digits, char* out) {
+// Writes two digits for each byte to `out`; digits over 9 begin at `ten`. By counting, not by a table,
+// so that several bytes are done together.
+void put_hex(const std::uint8_t* bytes, std::size_t size, char ten, char* out) {
+    const auto digit = [ten](unsigned half) {
+        return static_cast<char>(half < 10 ? '0' + half : static_cast<unsigned>(ten) + half - 10);
+    };
     for (std::size_t i = 0; i < size; ++i) {
-        *out++ = digits[bytes[i] >> 4];
-        *out++ = digits[bytes[i] & 15];
+        out[2 * i] = digit(bytes[i] >> 4U);
+        out[2 * i + 1] = digit(bytes[i] & 15U);
     }
 }
 
@@ -59,12 +64,12 @@ private:
 
 std::array<char, 8> SessionKey::token() const noexcept {
     std::array<char, 8> token;
-    put_hex(bytes.data(), token.size() / 2, lower_hex, token.data());
+    put_hex(bytes.data(), token.size() / 2, 'a', token.data());
     return token;
 }
 
 void SessionKey::write_hex(char* out) const noexcept {
-    put_hex(bytes.data(), bytes.size(), lower_hex, out);
+    put_hex(bytes.data(), bytes.size(), 'a', out);
 }
 
 SessionId mint_session_id() noexcept {
@@ -78,7 +83,7 @@ SessionId mint_session_id() noexcept {
         have += static_cast<std::size_t>(got);
     }
     SessionId id;
-    put_hex(random.data(), random.size(), upper_hex, id.text.data());
+    put_hex(random.data(), random.size(), 'A', id.text.data());
     return id;
 }
 
@@ -88,24 +93,37 @@ std::optional<SessionId> parse_session_id(std::string_view cookie_value) noexcep
     }
     SessionId id;
     if (cookie_value.size() != id.text.size()) return std::nullopt;
-    for (std::size_t i = 0; i < id.text.size(); ++i) {
-        const char c = cookie_value[i];
-        if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'F'))) return std::nullopt;
-        id.text[i] = c;
+    std::copy(cookie_value.begin(), cookie_value.end(), id.text.begin());
+    // Without a way out in the middle, so that all bytes are looked at together.
+    unsigned wrong = 0;
+    for (const char c : id.text) {
+        const auto byte = static_cast<unsigned char>(c);
+        const bool digit = static_cast<unsigned char>(byte - '0') < 10;
+        const bool letter = static_cast<unsigned char>(byte - 'A') < 6;
+        wrong |= static_cast<unsigned>(!(digit || letter));
     }
+    if (wrong != 0) return std::nullopt;
     return id;
 }
 
 SessionKey session_key(std::string_view scope, std::string_view cookie_name,
                        const SessionId& id) noexcept {
-    std::string text;
-    text.reserve(scope.size() + cookie_name.size() + id.text.size() + 2);
-    text.append(scope).push_back('\0');
-    text.append(cookie_name).push_back('\0');
-    text.append(id.view());
     SessionKey key;
     thread_local Sha256 sha256;
-    sha256.digest(text, key.bytes.data());
+    const auto put = [&](char* text) {
+        char* end = std::copy(scope.begin(), scope.end(), text);
+        *end++ = '\0';
+        end = std::copy(cookie_name.begin(), cookie_name.end(), end);
+        *end++ = '\0';
+        end = std::copy(id.text.begin(), id.text.end(), end);
+        sha256.digest({text, end}, key.bytes.data());
+    };
+    const std::size_t size = scope.size() + cookie_name.size() + id.text.size() + 2;
+    std::array<char, 256> room;
+    if (size <= room.size())
+        put(room.data());
+    else
+        put(std::string(size, '\0').data());
     return key;
 }
 

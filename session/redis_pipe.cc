@@ -132,6 +132,7 @@ bool RedisPipe::take(RedisReply& reply) {
         return true;
     }
     if (asked_.empty() || asked_.front().at_ms == 0) return false;
+    if (replies_.empty()) replies_.reserve(asked_.front().replies);
     replies_.push_back(std::move(reply));
     if (replies_.size() < asked_.front().replies) return true;
     const std::uint64_t tag = asked_.front().tag;

@@ -53,15 +53,14 @@ RedisReader::Read RedisReader::next(RedisReply& reply) {
         const std::size_t waiting = reader_->len - reader_->pos;
         return waiting > text_max + std::size_t{64} ? Read::bad : Read::more;
     }
-    const std::unique_ptr<RedisReply> owned{static_cast<RedisReply*>(made)};
-    reply = std::move(*owned);
+    reply = std::exchange(root_, RedisReply{});
     texts_ = elements_ = 0;
     return Read::reply;
 }
 
-// In the array whose turn it is, or a reply of its own.
+// In the array whose turn it is, or at the root.
 RedisReply& RedisReader::place_of(const redisReadTask* task) {
-    if (task->parent == nullptr) return *new RedisReply;
+    if (task->parent == nullptr) return RedisReplyMakers::reader(task).root_;
     return static_cast<RedisReply*>(task->parent->obj)
         ->elements[static_cast<std::size_t>(task->idx)];
 }
@@ -74,7 +73,7 @@ void* RedisReader::make_text(const redisReadTask* task, char* bytes, std::size_t
     reply.type = task->type == REDIS_REPLY_ERROR    ? RedisReply::Type::error
                  : task->type == REDIS_REPLY_STATUS ? RedisReply::Type::status
                                                     : RedisReply::Type::text;
-    reply.text.assign(bytes, size);
+    reply.text = std::string{bytes, size};
     return &reply;
 }
 
@@ -103,8 +102,9 @@ void* RedisReader::make_nil(const redisReadTask* task) {
     return &reply;
 }
 
-// Of a reply that was not read to its end. Only its root is told of.
-void RedisReader::free_reply(void* reply) { delete static_cast<RedisReply*>(reply); }
+// Of a reply that was not read to its end. The reader is of no more use then, and its root goes with
+// it.
+void RedisReader::free_reply(void*) {}
 
 void append_command(std::string& out, std::span<const std::string_view> words) {
     std::vector<const char*> texts;

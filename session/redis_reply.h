@@ -63,6 +63,7 @@ private:
         void operator()(redisReader* reader) const noexcept;
     };
     std::unique_ptr<redisReader, Free> reader_;
+    RedisReply root_;           // that is being read
     std::size_t texts_ = 0;     // bytes in the reply that is being read
     std::size_t elements_ = 0;  // in the same
 };
