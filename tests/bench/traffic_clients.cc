@@ -238,7 +238,8 @@ public:
           connections_(options.number("connections", 64)) {}
 
     int run() {
-        for (Connection& connection : connections_) open(connection);
+        const std::size_t first = work_.idle ? idle_at_once : connections_.size();
+        while (opened_ < std::min(first, connections_.size())) open(connections_[opened_++]);
         if (work_.idle) return hold();
         begin_us_ = next_us_ = now_us();
         if (requests_ == 0) {
@@ -257,6 +258,8 @@ public:
 
 private:
     static constexpr std::int64_t warm_up_us = 300'000;
+    // What a proxy needs for requests that run together is not what an idle connection costs it.
+    static constexpr std::size_t idle_at_once = 16;
 
     bool paced() const { return rate_ > 0; }
 
@@ -402,8 +405,8 @@ private:
 
     void next(Connection& connection) {
         connection.busy = false;
-        if (work_.idle) return;
-        free(connection);
+        if (!work_.idle) return free(connection);
+        if (opened_ < connections_.size()) open(connections_[opened_++]);
     }
 
     void again(Connection& connection) {
@@ -452,6 +455,7 @@ private:
     const std::uint64_t seconds_;
     const std::uint64_t requests_;  // after which it is over; 0: after the seconds
     std::vector<Connection> connections_;
+    std::size_t opened_ = 0;
     Poll poll_;
     std::array<char, std::size_t{256} << 10> buffer_;
     Histogram latencies_;
