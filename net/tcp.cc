@@ -135,7 +135,7 @@ void Tcp::write(std::span<const iovec> pieces) {
     if (total == 0) return;
     ++counts_.writes;
     const ssize_t done = send(pieces, total);
-    if (done < 0 && errno != EAGAIN) {
+    if (done < 0 && errno != EAGAIN && errno != EINTR && errno != ENOBUFS) {
         broken_ = true;
         return;
     }

@@ -40,7 +40,7 @@ constexpr bool rejects(OnUnavailable policy) noexcept {
 struct ListenerConfig {
     Address address;
     std::vector<Network> trusted_proxies;
-    bool defer_accept = true;  // a connection is taken in when it has sent something
+    bool defer_accept = false;  // a connection is taken in when it has sent something
 };
 
 struct ServerConfig {

@@ -73,7 +73,7 @@ void begin_field(std::string& out, std::string_view prefix, std::string_view suf
 void append_field(std::string& out, std::string_view prefix, std::string_view suffix,
                   std::string_view value) {
     // In one piece: each append looks for room anew.
-    std::array<char, 128> line;
+    __attribute__((uninitialized)) std::array<char, 128> line;
     if (prefix.size() + suffix.size() + value.size() + 4 > line.size()) {
         begin_field(out, prefix, suffix);
         out.append(value).append("\r\n");

@@ -119,7 +119,7 @@ SessionKey session_key(std::string_view scope, std::string_view cookie_name,
         sha256.digest({text, end}, key.bytes.data());
     };
     const std::size_t size = scope.size() + cookie_name.size() + id.text.size() + 2;
-    std::array<char, 256> room;
+    __attribute__((uninitialized)) std::array<char, 256> room;
     if (size <= room.size())
         put(room.data());
     else

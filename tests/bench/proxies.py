@@ -16,7 +16,8 @@ TRAFFIC = BUILD / "tests/bench/traffic"
 BATON = BUILD / "proxy/baton"
 CONF = Path(__file__).parent / "conf"
 TOOLS = BUILD / "tools"
-PROXY_CPU, LOAD_CPU = 0, 1
+CPUS = sorted(os.sched_getaffinity(0))
+PROXY_CPU, LOAD_CPU = CPUS[0], CPUS[-1]  # to count, one is enough
 
 
 def free_port():

@@ -266,7 +266,7 @@ private:
     void drive(std::int64_t until_us) {
         for (;;) {
             const std::int64_t now = now_us();
-            if (now >= until_us || (requests_ != 0 && done_ >= requests_)) return;
+            if (now >= until_us || (requests_ != 0 && done_ + errors_ >= requests_)) return;
             if (paced()) release(now);
             poll_.turn(paced() ? std::min(next_us_, until_us) : until_us,
                        [this](std::uint64_t who, std::uint32_t events) {

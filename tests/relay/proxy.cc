@@ -37,7 +37,7 @@ TableLimits table_limits(const Config& config) {
 Config base_config(const Setup& setup) {
     Config config;
     config.workers = 1;
-    config.listeners.push_back({*parse_address("127.0.0.1:0"), {}, false});
+    config.listeners.push_back({*parse_address("127.0.0.1:0"), {}});
     UpstreamConfig upstream;
     upstream.name = "app";
     config.upstreams.push_back(upstream);

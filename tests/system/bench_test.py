@@ -84,6 +84,8 @@ class GateTest(unittest.TestCase):
         self.assertEqual(self.counted(calls, 13_000), (1, "4 passed, 1 failed"))
         for name in calls:
             self.assertEqual(self.counted({**calls, name: 2.1}, 10_000), (1, "4 passed, 1 failed"), name)
+        # Nothing was counted.
+        self.assertEqual(self.counted(dict.fromkeys(calls, 0), 0), (3, "2 passed, 3 failed"))
         self.assertEqual(self.counted(None, 10_000), (0, "1 passed, 0 failed, 4 skipped"))
 
 

@@ -124,7 +124,7 @@ class LimitTest(SystemTest):
 
     def test_descriptors_run_out(self):
         app = self.app()
-        baton = self.started(Baton(config([app], listener={"defer_accept": False})))
+        baton = self.started(Baton(config([app])))
         # Taken away behind its back: what was derived at the start is more than there is now.
         resource.prlimit(baton.process.pid, resource.RLIMIT_NOFILE, (40, 40))
         clients = [self.client(baton) for _ in range(60)]

@@ -40,7 +40,7 @@ class StopTest(SystemTest):
 
     def test_running_requests_finish(self):
         app = self.app(self.slow)
-        baton = self.baton([app], top={"workers": 2, "grace": "10s"}, listener={"defer_accept": False})
+        baton = self.baton([app], top={"workers": 2, "grace": "10s"})
         client = self.begin_slow(baton, app)
         idle = self.client(baton)
         self.assertFalse(idle.ask().closes())

@@ -198,7 +198,7 @@ constexpr Change changes[] = {
      "listener.address = [::]:8081"},
     {"[[listener]]", "trusted_proxies = []", "trusted_proxies = [\"10.0.0.0/8\", \"::1\"]",
      "listener.trusted = 10.0.0.0/8; listener.trusted = ::1/128"},
-    {"[[listener]]", "defer_accept = true", "defer_accept = false", "listener.defer_accept = 0"},
+    {"[[listener]]", "defer_accept = false", "defer_accept = true", "listener.defer_accept = 1"},
     {"[[upstream]]", "name = \"ss\"", "name = \"tt\"",
      "route[0].upstream: expected the name of an upstream, found \"ss\""},
     {"[[upstream]]", "scope = \"ss\"", "scope = \"tt\"", "upstream.scope = tt"},
