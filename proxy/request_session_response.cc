@@ -1,0 +1,235 @@
+// The request session's response side: what a server asks of the session, done before its response is
+// released.
+
+#include <utility>
+
+#include "net/log.h"
+#include "proxy/request_session.h"
+
+namespace baton {
+
+using Step = RequestSession::Step;
+using Kind = StoreAnswer::Kind;
+
+namespace {
+
+// How old the id of a session may be that a server wants to be used: just made, or just rotated to.
+constexpr std::int64_t use_age_max_ms = 60'000;
+
+}  // namespace
+
+// The session fields of a response. Repeated lines count as one.
+void RequestSession::take_response_fields(const Head& response) {
+    const std::string_view prefix = needs_.config->header_prefix;
+    for (const Field& field : response.fields) {
+        const std::string_view name = response.text(field.name);
+        if (!has_session_prefix(name, prefix)) continue;
+        if (asked_.take(name.substr(prefix.size()), response.text(field.value))) continue;
+        counters().session_fields_dropped.add();
+        if (needs_.lane->unknown_field_warning.due(needs_.lane->loop.now()))
+            log::warn("unknown session field from a server",
+                      {{"field", name}, {"id", needs_.request_id}});
+    }
+}
+
+Step RequestSession::apply(const Head& response) {
+    if (state_ == SessionState::off) return Step::done;
+    take_response_fields(response);
+    const ContractLimits limits{.attribute_max = needs_.config->attribute_max,
+                                .attributes_max = needs_.config->attributes_max,
+                                .data_max = needs_.config->data_max};
+    switch (asked_.finish(limits)) {
+    case SessionRequest::Verdict::none: return pass_unchanged();
+    case SessionRequest::Verdict::refused: return refuse(asked_.complaint(), asked_.attribute());
+    case SessionRequest::Verdict::change: return change();
+    }
+    return Step::done;
+}
+
+Step RequestSession::change() {
+    if (state_ == SessionState::unavailable) {
+        if (needs_.config->strict_writes) return fail(Fault::store_unavailable);
+        // The server had been told, and it has acted already: its answer passes, the change is
+        // lost.
+        counters().session_gone.add();
+        if (needs_.lane->dropped_change_warning.due(needs_.lane->loop.now()))
+            log::warn("session change dropped, the store is unavailable",
+                      {{"id", needs_.request_id}});
+        return Step::done;
+    }
+    if (asked_.use()) return adopt();
+    if (asked_.destroy()) return end_session();
+    if (state_ == SessionState::none)
+        return asked_.create() ? make(Doing::making_asked) : Step::done;
+    if (asked_.writes() || asked_.rotate()) return commit(Doing::committing);
+    return pass_unchanged();
+}
+
+// The response asks nothing of the session. The client may be led to another id all the same: that
+// of the look-up may have ended since, and would take the place of a newer cookie.
+Step RequestSession::pass_unchanged() {
+    if (renewal_due()) return renew();
+    const bool led = state_ == SessionState::live && cookie_ == CookieAction::give;
+    return led ? confirm() : Step::done;
+}
+
+// A session that the server has just made, or rotated, by other means. An id that is not live, of
+// another scope, or older, is somebody else's for all we know.
+Step RequestSession::adopt() {
+    if (state_ != SessionState::none && *asked_.use() == id_) return Step::done;
+    doing_ = Doing::adopting;
+    return continue_with(store().load(key_of(*asked_.use()), ShownBy::server, ask()));
+}
+
+Step RequestSession::adopted(StoreAnswer answer) {
+    doing_ = Doing::nothing;
+    if (answer.kind == Kind::unavailable) return fail(Fault::store_unavailable);
+    if (answer.kind != Kind::live || answer.record.id_age_ms > use_age_max_ms) {
+        counters().session_use_ignored.add();
+        return Step::done;
+    }
+    give(*asked_.use());
+    record_ = std::move(answer.record);
+    held_ = changed_ = true;
+    if (touch_due()) touch();
+    return Step::done;
+}
+
+Step RequestSession::end_session() {
+    // A session that was made for this very request has no cookie at the client yet.
+    cookie_ = cookie_sent_ ? CookieAction::end : CookieAction::none;
+    StoreAnswer nothing_to_end;
+    nothing_to_end.kind = Kind::done;
+    if (state_ == SessionState::none) return killed(nothing_to_end);
+    changed_ = true;
+    doing_ = Doing::killing;
+    return continue_with(store().kill(key_, ask()));
+}
+
+// Ended; with Create or Set a new one follows, whose cookie takes the place of the old (the
+// classical login).
+Step RequestSession::killed(const StoreAnswer& answer) {
+    doing_ = Doing::nothing;
+    if (answer.kind == Kind::unavailable) {
+        cookie_ = CookieAction::none;
+        return fail(Fault::store_unavailable);
+    }
+    if (answer.kind == Kind::moved) {
+        use(veiled(answer.moved_to, id_));
+        return end_session();
+    }
+    if (!asked_.create()) return Step::done;
+    if (state_ != SessionState::none) use(mint_session_id());
+    return make(Doing::making_asked);
+}
+
+Step RequestSession::commit(Doing how) {
+    changed_ = true;
+    doing_ = how;
+    SessionChange change;
+    change.set = asked_.set();
+    change.unset = asked_.unset();
+    change.increments = asked_.increments();
+    if (how == Doing::committing) change.base = asked_.base().value_or(record_.version);
+    if (asked_.idle_ms()) change.idle_ms = idle_ms();
+    change.slack_ms = touch_slack_ms(idle_ms());
+    change.transaction = needs_.lane->ids.next_transaction();
+    if (asked_.rotate() || renewal_due()) {
+        next_id_ = mint_session_id();
+        change.rotation = Rotation{key_of(next_id_), {}};
+        if (!asked_.rotate()) change.rotation->alias = veiled(next_id_, id_);
+    }
+    return continue_with(store().commit(key_, std::move(change), ask()));
+}
+
+Step RequestSession::committed(const StoreAnswer& answer) {
+    const Doing how = std::exchange(doing_, Doing::nothing);
+    switch (answer.kind) {
+    case Kind::committed:
+        if (asked_.rotate() || renewal_due()) give(next_id_);
+        return Step::done;
+    case Kind::conflict: return conflict(answer);
+    case Kind::exists: return commit(how);
+    case Kind::moved:
+        give(veiled(answer.moved_to, id_));
+        record_.id_age_ms = 0;
+        return commit(how);
+    case Kind::gone:
+        // Ended meanwhile by another request. The answer passes; nothing brings the session back,
+        // nor touches the cookie.
+        counters().session_gone.add();
+        cookie_ = CookieAction::none;
+        return Step::done;
+    case Kind::not_integer:
+        return refuse("an Incr of an attribute that is no integer, or out of its range",
+                      answer.names.empty() ? std::string_view{} : answer.names[0]);
+    case Kind::limit: return refuse("the session would have too many attributes or bytes", {});
+    case Kind::too_large: return refuse("the session is larger than the table", {});
+    default: return fail(Fault::store_unavailable);
+    }
+}
+
+// Something newer than what the server was told would be overwritten. A server that named a version
+// does not want that; for another one it is done, but not in silence.
+Step RequestSession::conflict(const StoreAnswer& answer) {
+    if (asked_.base()) return fail(Fault::session_conflict);
+    counters().session_overwrites.add(answer.names.size());
+    if (needs_.lane->overwrite_warning.due(needs_.lane->loop.now()))
+        log::warn("session attribute overwritten that had changed meanwhile",
+                  {{"attribute", answer.names.empty() ? std::string{} : answer.names[0]},
+                   {"route", needs_.route->config->name},
+                   {"id", needs_.request_id}});
+    return commit(Doing::merging);
+}
+
+bool RequestSession::renewal_due() const noexcept {
+    const std::int64_t after = needs_.config->renew_after.count();
+    return after > 0 && state_ == SessionState::live && record_.id_age_ms >= after;
+}
+
+// Nothing but a new id, to which the old one leads for a minute. It is not worth a wait.
+Step RequestSession::renew() {
+    doing_ = Doing::renewing;
+    next_id_ = mint_session_id();
+    SessionChange change;
+    change.slack_ms = touch_slack_ms(record_.idle_ms);
+    change.transaction = needs_.lane->ids.next_transaction();
+    change.rotation = Rotation{key_of(next_id_), veiled(next_id_, id_)};
+    return continue_with(store().commit(key_, std::move(change), {needs_.ticket, now(), 0}));
+}
+
+// Another request may have been faster. A renewal that failed costs nothing: the next request asks
+// again.
+Step RequestSession::renewed(const StoreAnswer& answer) {
+    doing_ = Doing::nothing;
+    changed_ = answer.kind == Kind::committed;
+    if (answer.kind == Kind::committed) give(next_id_);
+    if (answer.kind != Kind::moved) return Step::done;
+    give(veiled(answer.moved_to, id_));
+    return confirm();
+}
+
+Step RequestSession::confirm() {
+    doing_ = Doing::confirming;
+    return continue_with(store().load(key_, ShownBy::server, {needs_.ticket, now(), 0}));
+}
+
+// Where nothing is known, the client keeps what it has: the old id leads on for a while.
+Step RequestSession::confirmed(const StoreAnswer& answer) {
+    doing_ = Doing::nothing;
+    if (answer.kind == Kind::moved) {
+        give(veiled(answer.moved_to, id_));
+        return confirm();
+    }
+    if (answer.kind != Kind::live) cookie_ = CookieAction::none;
+    return Step::done;
+}
+
+Step RequestSession::refuse(std::string_view complaint, std::string_view attribute) {
+    if (needs_.lane->refused_warning.due(needs_.lane->loop.now()))
+        log::warn("session fields of a server refused",
+                  {{"reason", complaint}, {"attribute", attribute}, {"id", needs_.request_id}});
+    return fail(Fault::session_refused);
+}
+
+}  // namespace baton
