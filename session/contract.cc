@@ -72,21 +72,16 @@ void begin_field(std::string& out, std::string_view prefix, std::string_view suf
 
 void append_field(std::string& out, std::string_view prefix, std::string_view suffix,
                   std::string_view value) {
-    // In one piece: each append looks for room anew.
-    __attribute__((uninitialized)) std::array<char, 128> line;
-    if (prefix.size() + suffix.size() + value.size() + 4 > line.size()) {
-        begin_field(out, prefix, suffix);
-        out.append(value).append("\r\n");
-        return;
-    }
-    char* end = std::copy(prefix.begin(), prefix.end(), line.data());
+    // Room is made once: each append would look for it anew.
+    const std::size_t begin = out.size();
+    out.resize(begin + prefix.size() + suffix.size() + value.size() + 4);
+    char* end = std::copy(prefix.begin(), prefix.end(), out.data() + begin);
     end = std::copy(suffix.begin(), suffix.end(), end);
     *end++ = ':';
     *end++ = ' ';
     end = std::copy(value.begin(), value.end(), end);
     *end++ = '\r';
     *end++ = '\n';
-    out.append(line.data(), static_cast<std::size_t>(end - line.data()));
 }
 
 template <class Int>

@@ -108,22 +108,13 @@ std::optional<SessionId> parse_session_id(std::string_view cookie_value) noexcep
 
 SessionKey session_key(std::string_view scope, std::string_view cookie_name,
                        const SessionId& id) noexcept {
-    SessionKey key;
+    thread_local std::string text;  // keeps its memory
+    text.assign(scope).push_back('\0');
+    text.append(cookie_name).push_back('\0');
+    text.append(id.view());
     thread_local Sha256 sha256;
-    const auto put = [&](char* text) {
-        char* end = std::copy(scope.begin(), scope.end(), text);
-        *end++ = '\0';
-        end = std::copy(cookie_name.begin(), cookie_name.end(), end);
-        *end++ = '\0';
-        end = std::copy(id.text.begin(), id.text.end(), end);
-        sha256.digest({text, end}, key.bytes.data());
-    };
-    const std::size_t size = scope.size() + cookie_name.size() + id.text.size() + 2;
-    __attribute__((uninitialized)) std::array<char, 256> room;
-    if (size <= room.size())
-        put(room.data());
-    else
-        put(std::string(size, '\0').data());
+    SessionKey key;
+    sha256.digest(text, key.bytes.data());
     return key;
 }
 
