@@ -80,7 +80,7 @@ Listener::Listener(Loop& loop, int fd, Address address, const ListenerConfig& co
       poll_(open_handle<uv_poll_t>(
           this, [&](uv_poll_t& poll) { return uv_poll_init(loop.uv(), &poll, fd); })),
       retry_(loop, *this) {
-    if (config.defer_accept && service == nullptr)
+    if (config.defer_accept)
         setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &deferred_max, sizeof(deferred_max));
     on_retry();
 }
