@@ -69,7 +69,7 @@ public:
     // Not 64 KiB: the MSS of loopback is 65,483, and a buffer just above it costs a second, tiny
     // read.
     static constexpr std::size_t read_size = 60'000;
-    // What is smaller leaves in one piece.
+    // What is no larger is put together and leaves in one piece.
     static constexpr std::size_t write_size = std::size_t{4} << 10;
 
     Loop();
