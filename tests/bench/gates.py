@@ -1,4 +1,5 @@
-"""What one small request costs, counted: system calls by strace, instructions by callgrind. No noise touches it."""
+"""What one small request costs, and what a connection for it, counted: system calls by strace, instructions by
+callgrind. No noise touches it."""
 
 import json
 import re
@@ -10,10 +11,10 @@ from pathlib import Path
 
 from proxies import BATON, LOAD_CPU, PROXY_CPU, answers, children, fill, free_port, start, traffic
 
-# Of a small request, at least (else nothing was counted) and at most; callgrind counts instructions of baton and its
-# libraries: 5 % over the 10,680 of 2026-11-23.
+# Of a small request, accept4 of a connection: at least (else nothing was counted) and at most. callgrind counts
+# instructions of baton and its libraries: 5 % over the 10,680 of 2026-11-23.
 GATES = {"reads": (1.9, 2.05), "writes": (1.9, 2.05), "epoll_ctl": (0, 0.05), "setsockopt": (0, 0.05),
-         "instructions": (1000, 11200)}
+         "instructions": (1000, 11200), "accept4": (0.9, 1.05)}
 
 
 class Gate:
@@ -43,8 +44,9 @@ class Gate:
         self.server.wait()
         shutil.rmtree(self.folder)
 
-    def ask(self, requests):
-        clients = traffic("ask", LOAD_CPU, port=self.port, work="small", connections=8, requests=requests, seconds=120)
+    def ask(self, work, requests):
+        clients = traffic("ask", LOAD_CPU, port=self.port, work=work, connections=1 if work == "close" else 8,
+                          requests=requests, seconds=120)
         report = json.loads(clients.stdout.readline())
         clients.stdin.close()
         if clients.wait() != 0:
@@ -64,10 +66,10 @@ class Gate:
         return text
 
 
-def count_calls():
-    """System calls of a small request, by name; nothing if they cannot be traced here."""
+def trace(work, requests):
+    """System calls of a request, by name; nothing if they cannot be traced here."""
     with Gate() as gate, tempfile.NamedTemporaryFile("r", prefix="baton-strace-") as out:
-        gate.ask(500)  # connections are there
+        gate.ask(work, 500)  # connections are there
         tracer = subprocess.Popen(["strace", "-f", "-c", "-q", "-o", out.name, "-p", str(gate.process.pid)],
                                   stderr=subprocess.DEVNULL)
         status = Path(f"/proc/{gate.process.pid}/status")
@@ -76,7 +78,7 @@ def count_calls():
                 return None  # not allowed here
             time.sleep(0.02)
         try:
-            requests = gate.ask(20000)
+            requests = gate.ask(work, requests)
         finally:
             tracer.send_signal(2)
             tracer.wait()
@@ -85,10 +87,18 @@ def count_calls():
             words = line.split()
             if len(words) >= 5 and words[0][0].isdigit() and words[-1] != "total":
                 counts[words[-1]] = int(words[3])
-    per = {name: count / requests for name, count in counts.items()}
+    return {name: count / requests for name, count in counts.items()}
+
+
+def count_calls():
+    """By the names of GATES; nothing if they cannot be traced here."""
+    per, connection = trace("small", 20000), trace("close", 5000)
+    if per is None or connection is None:
+        return {}
     return {"reads": sum(per.get(name, 0) for name in ("read", "readv", "recvfrom", "recvmsg")),
             "writes": sum(per.get(name, 0) for name in ("write", "writev", "sendto", "sendmsg")),
-            "epoll_ctl": per.get("epoll_ctl", 0), "setsockopt": per.get("setsockopt", 0)}
+            "epoll_ctl": per.get("epoll_ctl", 0), "setsockopt": per.get("setsockopt", 0),
+            "accept4": connection.get("accept4", 0)}
 
 
 def count_instructions():
@@ -97,7 +107,7 @@ def count_instructions():
     def run(requests):
         with tempfile.NamedTemporaryFile(prefix="baton-callgrind-") as out, \
                 Gate(["valgrind", "--tool=callgrind", f"--callgrind-out-file={out.name}"]) as gate:
-            asked = gate.ask(requests)
+            asked = gate.ask("small", requests)
             text = gate.stop()
         found = re.search(r"Collected : (\d+)", text)
         if not found:
@@ -112,7 +122,7 @@ def count():
     """Prints what was counted; gives how much of it is too much."""
     measured = {}
     if shutil.which("strace"):
-        measured.update(count_calls() or {})
+        measured.update(count_calls())
     if shutil.which("valgrind"):
         measured["instructions"] = count_instructions()
     passed = failed = skipped = 0
@@ -123,6 +133,7 @@ def count():
             continue
         good = least <= measured[name] <= most
         passed, failed = passed + good, failed + (not good)
-        print(f"{'ok  ' if good else 'FAIL'} {name} per small request: {measured[name]:,.2f}, at most {most:,}")
+        unit = "connection" if name == "accept4" else "small request"
+        print(f"{'ok  ' if good else 'FAIL'} {name} per {unit}: {measured[name]:,.2f}, at most {most:,}")
     print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
     return failed
