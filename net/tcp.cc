@@ -17,8 +17,6 @@ namespace {
 // So that one fast peer cannot starve the rest of the loop: about a megabyte.
 constexpr int reads_per_event = 16;
 
-constexpr int send_flags = MSG_DONTWAIT | MSG_NOSIGNAL;
-
 }  // namespace
 
 Tcp::Tcp(Loop& loop, TcpCounts& counts)
@@ -127,14 +125,14 @@ bool Tcp::receive() {
     return false;
 }
 
-void Tcp::write(std::span<const iovec> pieces) {
+void Tcp::write(std::span<const iovec> pieces, Then then) {
     if (broken_ || shutting_) return;
     if (in_flight_) return keep(pieces, 0);
     std::size_t total = 0;
     for (const iovec& piece : pieces) total += piece.iov_len;
     if (total == 0) return;
     ++counts_.writes;
-    const ssize_t done = send(pieces, total);
+    const ssize_t done = send(pieces, total, then);
     if (done < 0 && errno != EAGAIN && errno != EINTR && errno != ENOBUFS) {
         broken_ = true;
         return;
@@ -148,14 +146,15 @@ void Tcp::write(std::span<const iovec> pieces) {
 
 // By send(2), for write(2) takes the long way through the kernel's file layer; and few bytes in one
 // piece, for the kernel gathers them slower than we do.
-ssize_t Tcp::send(std::span<const iovec> pieces, std::size_t total) const noexcept {
+ssize_t Tcp::send(std::span<const iovec> pieces, std::size_t total, Then then) const noexcept {
+    const int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (then == Then::end ? MSG_MORE : 0);
     if (pieces.size() == 1)
-        return ::send(descriptor(), pieces[0].iov_base, pieces[0].iov_len, send_flags);
+        return ::send(descriptor(), pieces[0].iov_base, pieces[0].iov_len, flags);
     if (total > Loop::write_size) {
         msghdr message{};
         message.msg_iov = const_cast<iovec*>(pieces.data());  // only read
         message.msg_iovlen = pieces.size();
-        return ::sendmsg(descriptor(), &message, send_flags);
+        return ::sendmsg(descriptor(), &message, flags);
     }
     char* const flat = Loop::of(handle_->loop).write_buffer().data();
     char* end = flat;
@@ -163,7 +162,7 @@ ssize_t Tcp::send(std::span<const iovec> pieces, std::size_t total) const noexce
         std::memcpy(end, piece.iov_base, piece.iov_len);
         end += piece.iov_len;
     }
-    return ::send(descriptor(), flat, total, send_flags);
+    return ::send(descriptor(), flat, total, flags);
 }
 
 int Tcp::descriptor() const noexcept {

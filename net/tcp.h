@@ -38,7 +38,8 @@ public:
     Tcp& operator=(const Tcp&) = delete;
 
     void attach(void* holder, const StreamEvents& events) noexcept override;
-    void write(std::span<const iovec> pieces) override;
+    using Stream::write;
+    void write(std::span<const iovec> pieces, Then then) override;
     std::size_t unsent() const noexcept override { return unsent_; }
     std::uint64_t sent() const noexcept override { return sent_; }
     bool broken() const noexcept override { return broken_; }
@@ -63,7 +64,7 @@ private:
     static void readable(uv_stream_t* stream, ssize_t, const uv_buf_t*);
     static void wrote(uv_write_t* request, int status);
     bool receive();
-    ssize_t send(std::span<const iovec> pieces, std::size_t total) const noexcept;
+    ssize_t send(std::span<const iovec> pieces, std::size_t total, Then then) const noexcept;
     int descriptor() const noexcept;
     void keep(std::span<const iovec> pieces, std::size_t skip);
     void send_kept();

@@ -152,7 +152,8 @@ void Http1Client::turn() {
                 break;
             }
             if (stream_->unsent() > 0) break;
-            if (!linger_ || half_closed_) {
+            // What came in this very turn waits to be read.
+            if (half_closed_ || (!linger_ && stream_->look() != Stream::Unread::bytes)) {
                 enter(State::over);
                 break;
             }
@@ -278,7 +279,7 @@ void Http1Client::refuse(Error error) {
                        .close = true,
                        .head_only = head_only});
     const iovec piece{out.data(), out.size()};
-    stream_->write({&piece, 1});
+    stream_->write({&piece, 1}, Stream::Then::end);
     log_refused(error, {id.data(), id.size()}, out.size());
     body_complete_ = false;
     close_after_reply();

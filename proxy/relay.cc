@@ -374,7 +374,7 @@ void Relay::fail(Error error) {
                                   .close = close_client_,
                                   .head_only = block_.head.method == Method::head});
     const iovec piece{lane_.head_out.data(), lane_.head_out.size()};
-    client_.stream().write({&piece, 1});
+    client_.stream().write({&piece, 1}, then(true));
     status_ = status_of(error.fault);
     state_ = State::replying;
 }

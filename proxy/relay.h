@@ -102,6 +102,10 @@ private:
     Pool& pool() noexcept { return *lane_.pools[server_->pool]; }
     // As logged and counted.
     int status() const noexcept { return status_ != 0 ? status_ : fault_ ? status_of(*fault_) : 0; }
+    // What follows bytes for the client, of which these may be the answer's last.
+    Stream::Then then(bool complete) const noexcept {
+        return complete && close_client_ ? Stream::Then::end : Stream::Then::more;
+    }
     bool replied() const noexcept { return status_ != 0; }
     std::string_view request_id() const noexcept { return {id_.data(), id_size_}; }
     std::uint64_t now() const noexcept { return lane_.loop.now(); }

@@ -162,7 +162,7 @@ void Relay::pass_body(WriteList& list) {
     list.add_body(pieces.view(), pieces.bytes(), out_framing_);
     const bool complete = block_.server.complete();
     if (complete) list.add_end(out_framing_);
-    if (!list.empty()) client_.stream().write(list.view());
+    if (!list.empty()) client_.stream().write(list.view(), then(complete));
     if (complete) response_done();
 }
 

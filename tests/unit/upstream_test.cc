@@ -75,7 +75,7 @@ public:
         holder_ = holder;
         events_ = &events;
     }
-    void write(std::span<const iovec> /*pieces*/) override {}
+    void write(std::span<const iovec> /*pieces*/, Then /*then*/) override {}
     std::size_t unsent() const noexcept override { return 0; }
     std::uint64_t sent() const noexcept override { return 0; }
     bool broken() const noexcept override { return false; }
