@@ -17,9 +17,11 @@ StoreAsk RequestSession::ask() const noexcept {
     return {needs_.ticket, now(), wait ? needs_.config->failover_wait.count() : 0};
 }
 
-void RequestSession::use(const SessionId& id) noexcept {
+void RequestSession::use(const SessionId& id) noexcept { use(id, key_of(id)); }
+
+void RequestSession::use(const SessionId& id, const SessionKey& key) noexcept {
     id_ = id;
-    key_ = key_of(id);
+    key_ = key;
     token_ = key_.token();
 }
 
@@ -67,7 +69,8 @@ Step RequestSession::find_again() {
 Step RequestSession::load_next() {
     while (candidate_ < candidate_count_) {
         doing_ = Doing::loading;
-        auto answer = store().load(key_of(candidates_[candidate_]), ShownBy::client, ask());
+        candidate_key_ = key_of(candidates_[candidate_]);
+        auto answer = store().load(candidate_key_, ShownBy::client, ask());
         if (!answer) return Step::waits;
         if (loaded(std::move(*answer))) break;
     }
@@ -95,7 +98,7 @@ bool RequestSession::loaded(StoreAnswer answer) {
         }
         live_seen_ = held_ = true;
         if (state_ == SessionState::none) state_ = SessionState::live;
-        use(candidate);
+        use(candidate, candidate_key_);
         record_ = std::move(answer.record);
         break;
     case Kind::none:

@@ -113,6 +113,7 @@ private:
     bool renewal_due() const noexcept;
     bool touch_due() const noexcept;
     void use(const SessionId& id) noexcept;
+    void use(const SessionId& id, const SessionKey& key) noexcept;
     void give(const SessionId& id) noexcept;
     SessionKey key_of(const SessionId& id) const noexcept;
     std::int64_t idle_ms() const noexcept;
@@ -137,8 +138,9 @@ private:
     std::array<SessionId, CookieCandidates::count_max> candidates_;
     std::size_t candidate_count_ = 0;
     std::size_t candidate_ = 0;
-    SessionId id_;       // live, new: the session's; none: the proposed one
-    SessionId next_id_;  // of a rotation that is being asked for
+    SessionKey candidate_key_;  // of the candidate that is asked for
+    SessionId id_;              // live, new: the session's; none: the proposed one
+    SessionId next_id_;         // of a rotation that is being asked for
     SessionKey key_;
     std::array<char, 8> token_;
     SessionRecord record_;
