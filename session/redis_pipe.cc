@@ -114,11 +114,12 @@ void RedisPipe::arrived(std::span<char> bytes) {
     bool gone = false;
     gone_ = &gone;
     reader_.feed(bytes);
+    RedisReply reply;
+    std::vector<RedisReply> told;  // not the pipe's: it may be gone before they are read
     for (;;) {
-        RedisReply reply;
         const RedisReader::Read read = reader_.next(reply);
         if (read == RedisReader::Read::more) break;
-        const bool good = read == RedisReader::Read::reply && take(reply);
+        const bool good = read == RedisReader::Read::reply && take(reply, told);
         if (gone) return;
         if (!good) return end(End::bad_reply, "not what the protocol allows");
     }
@@ -126,20 +127,19 @@ void RedisPipe::arrived(std::span<char> bytes) {
 }
 
 // False if nothing was asked that it could answer: what has not left yet was not.
-bool RedisPipe::take(RedisReply& reply) {
+bool RedisPipe::take(RedisReply& reply, std::vector<RedisReply>& told) {
     if (subscribed_ && !reply.elements.empty() && reply.elements[0].view() == "message") {
         events_->pushed(holder_, reply);
         return true;
     }
     if (asked_.empty() || asked_.front().at_ms == 0) return false;
-    if (replies_.empty()) replies_.reserve(asked_.front().replies);
-    replies_.push_back(std::move(reply));
-    if (replies_.size() < asked_.front().replies) return true;
+    if (replies_count_ == replies_.size()) replies_.emplace_back();
+    std::swap(replies_[replies_count_++], reply);
+    if (replies_count_ < asked_.front().replies) return true;
     const std::uint64_t tag = asked_.front().tag;
     asked_.pop_front();
-    std::vector<RedisReply> replies = std::move(replies_);
-    replies_.clear();
-    events_->answered(holder_, tag, replies);
+    told.swap(replies_);
+    events_->answered(holder_, tag, std::span{told}.first(std::exchange(replies_count_, 0)));
     return true;
 }
 

@@ -81,7 +81,7 @@ private:
     void connect(const Address& address);
     void on_connected(int uv_error);
     void arrived(std::span<char> bytes);
-    bool take(RedisReply& reply);
+    bool take(RedisReply& reply, std::vector<RedisReply>& told);
     void end(End end, std::string_view text);
     void flush();
     void on_flush_turn();
@@ -97,8 +97,10 @@ private:
     std::unique_ptr<Tcp> tcp_;
     RedisReader reader_;
     std::deque<Question> asked_;
-    std::vector<RedisReply> replies_;  // of the oldest question, so far
-    std::string out_;                  // to be sent at the end of the turn
+    // The first ones are of the oldest question, so far; the rest is memory to be used again.
+    std::vector<RedisReply> replies_;
+    std::size_t replies_count_ = 0;
+    std::string out_;  // to be sent at the end of the turn
     Timer<&RedisPipe::on_time> time_;
     Handle<uv_prepare_t> turn_;
     bool connected_ = false;

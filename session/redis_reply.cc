@@ -53,7 +53,8 @@ RedisReader::Read RedisReader::next(RedisReply& reply) {
         const std::size_t waiting = reader_->len - reader_->pos;
         return waiting > text_max + std::size_t{64} ? Read::bad : Read::more;
     }
-    reply = std::exchange(root_, RedisReply{});
+    std::swap(reply, root_);
+    root_.clear();
     texts_ = elements_ = 0;
     return Read::reply;
 }
@@ -73,7 +74,7 @@ void* RedisReader::make_text(const redisReadTask* task, char* bytes, std::size_t
     reply.type = task->type == REDIS_REPLY_ERROR    ? RedisReply::Type::error
                  : task->type == REDIS_REPLY_STATUS ? RedisReply::Type::status
                                                     : RedisReply::Type::text;
-    reply.text = std::string{bytes, size};
+    reply.text.assign(bytes, size);
     return &reply;
 }
 

@@ -31,6 +31,13 @@ struct RedisReply {
     std::string_view view() const noexcept { return text; }
     // An integer, or a text that is one; `otherwise` if it is neither.
     std::int64_t number(std::int64_t otherwise) const noexcept;
+    // Nil again; keeps its memory.
+    void clear() noexcept {
+        type = Type::nil;
+        integer = 0;
+        text.clear();
+        elements.clear();
+    }
 };
 
 class RedisReader {
@@ -46,8 +53,8 @@ public:
 
     void feed(std::span<const char> bytes);
     enum class Read : std::uint8_t { reply, more, bad };
-    // The next whole reply. After `bad`, a reply that is none or beyond the limits, the reader is of
-    // no more use.
+    // The next whole reply; the memory of what `reply` was is used again. After `bad`, a reply that is
+    // none or beyond the limits, the reader is of no more use.
     Read next(RedisReply& reply);
 
 private:

@@ -21,6 +21,12 @@ using Type = RedisReply::Type;
 
 // "[status OK, 3, nil, text a]"
 std::string shown(const RedisReply& reply) {
+    // Nothing of another reply.
+    CHECK((reply.is_array() || reply.elements.empty()));
+    CHECK((reply.type == Type::integer || reply.integer == 0));
+    const bool is_text =
+        reply.type == Type::text || reply.type == Type::status || reply.type == Type::error;
+    CHECK((is_text || reply.text.empty()));
     switch (reply.type) {
     case Type::nil: return "nil";
     case Type::integer: return std::to_string(reply.integer);
@@ -38,11 +44,11 @@ std::string shown(const RedisReply& reply) {
 // All that `pieces`, fed one after another, are read as; "more" or "bad" at the end.
 std::string read_all(const std::vector<std::string_view>& pieces) {
     RedisReader reader;
+    RedisReply reply;
     std::string all;
     for (const std::string_view piece : pieces) {
         reader.feed({piece.data(), piece.size()});
         for (;;) {
-            RedisReply reply;
             const Read read = reader.next(reply);
             if (read == Read::bad) return all + "bad";
             if (read == Read::more) break;
@@ -111,6 +117,20 @@ TEST_CASE("a reply is the same however it is cut") {
         std::vector<std::string_view> singles;
         for (std::size_t i = 0; i < bytes.size(); ++i) singles.push_back(bytes.substr(i, 1));
         CHECK(read_all(singles) == c.gives);
+    }
+}
+
+TEST_CASE("nothing of one reply is left in a later one") {
+    for (const Case& before : cases()) {
+        if (!before.gives.ends_with("more")) continue;
+        const std::string shown_before = before.gives.substr(0, before.gives.size() - 4);
+        for (const Case& c : cases()) {
+            CAPTURE(before.name);
+            CAPTURE(c.name);
+            // Three, for two replies change places.
+            CHECK(read_all({before.bytes, before.bytes, c.bytes}) ==
+                  shown_before + shown_before + c.gives);
+        }
     }
 }
 
