@@ -79,8 +79,8 @@ def peers_of(workload):
 
 def ask(peer, work, connections, seconds, congestion, options):
     """One measurement of a peer."""
-    clients = traffic("ask", LOAD_CPU, port=peer.port, work=work, connections=connections, seconds=seconds,
-                      congestion=congestion, **options)
+    clients = traffic("ask", LOAD_CPU, port=peer.port, work=work, connections=connections,
+                      milliseconds=round(seconds * 1000), congestion=congestion, **options)
     if clients.stdout.readline() != "begin\n":
         raise SystemExit(f"bench: {peer.name} did not answer")
     cpu, began = peer.cpu(), time.monotonic()
@@ -249,11 +249,14 @@ def main():
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=", ".join(WORKLOADS))
     parser.add_argument("--peers", help="of them only these, separated by commas")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=4)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of one peer's turn; many short ones, --rounds 24 "
+                        "--seconds 0.4, tell smaller differences apart where others use the machine too")
     parser.add_argument("--gates", action="store_true", help="count what no noise touches, and nothing else")
     arguments = parser.parse_args()
     if arguments.gates:
         return 1 if gates.count() else 0
+    if arguments.rounds < 1 or arguments.seconds < 0.1:
+        parser.error("at least one round, of 0.1 seconds for each peer")
     for name in arguments.workloads:
         if name not in WORKLOADS:
             parser.error(f'no workload "{name}", there are: {", ".join(WORKLOADS)}')

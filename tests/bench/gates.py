@@ -46,7 +46,7 @@ class Gate:
 
     def ask(self, work, requests):
         clients = traffic("ask", LOAD_CPU, port=self.port, work=work, connections=1 if work == "close" else 8,
-                          requests=requests, seconds=120)
+                          requests=requests, milliseconds=120_000)
         report = json.loads(clients.stdout.readline())
         clients.stdin.close()
         if clients.wait() != 0:

@@ -2,7 +2,7 @@
 //
 //     serve [port=0] [congestion=cubic]      prints its port
 //     relay to=PORT [port=0] [congestion=…]  prints its port
-//     ask port=PORT work=NAME [connections=64] [seconds=4] [requests=N] [rate=N] [congestion=…]
+//     ask port=PORT work=NAME [connections=64] [milliseconds=4000] [requests=N] [rate=N] [congestion=…]
 //         prints "begin" after a moment to warm up, then one line of JSON: what came since, how
 //         fast, and what was wrong
 //

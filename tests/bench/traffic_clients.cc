@@ -233,7 +233,7 @@ public:
           port_(options.number("port", 0)),
           congestion_(options.text("congestion")),
           rate_(options.number("rate", 0)),
-          seconds_(options.number("seconds", 4)),
+          milliseconds_(options.number("milliseconds", 4000)),
           requests_(options.number("requests", 0)),
           connections_(options.number("connections", 64)) {}
 
@@ -251,7 +251,7 @@ public:
             std::puts("begin");
             std::fflush(stdout);
         }
-        drive(begin_us_ + static_cast<std::int64_t>(seconds_) * 1'000'000);
+        drive(begin_us_ + static_cast<std::int64_t>(milliseconds_) * 1000);
         report(now_us() - begin_us_);
         return errors_ == 0 && done_ > 0 ? 0 : 1;
     }
@@ -452,8 +452,8 @@ private:
     const std::uint64_t port_;
     const std::string congestion_;
     const std::uint64_t rate_;
-    const std::uint64_t seconds_;
-    const std::uint64_t requests_;  // after which it is over; 0: after the seconds
+    const std::uint64_t milliseconds_;
+    const std::uint64_t requests_;  // after which it is over; 0: after the milliseconds
     std::vector<Connection> connections_;
     std::size_t opened_ = 0;
     Poll poll_;

@@ -37,7 +37,7 @@ class TrafficTest(SystemTest):
 
     def ask(self, port, work):
         """The clients' report, and whether they are content."""
-        clients = self.started_traffic("ask", port=port, work=work, connections=4, requests=100, seconds=20)
+        clients = self.started_traffic("ask", port=port, work=work, connections=4, requests=100, milliseconds=20_000)
         report = json.loads(clients.stdout.readline())
         clients.stdin.close()
         return report, clients.wait(LOAD_PATIENCE) == 0
