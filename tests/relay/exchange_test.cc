@@ -480,6 +480,20 @@ TEST_CASE("the end of a connection leaves in one segment with the last bytes of 
     CHECK(fewest == 1);
 }
 
+TEST_CASE(
+    "the beginning of an answer does not wait for its end, though the connection closes then") {
+    Proxy proxy;
+    Peer client = proxy.connect_client();
+    client.sends("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    Peer server = proxy.accept_at_server();
+    server.head();
+    server.sends("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab");
+    proxy.turn();  // at once: held bytes would come after 200 ms
+    CHECK(client.got().ends_with("\r\n\r\nab"));
+    server.sends("cd");
+    CHECK(client.until_end().ends_with("\r\n\r\nabcd"));
+}
+
 TEST_CASE("what a client sends while its last answer leaves does not destroy that answer") {
     Proxy proxy;
     Peer client = proxy.connect_client();
