@@ -124,6 +124,7 @@ void RedisPipe::arrived(std::span<char> bytes) {
         if (!good) return end(End::bad_reply, "not what the protocol allows");
     }
     gone_ = nullptr;
+    if (replies_.empty()) replies_.swap(told);
 }
 
 // False if nothing was asked that it could answer: what has not left yet was not.
@@ -140,6 +141,7 @@ bool RedisPipe::take(RedisReply& reply, std::vector<RedisReply>& told) {
     asked_.pop_front();
     told.swap(replies_);
     events_->answered(holder_, tag, std::span{told}.first(std::exchange(replies_count_, 0)));
+    for (RedisReply& read : told) read.clear();  // a session's data is not kept
     return true;
 }
 
