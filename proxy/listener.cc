@@ -101,6 +101,7 @@ Listener::~Listener() {
 }
 
 void Listener::on_readable() {
+    // At least one: if there is none after all, or nothing was counted, accepting tells.
     const unsigned count = std::clamp(waiting_at(fd_), 1U, accepts_per_event);
     for (unsigned i = 0; i < count && !paused_; ++i)
         if (!accept_one()) return;

@@ -69,7 +69,7 @@ class Gate:
 def trace(work, requests):
     """System calls of a request, by name; nothing if they cannot be traced here."""
     with Gate() as gate, tempfile.NamedTemporaryFile("r", prefix="baton-strace-") as out:
-        gate.ask(work, 500)  # connections are there
+        gate.ask(work, 500)  # what is made once is there
         tracer = subprocess.Popen(["strace", "-f", "-c", "-q", "-o", out.name, "-p", str(gate.process.pid)],
                                   stderr=subprocess.DEVNULL)
         status = Path(f"/proc/{gate.process.pid}/status")

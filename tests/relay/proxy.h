@@ -133,6 +133,7 @@ public:
     void store_answers();
     void store_answers(StoreAnswer instead);
 
+    const Address& address() const noexcept { return address_; }
     Worker& worker() noexcept { return *worker_; }
     const Counters& counters() noexcept { return worker_->lane().counters; }
     std::uint64_t faults(Fault fault) {
