@@ -33,8 +33,8 @@ public:
     // From now on `holder` gets the events. `events` must outlive the stream (a constant).
     virtual void attach(void* holder, const StreamEvents& events) noexcept = 0;
     // Writes all of it: what the kernel does not take now is copied and follows. Empty pieces are
-    // allowed. With `end` the stream must be shut or destroyed as soon as nothing is unsent: its end
-    // then leaves in one segment with the last bytes, which wait for it (MSG_MORE, send(2)).
+    // allowed. With `end` the stream must be shut as soon as nothing is unsent: its end then leaves in
+    // one segment with the last bytes, which wait for it (MSG_MORE, send(2)).
     enum class Then : std::uint8_t { more, end };
     virtual void write(std::span<const iovec> pieces, Then then) = 0;
     void write(std::span<const iovec> pieces) { write(pieces, Then::more); }

@@ -56,7 +56,7 @@ Http1Client::~Http1Client() {
 void Http1Client::on_arrived(std::span<char> bytes) {
     last_input_at_ = now();
     switch (state_) {
-    case State::flushing:
+    case State::flushing: linger_ = true; return;
     case State::over: return;
     case State::lingering: break;
     case State::exchanging:
@@ -152,13 +152,10 @@ void Http1Client::turn() {
                 break;
             }
             if (stream_->unsent() > 0) break;
-            // What came in this very turn waits to be read.
-            if (half_closed_ || (!linger_ && stream_->look() != Stream::Unread::bytes)) {
-                enter(State::over);
-                break;
-            }
+            // Before all else: to close with bytes unread is a reset, which takes along what the kernel
+            // has not sent yet.
             stream_->shut();
-            enter(State::lingering);
+            enter(client_sends() ? State::lingering : State::over);
             break;
         case State::lingering:
         case State::over: break;
@@ -308,8 +305,13 @@ void Http1Client::log_refused(Error error, std::string_view id, std::size_t byte
     lane_.access_log.write(line);
 }
 
-// Once the answer has left. A client that is still sending would have its answer destroyed by a
-// reset.
+// Whether to close would destroy the answer by a reset: more of what it sends is to come, or lies in
+// the kernel.
+bool Http1Client::client_sends() const noexcept {
+    return !half_closed_ && (linger_ || stream_->look() == Stream::Unread::bytes);
+}
+
+// Once the answer has left.
 void Http1Client::close_after_reply() {
     linger_ = !body_complete_ || waiting_bytes() > 0;
     input_ = {};

@@ -79,6 +79,7 @@ private:
     void end_request();
     void refuse(Error error);
     void close_after_reply();
+    bool client_sends() const noexcept;
     void enter(State state);
     void log_refused(Error error, std::string_view id, std::size_t bytes_out);
     void set_reading();
@@ -101,7 +102,7 @@ private:
     bool turning_ = false;
     bool body_complete_ = false;
     bool half_closed_ = false;
-    bool linger_ = false;  // once flushed
+    bool linger_ = false;  // once flushed: it is sending what nobody wants
     std::uint64_t body_bytes_ = 0;
     std::uint64_t armed_for_ = 0;  // 0: not
     std::uint64_t since_ = 0;      // when the state was entered

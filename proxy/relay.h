@@ -102,7 +102,7 @@ private:
     Pool& pool() noexcept { return *lane_.pools[server_->pool]; }
     // As logged and counted.
     int status() const noexcept { return status_ != 0 ? status_ : fault_ ? status_of(*fault_) : 0; }
-    // What follows bytes for the client, of which these may be the answer's last.
+    // `end` if the bytes complete the answer and the connection closes then.
     Stream::Then then(bool complete) const noexcept {
         return complete && close_client_ ? Stream::Then::end : Stream::Then::more;
     }

@@ -10,6 +10,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "tests/relay/proxy.h"
 
@@ -454,6 +455,7 @@ TEST_CASE("the end of a connection leaves in one segment with the last bytes of 
         std::uint32_t segments_out;
         std::uint32_t segments_in;
     };
+    static_assert(sizeof(tcp_info) == 104, "else libc's has grown, too");
     const auto segments = [](const Peer& client) {
         Info info{};
         socklen_t size = sizeof(info);
@@ -773,6 +775,20 @@ TEST_CASE("an upload to a server that does not read stops the client") {
     }
     server.sends(ok);
     client.expects("ok");
+}
+
+TEST_CASE("a burst of connections is accepted in one turn, as far as requests can wait for it") {
+    Proxy proxy;
+    std::vector<Peer> clients;
+    for (int i = 0; i < 40; ++i) {
+        const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+        REQUIRE(::connect(fd, proxy.address().raw(), proxy.address().size()) == 0);
+        clients.emplace_back(proxy, fd);
+    }
+    proxy.turn(1);
+    CHECK(proxy.worker().clients() == 32);
+    proxy.turn(1);
+    CHECK(proxy.worker().clients() == 40);
 }
 
 TEST_CASE("at the limit of connections accepting stops, and goes on when there is room") {

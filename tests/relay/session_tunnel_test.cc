@@ -179,6 +179,35 @@ TEST_CASE("close_tunnels: a tunnel ends with its session, however that ends") {
     }
 }
 
+TEST_CASE("close_tunnels: what a client sends while the last bytes leave destroys none of them") {
+    Proxy proxy{short_lived(closing)};
+    const SessionId id = make_session(proxy);
+    Tunnel tunnel{proxy, cookie_of(id)};
+    tunnel.opens();
+    // More than the kernel takes for a client that does not read.
+    const std::string block(100'000, 'y');
+    const int server = tunnel.visit.server->fd();
+    std::size_t sent = 0;
+    for (int idle = 0; idle < 50;) {
+        const ssize_t size = ::send(server, block.data(), block.size(), MSG_NOSIGNAL);
+        if (size > 0) sent += static_cast<std::size_t>(size);
+        idle = size > 0 ? 0 : idle + 1;
+        proxy.turn(2);
+    }
+    proxy.table().kill(key_of(id), now_of(proxy));
+    tunnel.visit.server->until_end();
+    tunnel.visit.client.sends("x");
+    proxy.turn();
+    tunnel.visit.client.sends("x");
+    CHECK(tunnel.visit.client.until_end().size() > 1'000'000);
+    tunnel.visit.client.sends("x");
+    proxy.turn();
+    CHECK_FALSE(tunnel.visit.client.was_reset());
+    CHECK(proxy.worker().clients() == 1);
+    tunnel.visit.client.shuts();
+    proxy.turn_until([&] { return proxy.worker().clients() == 0; }, "the end of lingering");
+}
+
 TEST_CASE("close_tunnels: a tunnel that began with its session's end, or without one") {
     Proxy proxy{short_lived(closing)};
     const SessionId id = make_session(proxy);
