@@ -77,6 +77,25 @@ def peers_of(workload):
     return ["baton", "baton-again", "relay", "nginx", "haproxy"]
 
 
+def plan(workloads, wanted):
+    """The peers of each workload; of them only those that are wanted, if any are named. ValueError: there are none."""
+    known = {name for workload in WORKLOADS for name in peers_of(workload)}
+    for name in workloads:
+        if name not in WORKLOADS:
+            raise ValueError(f'no workload "{name}", there are: {", ".join(WORKLOADS)}')
+    for name in wanted:
+        if name not in known:
+            raise ValueError(f'no peer "{name}", there are: {", ".join(sorted(known))}')
+    planned = {}
+    for workload in workloads or WORKLOADS:
+        planned[workload] = [name for name in peers_of(workload) if name in wanted or not wanted]
+        if not planned[workload]:
+            if workload in workloads:
+                raise ValueError(f"{workload} has none of these peers, but: {', '.join(peers_of(workload))}")
+            del planned[workload]
+    return planned
+
+
 def ask(peer, work, connections, seconds, congestion, options):
     """One measurement of a peer."""
     clients = traffic("ask", LOAD_CPU, port=peer.port, work=work, connections=connections,
@@ -161,8 +180,9 @@ def target(result, other):
 
 
 def first_of(result):
-    """The baton that all others are compared with."""
-    return list(result["rounds"])[1 if result["workload"] == "log" else 0]
+    """The one that all others are compared with: baton, if it is there."""
+    peers = list(result["rounds"])
+    return "baton-log" if "baton-log" in peers else peers[0]
 
 
 def ratio(result, other):
@@ -203,7 +223,8 @@ def table(result):
     lines = [f"| peer | requests/s | per CPU second | {first} / it: median (min–max) | target | p50 µs | p99 µs "
              "| p99.9 µs | CPU use | resident MiB |", "|---|---|---|---|---|---|---|---|---|---|"]
     for peer in peers:
-        compared, wanted = "" if peer == first else ratio(result, peer), target(result, peer)
+        compared = "" if peer == first else ratio(result, peer)
+        wanted = target(result, peer) if first.startswith("baton") else None
         if wanted is not None and (middle := statistics.median(ratios(result, first, peer))) < wanted:
             below.append(f"{result['workload']}: {middle:.2f} of {peer}, wanted {wanted:.2f}")
         rate, efficiency, use = (median(result, peer, key) for key in ("per_second", "efficiency", "use"))
@@ -257,17 +278,14 @@ def main():
         return 1 if gates.count() else 0
     if arguments.rounds < 1 or arguments.seconds < 0.1:
         parser.error("at least one round, of 0.1 seconds for each peer")
-    for name in arguments.workloads:
-        if name not in WORKLOADS:
-            parser.error(f'no workload "{name}", there are: {", ".join(WORKLOADS)}')
+    try:
+        planned = plan(arguments.workloads, arguments.peers.split(",") if arguments.peers else [])
+    except ValueError as problem:
+        parser.error(str(problem))
     info = machine()
     print(", ".join(f"{key} {value}" for key, value in info.items()), flush=True)
     results, below, document = [], [], []
-    for name in arguments.workloads or WORKLOADS:
-        peers = peers_of(name)
-        if arguments.peers:
-            wanted = arguments.peers.split(",")
-            peers = [peer for peer in peers if peer in wanted]
+    for name, peers in planned.items():
         result = measure_idle(peers) if name == "idle" else measure(name, peers, arguments.rounds, arguments.seconds,
                                                                       info["congestion"])
         lines, missed = table(result)

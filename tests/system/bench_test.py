@@ -89,7 +89,26 @@ class GateTest(unittest.TestCase):
         self.assertEqual(self.counted({}, 10_000), (0, "1 passed, 0 failed, 5 skipped"))
 
 
+class PlanTest(unittest.TestCase):
+    def test_what_nobody_has_is_refused(self):
+        for workloads, peers, complaint in ((["smal"], [], 'no workload "smal"'), (["small"], ["foo"], 'no peer "foo"'),
+                                            (["log"], ["nginx"], "log has none of these peers")):
+            with self.assertRaisesRegex(ValueError, complaint):
+                bench.plan(workloads, peers)
+
+    def test_the_peers_that_are_wanted(self):
+        self.assertEqual(bench.plan(["small"], ["nginx", "baton"]), {"small": ["baton", "nginx"]})
+        self.assertEqual(list(bench.plan([], [])), list(bench.WORKLOADS))
+        self.assertNotIn("log", bench.plan([], ["nginx"]))
+
+
 class TableTest(unittest.TestCase):
+    def test_the_one_that_is_compared(self):
+        for workload, peers, first in (("small", ["baton", "nginx"], "baton"), ("small", ["relay", "nginx"], "relay"),
+                                       ("log", ["baton-nolog", "baton-log"], "baton-log"),
+                                       ("log", ["baton-nolog"], "baton-nolog")):
+            self.assertEqual(bench.first_of({"workload": workload, "rounds": dict.fromkeys(peers)}), first)
+
     def test_ratios_are_of_the_same_round(self):
         def rounds(*numbers):
             return [{"efficiency": number, "per_second": 1, "use": 1, "p50": 1, "p99": 1, "p999": 1, "memory": 1}
