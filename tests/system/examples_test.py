@@ -1,4 +1,4 @@
-"""The applications in README.md, as they stand there: two servers of each language behind baton."""
+"""The applications in docs/sessions.md, as they are there: two servers of each language behind baton."""
 
 import re
 import shutil
@@ -19,9 +19,10 @@ FORM = ("Content-Type", "application/x-www-form-urlencoded")
 
 def code(language):
     """The one block of that language."""
-    blocks = re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    page = (ROOT / "docs/sessions.md").read_text(encoding="utf-8")
+    blocks = re.findall(rf"^```{language}\n(.*?)^```$", page, re.M | re.S)
     if len(blocks) != 1:
-        raise AssertionError(f"README.md has {len(blocks)} blocks of {language}")
+        raise AssertionError(f"docs/sessions.md has {len(blocks)} blocks of {language}")
     return blocks[0]
 
 
@@ -45,7 +46,7 @@ class Program:
             with self.log.open("wb") as output:
                 self.process = subprocess.Popen(command(self.port), cwd=folder, stdin=subprocess.DEVNULL,
                                                 stdout=output, stderr=output)
-            eventually(lambda: self.process.poll() is not None or is_open(self.port), "a server of README.md")
+            eventually(lambda: self.process.poll() is not None or is_open(self.port), "a server of docs/sessions.md")
             if self.process.poll() is None:
                 break  # else somebody else was given the port meanwhile
         self.address = f"127.0.0.1:{self.port}"
@@ -134,7 +135,8 @@ class ExamplesTest(ApiTest):
         self.prove(self.servers("php", "app.php", ["php", "-S", "127.0.0.1:{port}", "app.php"]))
 
     def test_configurations_are_good(self):
-        text = (ROOT / "README.md").read_text(encoding="utf-8")
+        pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+        text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
         blocks = [b for b in re.findall(r"^```toml\n(.*?)^```$", text, re.M | re.S) if "[[route]]" in b]
         self.assertGreater(len(blocks), 2)
         for block in blocks:
