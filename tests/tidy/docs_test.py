@@ -1,6 +1,8 @@
-"""README.md and the pages of docs/: each link leads somewhere, and the first page stays short."""
+"""README.md and the pages of docs/: each link leads somewhere, the tables say what the program does."""
 
+import json
 import re
+import tomllib
 import unittest
 from pathlib import Path
 
@@ -34,6 +36,106 @@ def links(path):
         for target in re.findall(r"\]\(([^)\s]+)\)", line):
             if not re.match(r"https?:", target):
                 yield number, target
+
+
+def read(*patterns):
+    """All files of the project that match, as one text."""
+    return "\n".join(file.read_text(encoding="utf-8") for pattern in patterns for file in sorted(ROOT.glob(pattern)))
+
+
+def tables(page):
+    """{heading: its rows, each a list of cells without the blanks around them}"""
+    found, heading = {}, ""
+    for line in prose(ROOT / page):
+        title = re.match(r"#{1,6} (.*)", line)
+        if title:
+            heading = title[1].replace("`", "")
+        elif line.startswith("| "):
+            cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+            found.setdefault(heading, []).append(cells)
+    return found
+
+
+def words(rows):
+    """What stands in backticks in the first cells of the rows."""
+    return [word for row in rows for word in re.findall(r"`([^`]+)`", row[0])]
+
+
+def keys(table):
+    """(name, value) of what a table of conf/baton.toml holds; a table within has its name before a dot."""
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from ((f"{name}.{inner}", what) for inner, what in keys(value))
+        elif not (isinstance(value, list) and value and isinstance(value[0], dict) and name in TABLES):
+            yield name, value
+
+
+# Heading in docs/configuration.md: the table's path in conf/baton.toml.
+TABLES = {"listener": "[[listener]]", "upstream": "[[upstream]]", "route": "[[route]]", "session": "[session]",
+          "session.api": "[session.api]", "redis": "[redis]", "timeouts": "[timeouts]: client time-outs",
+          "limits": "[limits]", "log": "[log]", "admin": "[admin]"}
+
+
+class TablesTest(unittest.TestCase):
+    def test_configuration_has_every_key_with_its_default(self):
+        text = re.sub(r"^#(?=\[|\w+ = )", "", read("conf/baton.toml"), flags=re.M)
+        file = tomllib.loads(text)
+        file["session.api"] = file["session"].pop("api")
+        sections = {"Top of the file": {k: v for k, v in file.items() if k not in TABLES}}
+        for name, heading in TABLES.items():
+            sections[heading] = file[name][0] if isinstance(file[name], list) else file[name]
+        manual = tables("docs/configuration.md")
+        for heading, section in sections.items():
+            rows = {row[0].strip("`"): row[1] for row in manual[heading] if row[0].startswith("`")}
+            known = dict(keys(section))
+            self.assertEqual(sorted(rows), sorted(known), heading)
+            for key, default in rows.items():
+                if default.startswith("`"):  # else it is required, or said in words
+                    self.assertEqual(default.strip("`"), json.dumps(known[key]), f"{heading} {key}")
+
+    def test_operating_has_every_fault_with_its_status(self):
+        code = read("net/*.h")
+        names = dict(re.findall(r'case Fault::(\w+): return "(\w+)"', code))
+        status = dict(re.findall(r"case Fault::(\w+): return (\d+);", code))
+        self.assertGreater(len(names), 20)
+        rows = {row[0].strip("`"): row[1][:3] for row in tables("docs/operating.md")["Faults"] if row[0][0] == "`"}
+        self.assertEqual(rows, {word: status[name] for name, word in names.items()})
+
+    def test_operating_has_every_metric(self):
+        told = set(re.findall(r'"(baton_\w+)"', read("proxy/metrics.cc")))
+        rows = {re.match(r"\w+", word)[0] for word in words(tables("docs/operating.md")["Metrics"])}
+        self.assertGreater(len(told), 30)
+        self.assertEqual(sorted(rows), sorted(told))
+
+    def test_operating_has_every_field_of_the_access_log(self):
+        told = set(re.findall(r'\\"(\w+)\\":', read("proxy/access_log.cc")))
+        rows = set(words(tables("docs/operating.md")["Access log"]))
+        self.assertGreater(len(told), 15)
+        self.assertEqual(sorted(rows), sorted(told))
+
+    def test_operating_has_every_call_of_the_admin_listener(self):
+        calls = set(re.findall(r'\{"(/[\w/]+)", \w+\}', read("proxy/admin.cc")))
+        rows = {word.removeprefix("GET ") for word in words(tables("docs/operating.md")["The admin listener"])}
+        self.assertGreater(len(calls), 4)
+        self.assertEqual(sorted(rows), sorted(calls))
+
+    def test_every_event_has_a_row(self):
+        code = read(*(f"{folder}/*.cc" for folder in ("net", "proxy", "session", "upstream")))
+        events = {event for event in re.findall(r'log::(?:info|warn|error)\(\s*"([^"]+)"', code)}
+        rows = words(tables("docs/operating.md")["Event log"]) + words(tables("docs/redis.md")["Events"])
+        self.assertGreater(len(events), 30)
+        self.assertEqual(sorted(rows), sorted(events))
+
+    def test_sessions_has_every_field_of_the_contract(self):
+        code = read("session/contract.cc")
+        asked = set(re.findall(r'same_folded\(suffix, "([\w-]+)"\)', code))
+        manual = tables("docs/sessions.md")
+        rows = {re.match(r"Baton-Session-([\w-]+)", word)[1] for word in words(manual["From the server"])}
+        self.assertGreater(len(asked), 6)
+        self.assertEqual(sorted(rows), sorted(asked))
+        for word in words(manual["To the server"]):
+            if word.startswith("Baton-"):
+                self.assertIn(f'"{word.removeprefix("Baton-Session-")}"', code)
 
 
 class DocsTest(unittest.TestCase):
