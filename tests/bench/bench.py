@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Measures baton beside nginx, HAProxy and a relay of bytes: ./dev bench [WORKLOAD...] [--peers NAME,...] [--rounds N]
-[--seconds S] [--gates].
+[--seconds S] [--gates] [--against PROGRAM].
 
 The figure is requests per CPU second of the proxy, as a ratio of two peers in one round: it survives a noisy machine.
 The proxy runs on CPU 0, clients and servers on CPU 1; each round asks every peer, in another order each time. baton
@@ -65,7 +65,9 @@ TARGETS = {
 # ---------------------------------------------------------------- measuring
 
 
-def peers_of(workload):
+def peers_of(workload, against=False):
+    if against and workload in gates.INSTRUCTIONS:
+        return [*peers_of(workload), "baton-session-before" if workload == "session" else "baton-before"]
     if workload == "log":
         return ["baton-nolog", "baton-log", "baton-log2"]
     if workload in ("session", "session-write"):
@@ -77,9 +79,9 @@ def peers_of(workload):
     return ["baton", "baton-again", "relay", "nginx", "haproxy"]
 
 
-def plan(workloads, wanted):
+def plan(workloads, wanted, against=False):
     """The peers of each workload; of them only those that are wanted, if any are named. ValueError: there are none."""
-    known = {name for workload in WORKLOADS for name in peers_of(workload)}
+    known = {name for workload in WORKLOADS for name in peers_of(workload, against)}
     for name in workloads:
         if name not in WORKLOADS:
             raise ValueError(f'no workload "{name}", there are: {", ".join(WORKLOADS)}')
@@ -88,10 +90,10 @@ def plan(workloads, wanted):
             raise ValueError(f'no peer "{name}", there are: {", ".join(sorted(known))}')
     planned = {}
     for workload in workloads or WORKLOADS:
-        planned[workload] = [name for name in peers_of(workload) if name in wanted or not wanted]
+        planned[workload] = [name for name in peers_of(workload, against) if name in wanted or not wanted]
         if not planned[workload]:
             if workload in workloads:
-                raise ValueError(f"{workload} has none of these peers, but: {', '.join(peers_of(workload))}")
+                raise ValueError(f"{workload} has none of these peers, but: {', '.join(peers_of(workload, against))}")
             del planned[workload]
     return planned
 
@@ -113,7 +115,7 @@ def ask(peer, work, connections, seconds, congestion, options):
     return {**report, "cpu": cpu, "efficiency": report["requests"] / cpu, "use": cpu / took, "memory": peer.memory()}
 
 
-def measure(workload, peers, rounds, seconds, congestion_default):
+def measure(workload, peers, rounds, seconds, congestion_default, against):
     work, connections, options, congestion = WORKLOADS[workload]
     folder = tempfile.mkdtemp(prefix="baton-bench-")
     server = traffic("serve", LOAD_CPU, congestion=congestion)
@@ -121,7 +123,7 @@ def measure(workload, peers, rounds, seconds, congestion_default):
     try:
         port = int(server.stdout.readline())
         for name in peers:
-            running.append(Peer(name, port, congestion, folder))
+            running.append(Peer(name, port, congestion, folder, against))
         results = {name: [] for name in peers}
         for turn in range(rounds):
             order = running[turn % len(running):] + running[:turn % len(running)]
@@ -194,7 +196,8 @@ def summary(results):
     """One line of Markdown for each workload: what baton is, measured by the others."""
     columns = {"nginx": ["nginx"], "HAProxy": ["haproxy"], "bare relay": ["relay"],
                "baton without it": ["baton-off", "baton-nolog"],
-               "itself": ["baton-again", "baton-session2", "baton-log2"]}
+               "itself": ["baton-again", "baton-session2", "baton-log2"],
+               "before": ["baton-before", "baton-session-before"]}
     lines = [f"| workload | requests per CPU second | / {' | / '.join(columns)} | p99 µs, nginx's | CPU use |",
              "|---" * (len(columns) + 4) + "|"]
     for result in results:
@@ -273,13 +276,15 @@ def main():
     parser.add_argument("--seconds", type=float, default=4.0, help="of one peer's turn; many short ones, --rounds 24 "
                         "--seconds 0.4, tell smaller differences apart where others use the machine too")
     parser.add_argument("--gates", action="store_true", help="count what no noise touches, and nothing else")
+    parser.add_argument("--against", metavar="PROGRAM", type=Path, help="an earlier baton, measured as well")
     arguments = parser.parse_args()
     if arguments.gates:
-        return 1 if gates.count() else 0
+        return 1 if gates.count(arguments.against) else 0
     if arguments.rounds < 1 or arguments.seconds < 0.1:
         parser.error("at least one round, of 0.1 seconds for each peer")
     try:
-        planned = plan(arguments.workloads, arguments.peers.split(",") if arguments.peers else [])
+        planned = plan(arguments.workloads, arguments.peers.split(",") if arguments.peers else [],
+                       arguments.against is not None)
     except ValueError as problem:
         parser.error(str(problem))
     info = machine()
@@ -287,7 +292,7 @@ def main():
     results, below, document = [], [], []
     for name, peers in planned.items():
         result = measure_idle(peers) if name == "idle" else measure(name, peers, arguments.rounds, arguments.seconds,
-                                                                      info["congestion"])
+                                                                      info["congestion"], arguments.against)
         lines, missed = table(result)
         title = f"{name}, {result['connections']} connections"
         title += f", {result['congestion']}" if "congestion" in result else ""

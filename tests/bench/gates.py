@@ -1,5 +1,5 @@
-"""What one small request costs, and what a connection for it, counted: system calls by strace, instructions by
-callgrind. No noise touches it."""
+"""What a request costs, and what a connection for it, counted: system calls by strace, instructions by callgrind. No
+noise touches it."""
 
 import json
 import re
@@ -11,23 +11,26 @@ from pathlib import Path
 
 from proxies import BATON, LOAD_CPU, PROXY_CPU, answers, children, fill, free_port, start, traffic
 
-# Of a small request, accept4 of a connection: at least (else nothing was counted) and at most. callgrind counts
-# instructions of baton and its libraries: 5 % over the 10,680 of 2026-11-23.
+# What a request of each work may cost in instructions of baton and its libraries.
+INSTRUCTIONS = {"small": (1000, 11000), "heads": (1000, 20700), "session": (1000, 18900)}
+# Of a small request, accept4 of a connection: at least (else nothing was counted) and at most.
 GATES = {"reads": (1.9, 2.05), "writes": (1.9, 2.05), "epoll_ctl": (0, 0.05), "setsockopt": (0, 0.05),
-         "instructions": (1000, 11200), "accept4": (0.9, 1.05)}
+         "accept4": (0.9, 1.05), **{f"instructions of {work}": bounds for work, bounds in INSTRUCTIONS.items()}}
+# How much more than an earlier program a request may cost.
+GROWTH_MAX = 1.03
 
 
 class Gate:
     """baton and a server, for counting what one request costs."""
 
-    def __init__(self, before=()):
+    def __init__(self, before=(), program=BATON, session=False):
         self.folder = tempfile.mkdtemp(prefix="baton-gates-")
         self.server = traffic("serve", LOAD_CPU)
         self.port = free_port()
         port = int(self.server.stdout.readline())
-        path = fill("baton.toml", Path(self.folder) / "baton.toml", PORT=self.port, SERVER=port, SESSION="off",
-                    CREATE="on-demand", LOG="off")
-        self.process = start([*before, BATON, "-c", path], PROXY_CPU, stderr=subprocess.PIPE, text=True)
+        path = fill("baton.toml", Path(self.folder) / "baton.toml", PORT=self.port, SERVER=port, LOG="off",
+                    SESSION="managed" if session else "off", CREATE="always" if session else "on-demand")
+        self.process = start([*before, program, "-c", path], PROXY_CPU, stderr=subprocess.PIPE, text=True)
 
     def __enter__(self):
         try:
@@ -101,13 +104,14 @@ def count_calls():
             "accept4": connection.get("accept4", 0)}
 
 
-def count_instructions():
-    """Instructions of a small request: the difference of two runs."""
+def count_instructions(work, program=BATON):
+    """Instructions of a request: the difference of two runs."""
 
     def run(requests):
         with tempfile.NamedTemporaryFile(prefix="baton-callgrind-") as out, \
-                Gate(["valgrind", "--tool=callgrind", f"--callgrind-out-file={out.name}"]) as gate:
-            asked = gate.ask("small", requests)
+                Gate(["valgrind", "--tool=callgrind", f"--callgrind-out-file={out.name}"], program,
+                     work == "session") as gate:
+            asked = gate.ask(work, requests)
             text = gate.stop()
         found = re.search(r"Collected : (\d+)", text)
         if not found:
@@ -118,13 +122,25 @@ def count_instructions():
     return (ended - begun) / (many - few)
 
 
-def count():
-    """Prints what was counted; gives how much of it is too much."""
+def compare(measured, program):
+    """Prints what a request costs beside what it cost with an earlier program; returns how often it is too much."""
+    failed = 0
+    for work in INSTRUCTIONS:
+        now, then = measured[f"instructions of {work}"], count_instructions(work, program)
+        good = now <= then * GROWTH_MAX
+        failed += not good
+        print(f"{'ok  ' if good else 'FAIL'} instructions of {work}: {now:,.0f}, {now / then:.3f} of the {then:,.0f} "
+              f"of {program}, at most {GROWTH_MAX}")
+    return failed
+
+
+def count(against=None):
+    """Prints what was counted, beside the earlier program `against` if there is one; returns what is too much."""
     measured = {}
     if shutil.which("strace"):
         measured.update(count_calls())
     if shutil.which("valgrind"):
-        measured["instructions"] = count_instructions()
+        measured.update({f"instructions of {work}": count_instructions(work) for work in INSTRUCTIONS})
     passed = failed = skipped = 0
     for name, (least, most) in GATES.items():
         if name not in measured:
@@ -133,7 +149,9 @@ def count():
             continue
         good = least <= measured[name] <= most
         passed, failed = passed + good, failed + (not good)
-        unit = "connection" if name == "accept4" else "small request"
-        print(f"{'ok  ' if good else 'FAIL'} {name} per {unit}: {measured[name]:,.2f}, at most {most:,}")
+        print(f"{'ok  ' if good else 'FAIL'} {name}: {measured[name]:,.2f}, at most {most:,}")
+    if against and shutil.which("valgrind"):
+        failed += (beyond := compare(measured, against))
+        passed += len(INSTRUCTIONS) - beyond
     print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
     return failed

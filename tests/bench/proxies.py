@@ -74,10 +74,11 @@ def haproxy_program():
 
 
 class Peer:
-    """A proxy that runs, in front of the server at `server`."""
+    """A proxy that runs, in front of the server at `server`. `before` is an earlier baton."""
 
-    def __init__(self, name, server, congestion, folder):
+    def __init__(self, name, server, congestion, folder, before=None):
         self.name = name
+        self.program = before if name.endswith("-before") else BATON
         self.folder = Path(tempfile.mkdtemp(prefix=name + "-", dir=folder))
         self.extra = []  # processes besides
         kind = name.partition("-")[0]
@@ -94,7 +95,7 @@ class Peer:
 
     def baton(self, server):
         variant = self.name.partition("-")[2]
-        managed = variant in ("session", "session2", "redis")
+        managed = variant in ("session", "session2", "session-before", "redis")
         path = self.filled("baton.toml", server, SESSION="managed" if managed else "off",
                            CREATE="always" if managed else "on-demand",
                            LOG=self.folder / "access.log" if variant.startswith("log") else "off")
@@ -105,7 +106,7 @@ class Peer:
                                     executable=program, stdout=subprocess.DEVNULL))
             answers(redis)
             path.write_text(path.read_text() + f'[session]\nstore = "redis"\n[redis]\naddress = "127.0.0.1:{redis}"\n')
-        return start([BATON, "-c", path], PROXY_CPU, stdout=subprocess.DEVNULL)
+        return start([self.program, "-c", path], PROXY_CPU, stdout=subprocess.DEVNULL)
 
     def nginx(self, server):
         return start([nginx_program(), "-p", self.folder, "-c", self.filled("nginx.conf", server)], PROXY_CPU)

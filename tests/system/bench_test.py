@@ -70,23 +70,33 @@ class TrafficTest(SystemTest):
 
 
 class GateTest(unittest.TestCase):
-    def counted(self, calls, instructions):
+    def counted(self, calls, instructions, before=None):
         out = io.StringIO()
+
+        def count(work, program=None):
+            return before if program else instructions
+
         with mock.patch.object(gates, "count_calls", lambda: calls), \
-                mock.patch.object(gates, "count_instructions", lambda: instructions), \
+                mock.patch.object(gates, "count_instructions", count), \
                 mock.patch.object(gates.shutil, "which", lambda name: name), contextlib.redirect_stdout(out):
-            failed = gates.count()
+            failed = gates.count("before" if before else None)
         return failed, out.getvalue().splitlines()[-1]
 
     def test_what_costs_too_much_fails(self):
         calls = {"reads": 2, "writes": 2, "epoll_ctl": 0, "setsockopt": 0, "accept4": 1}
-        self.assertEqual(self.counted(calls, 10_000), (0, "6 passed, 0 failed"))
-        self.assertEqual(self.counted(calls, 13_000), (1, "5 passed, 1 failed"))
+        self.assertEqual(self.counted(calls, 10_000), (0, "8 passed, 0 failed"))
+        self.assertEqual(self.counted(calls, 13_000), (1, "7 passed, 1 failed"))
+        self.assertEqual(self.counted(calls, 23_000), (3, "5 passed, 3 failed"))
         for name in calls:
-            self.assertEqual(self.counted({**calls, name: 2.1}, 10_000), (1, "5 passed, 1 failed"), name)
+            self.assertEqual(self.counted({**calls, name: 2.1}, 10_000), (1, "7 passed, 1 failed"), name)
         # Nothing was counted.
-        self.assertEqual(self.counted(dict.fromkeys(calls, 0), 0), (4, "2 passed, 4 failed"))
-        self.assertEqual(self.counted({}, 10_000), (0, "1 passed, 0 failed, 5 skipped"))
+        self.assertEqual(self.counted(dict.fromkeys(calls, 0), 0), (6, "2 passed, 6 failed"))
+        self.assertEqual(self.counted({}, 10_000), (0, "3 passed, 0 failed, 5 skipped"))
+
+    def test_what_costs_more_than_before_fails(self):
+        calls = {"reads": 2, "writes": 2, "epoll_ctl": 0, "setsockopt": 0, "accept4": 1}
+        self.assertEqual(self.counted(calls, 10_000, 9_800), (0, "11 passed, 0 failed"))
+        self.assertEqual(self.counted(calls, 10_000, 9_600), (3, "8 passed, 3 failed"))
 
 
 class PlanTest(unittest.TestCase):
@@ -100,6 +110,8 @@ class PlanTest(unittest.TestCase):
         self.assertEqual(bench.plan(["small"], ["nginx", "baton"]), {"small": ["baton", "nginx"]})
         self.assertEqual(list(bench.plan([], [])), list(bench.WORKLOADS))
         self.assertNotIn("log", bench.plan([], ["nginx"]))
+        self.assertEqual(bench.plan(["session"], ["baton-session-before"], True), {"session": ["baton-session-before"]})
+        self.assertEqual(bench.plan(["large"], [], True), bench.plan(["large"], []))
 
 
 class TableTest(unittest.TestCase):
