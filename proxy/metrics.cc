@@ -73,10 +73,8 @@ std::uint64_t sum_of(const ProcessView& view, Counter Counters::*counter) {
 }
 
 void write_requests(Text& text, const ProcessView& view) {
-    text.family(
-        "baton_requests_total", "counter",
-        "Requests answered, by route and class of status; route=\"\" are those that came to "
-        "no route.");
+    text.family("baton_requests_total", "counter",
+                "Requests answered, by route and class of status; route=\"\" if no route matched.");
     const auto& routes = view.snapshot->config().routes;
     for (std::size_t route = 0; route <= routes.size(); ++route) {
         std::string_view name;
@@ -87,13 +85,12 @@ void write_requests(Text& text, const ProcessView& view) {
                             return lane.counters.requests[route].by_class[i].read();
                         }));
     }
-    text.only("baton_requests_in_flight", "gauge", "Requests, and tunnels, that are running.",
+    text.only("baton_requests_in_flight", "gauge", "Running requests and tunnels.",
               sum(view, [](const Lane& lane) { return lane.counters.requests_in_flight.read(); }));
-    text.only("baton_request_retries_total", "counter",
-              "Requests sent to a server a second time, each time.",
+    text.only("baton_request_retries_total", "counter", "Requests sent to a server again.",
               sum_of(view, &Counters::retries));
     text.family("baton_faults_total", "counter",
-                "Requests that went wrong, by the fault's word in the access log.");
+                "Requests that went wrong, by the fault in the access log.");
     for (int i = 0; i < fault_count; ++i)
         text.sample({{"fault", name(static_cast<Fault>(i))}}, sum(view, [&](const Lane& lane) {
                         return lane.counters.faults[static_cast<std::size_t>(i)].read();
@@ -101,7 +98,7 @@ void write_requests(Text& text, const ProcessView& view) {
 }
 
 void write_connections(Text& text, const ProcessView& view) {
-    text.family("baton_connections", "gauge", "Open connections, idle ones too.");
+    text.family("baton_connections", "gauge", "Open connections, idle ones included.");
     text.sample({{"side", "client"}}, view.gate->open.load(std::memory_order_relaxed));
     text.sample({{"side", "server"}}, sum(view, [](const Lane& lane) {
                     std::uint64_t open = 0;
@@ -126,7 +123,7 @@ void write_servers(Text& text, const ProcessView& view) {
                     }));
     });
     text.family("baton_server_requests_in_flight", "gauge",
-                "Requests, and tunnels, that a server is busy with.");
+                "Running requests and tunnels of a server.");
     for_each_server(view, [&](std::string_view upstream, const Server& server) {
         text.sample({{"upstream", upstream}, {"server", server.text}},
                     sum(view, [&](const Lane& lane) {
@@ -134,7 +131,7 @@ void write_servers(Text& text, const ProcessView& view) {
                     }));
     });
     text.family("baton_server_faults_total", "counter",
-                "What a server did wrong, each try; a request may have been saved by another.");
+                "Faults of a server, each try; another server may have saved the request.");
     for_each_server(view, [&](std::string_view upstream, const Server& server) {
         for (std::size_t i = 0; i < server_fault_count; ++i) {
             const auto fault = static_cast<ServerFault>(i);
@@ -149,41 +146,41 @@ void write_servers(Text& text, const ProcessView& view) {
 void write_sessions(Text& text, const ProcessView& view) {
     const MemoryTable& table = *view.table;
     text.only("baton_sessions", "gauge", "Live sessions in the table.", table.sessions());
-    text.only("baton_session_memory_bytes", "gauge", "What the sessions in memory take.",
+    text.only("baton_session_memory_bytes", "gauge", "Memory of the session table.",
               table.memory());
     text.family("baton_session_unknown_total", "counter",
-                "Requests with a session cookie that no live session belongs to.");
+                "Session cookies without a live session.");
     text.sample({{"reason", "malformed"}}, sum_of(view, &Counters::session_unknown_malformed));
     text.sample({{"reason", "absent"}}, sum_of(view, &Counters::session_unknown_absent));
     text.sample({{"reason", "dead"}}, sum_of(view, &Counters::session_unknown_dead));
     text.family("baton_session_evictions_total", "counter",
-                "Sessions pushed out of a full table; confirmed: their cookie had come back.");
+                "Sessions pushed out of a full table; confirmed: a client had come back with it.");
     text.sample({{"confirmed", "false"}}, table.evicted_unconfirmed());
     text.sample({{"confirmed", "true"}}, table.evicted_confirmed());
     text.only("baton_session_overwrites_total", "counter",
-              "Attributes that had changed since the server was told of them, and were set all the "
-              "same: it named no version.",
+              "Lost updates: attributes set without Base that had changed since the server got "
+              "them.",
               sum_of(view, &Counters::session_overwrites));
     text.only("baton_session_replays_total", "counter",
               "Requests sent once more because their session had changed meanwhile.",
               sum_of(view, &Counters::session_replays));
     text.only("baton_session_use_ignored_total", "counter",
-              "Ids a server wanted to be used that are of no session just made.",
+              "Ids in Use of no session that was just created or rotated.",
               sum_of(view, &Counters::session_use_ignored));
     text.only("baton_session_second_live_total", "counter",
               "Requests with the cookies of two live sessions.",
               sum_of(view, &Counters::session_second_live));
     text.only("baton_session_fields_dropped_total", "counter",
-              "Session fields where none count: a client's, unknown ones, on a route without "
-              "sessions.",
+              "Session fields where none are allowed: from a client, unknown ones, on a route "
+              "without sessions.",
               sum_of(view, &Counters::session_fields_dropped));
     text.only("baton_session_cookies_dropped_total", "counter",
-              "Session cookies that servers set themselves.",
+              "Cookies of the session's name that servers set themselves.",
               sum_of(view, &Counters::session_cookies_dropped));
     text.only(
         "baton_session_changes_dropped_total", "counter",
-        "Changes dropped: the session had ended meanwhile, or the store was away and the server "
-        "had been told.",
+        "Changes dropped: the session had ended, or the server had been told that the store is "
+        "unavailable.",
         sum_of(view, &Counters::session_gone));
 }
 
@@ -195,26 +192,25 @@ void write_store(Text& text, const ProcessView& view) {
             total += (counters->*counter).read();
         return total;
     };
-    text.family("baton_store_state", "gauge", "Of the session store: 1 for the state it is in.");
+    text.family("baton_store_state", "gauge", "1 for the present state of the session store.");
     for (const StoreState state :
          {StoreState::ready, StoreState::read_only, StoreState::failover, StoreState::down})
         text.sample({{"state", text_of(state)}}, state == store.state ? 1 : 0);
     std::uint64_t answer = 0;
     for (const SentinelView& sentinel : store.sentinels) answer += sentinel.answers ? 1 : 0;
-    text.family("baton_store_sentinels", "gauge",
-                "Sentinels that are known, by whether they answer.");
+    text.family("baton_store_sentinels", "gauge", "Known Sentinels, by whether they answer.");
     text.sample({{"answers", "true"}}, answer);
     text.sample({{"answers", "false"}}, store.sentinels.size() - answer);
     std::int64_t lag = 0;
     for (const StoreView::Replica& replica : store.replicas) lag = std::max(lag, replica.lag);
-    text.only("baton_store_replicas", "gauge", "Replicas that the master tells of.",
+    text.only("baton_store_replicas", "gauge", "Replicas that the master reports.",
               store.replicas.size());
     text.only("baton_store_replica_lag_max_seconds", "gauge",
-              "Since the master last heard of the replica that it has heard of least.",
+              "How long ago the master last heard from its slowest replica.",
               static_cast<std::uint64_t>(lag));
     text.only("baton_store_failovers_total", "counter", "Masters that took another's place.",
               store.failovers);
-    text.only("baton_store_losses_total", "counter", "Times a master that was ready was lost.",
+    text.only("baton_store_losses_total", "counter", "Times a ready master was lost.",
               store.losses);
     text.only("baton_store_data_losses_total", "counter",
               "Times most of the master's keys were gone from one second to the next.",
@@ -224,19 +220,18 @@ void write_store(Text& text, const ProcessView& view) {
     text.only("baton_store_commands_total", "counter", "Commands sent for sessions.",
               sum_of(&RedisCounters::commands));
     text.only("baton_store_retries_total", "counter",
-              "Questions asked again, as their answer was lost.", sum_of(&RedisCounters::retries));
+              "Commands repeated because their answer was lost.", sum_of(&RedisCounters::retries));
     text.only("baton_store_refused_writes_total", "counter",
-              "Writes the server refused for now: NOREPLICAS, OOM, MISCONF.",
+              "Writes that Redis refused for now: NOREPLICAS, OOM, MISCONF.",
               sum_of(&RedisCounters::refusals));
-    text.only("baton_store_waiting", "gauge", "Questions that wait for the store.",
+    text.only("baton_store_waiting", "gauge", "Operations that wait for the store.",
               sum_of(&RedisCounters::waiting));
-    text.only("baton_store_waited_total", "counter", "Questions that had to wait for it.",
+    text.only("baton_store_waited_total", "counter", "Operations that had to wait.",
               sum_of(&RedisCounters::waited));
-    text.only("baton_store_unavailable_total", "counter",
-              "Questions it did not answer in as long as they might wait.",
+    text.only("baton_store_unavailable_total", "counter", "Operations that waited in vain.",
               sum_of(&RedisCounters::unavailable));
     text.only("baton_store_touches_dropped_total", "counter",
-              "Times a session's expiry was not moved on, as the store was away.",
+              "Times a session's expiry was not extended.",
               sum_of(&RedisCounters::touches_dropped));
     text.only("baton_store_foreign_total", "counter", "Keys with the prefix that hold no session.",
               sum_of(&RedisCounters::foreign));
@@ -252,9 +247,8 @@ std::string metrics_text(const ProcessView& view) {
     write_sessions(text, view);
     if (view.stores != nullptr) write_store(text, view);
     text.only("baton_log_lines_dropped_total", "counter",
-              "Log lines lost: a full disk, or a reader that is stuck.",
-              view.writer->lines_dropped());
-    text.family("baton_build_info", "gauge", "The version that runs.");
+              "Log lines lost to a full disk or a stuck reader.", view.writer->lines_dropped());
+    text.family("baton_build_info", "gauge", "The running version.");
     text.sample({{"version", BATON_VERSION}}, 1);
     return text.take();
 }
