@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <bit>
-#include <cassert>
 #include <cstring>
 
+#include "net/check.h"
 #include "net/http_syntax.h"
 
 namespace baton {
@@ -135,7 +135,7 @@ std::optional<Fault> declare_body(const Head& head, const Census& census, Body& 
 }  // namespace
 
 Result<std::size_t> HeadGuard::walk(std::string_view received, Head& head) {
-    assert(state_ != State::whole);
+    check(state_ != State::whole, "a head was walked again after its end");
     if (walked_ == 0) begin(head);
     head.bytes = received.data();
     const std::string_view bytes = received.substr(0, limits_->head);

@@ -1,8 +1,9 @@
 #include "net/http_parser.h"
 
-#include <cassert>
 #include <cstring>
 #include <utility>
+
+#include "net/check.h"
 
 namespace baton {
 
@@ -68,7 +69,7 @@ void HttpParser::reset() noexcept {
 }
 
 Result<std::size_t> HttpParser::read_head(std::string_view received, Head& head) {
-    assert(!head_seen_);
+    check(!head_seen_, "a head was read twice");
     const auto size = guard_.walk(received, head);
     if (!size || *size == 0) return size;
     if (head.status == 101 && !asked_.upgrade) return Error{Fault::bad_response};
@@ -85,7 +86,7 @@ Result<std::size_t> HttpParser::read_head(std::string_view received, Head& head)
 }
 
 Result<std::size_t> HttpParser::read_body(std::span<char> bytes, Pieces& pieces) {
-    assert(head_seen_);
+    check(head_seen_, "a body was read before its head");
     pieces.clear();
     if (complete_ || bytes.empty()) return std::size_t{0};
     pieces_ = &pieces;

@@ -5,7 +5,8 @@
 namespace baton {
 
 Loop::Loop() : read_buffer_(std::make_unique<char[]>(read_size)) {
-    if (const int rc = uv_loop_init(&loop_); rc < 0) die("cannot make an event loop", rc);
+    if (const int rc = uv_loop_init(&loop_); rc < 0)
+        die("cannot make an event loop", uv_strerror(rc));
     loop_.data = this;
     wake_ = open_handle<uv_async_t>(this, [&](uv_async_t& async) {
         return uv_async_init(&loop_, &async, [](uv_async_t* woken) {

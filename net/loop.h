@@ -11,8 +11,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -20,14 +18,9 @@
 #include <type_traits>
 #include <vector>
 
-namespace baton {
+#include "net/check.h"
 
-// Ends the process: an invariant of our own is broken and going on could damage data.
-[[noreturn]] inline void die(const char* what, int uv_code = 0) noexcept {
-    std::fprintf(stderr, "baton: %s%s%s\n", what, uv_code != 0 ? ": " : "",
-                 uv_code != 0 ? uv_strerror(uv_code) : "");
-    std::abort();
-}
+namespace baton {
 
 // Microseconds of a clock that never jumps, as of this very call.
 inline std::uint64_t now_us() noexcept { return uv_hrtime() / 1000; }
@@ -51,7 +44,7 @@ using Handle = std::unique_ptr<Block, CloseLater<Block>>;
 template <class Block, class Init>
 Handle<Block> open_handle(void* owner, Init init) {
     auto block = std::make_unique<Block>();
-    if (const int rc = init(*block); rc < 0) die("cannot open a libuv handle", rc);
+    if (const int rc = init(*block); rc < 0) die("cannot open a libuv handle", uv_strerror(rc));
     reinterpret_cast<uv_handle_t*>(block.get())->data = owner;
     return Handle<Block>{block.release()};
 }

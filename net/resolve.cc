@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstring>
 
+#include "net/check.h"
+
 namespace baton {
 namespace {
 
@@ -57,7 +59,8 @@ Resolve::Resolve(Loop& loop, const Endpoint& endpoint, void* holder, Found found
     if (const int rc =
             uv_getaddrinfo(loop.uv(), &request_->uv, ended, host.c_str(), nullptr, &hints);
         rc < 0)
-        die("cannot look up a name", rc);  // no memory; nothing else fails before the callback
+        die("cannot look up a name",
+            uv_strerror(rc));  // no memory; nothing else fails before the callback
 }
 
 Resolve::~Resolve() {

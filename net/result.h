@@ -3,11 +3,12 @@
 // Errors as values. A fault has one name, and from the name follow its status, its word in the
 // access log and its metric; nothing else in the program knows status numbers of faults.
 
-#include <cassert>
 #include <cstdint>
 #include <string_view>
 #include <utility>
 #include <variant>
+
+#include "net/check.h"
 
 namespace baton {
 
@@ -120,21 +121,22 @@ public:
     Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
     Result(Error error) : state_(std::in_place_index<1>, error) {}
 
-    explicit operator bool() const noexcept { return state_.index() == 0; }
+    explicit operator bool() const noexcept { return has_value(); }
+    bool has_value() const noexcept { return state_.index() == 0; }
     T& operator*() noexcept {
-        assert(*this);
+        check(has_value(), "the value of a failed result was read");
         return *std::get_if<0>(&state_);
     }
     const T& operator*() const noexcept {
-        assert(*this);
+        check(has_value(), "the value of a failed result was read");
         return *std::get_if<0>(&state_);
     }
     T* operator->() noexcept {
-        assert(*this);
+        check(has_value(), "the value of a failed result was read");
         return std::get_if<0>(&state_);
     }
     const Error& error() const noexcept {
-        assert(!*this);
+        check(!has_value(), "the error of a good result was read");
         return *std::get_if<1>(&state_);
     }
 

@@ -1,10 +1,10 @@
 #include "proxy/http1_client.h"
 
 #include <algorithm>
-#include <cassert>
 #include <new>
 #include <utility>
 
+#include "net/check.h"
 #include "proxy/clients.h"
 #include "proxy/local_call.h"
 #include "proxy/own_reply.h"
@@ -124,7 +124,7 @@ void Http1Client::abort() {
 }
 
 void Http1Client::turn() {
-    assert(!turning_);
+    check(!turning_, "a client connection turned while it was turning");
     turning_ = true;
     for (bool moved = true; moved;) {
         moved = false;

@@ -1,9 +1,9 @@
 #include "proxy/relay.h"
 
 #include <algorithm>
-#include <cassert>
 #include <utility>
 
+#include "net/check.h"
 #include "proxy/http1_client.h"
 #include "proxy/own_reply.h"
 #include "proxy/retry.h"
@@ -57,7 +57,7 @@ Relay::Relay(Lane& lane, Http1Client& client, HeadBlock& block, std::uint64_t be
 Relay::~Relay() { lane_.counters.requests_in_flight.sub(); }
 
 bool Relay::advance() {
-    assert(!advancing_);
+    check(!advancing_, "a relay advanced while it was advancing");
     advancing_ = true;
     if (client_.stream().broken()) client_gone(UV_EPIPE);
     for (bool moved = true; moved && state_ != State::over;) {

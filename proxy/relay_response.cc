@@ -1,9 +1,9 @@
 // The relay's response side: from the server's first byte to the last one the client is sent.
 
 #include <algorithm>
-#include <cassert>
 #include <utility>
 
+#include "net/check.h"
 #include "proxy/http1_client.h"
 #include "proxy/relay.h"
 #include "proxy/retry.h"
@@ -171,7 +171,8 @@ void Relay::pass_body(WriteList& list) {
 void Relay::response_done() {
     response_ = ResponseSide::done;
     const bool request_sent = request_ == RequestSide::sent;
-    assert(request_sent || close_client_);  // decided when the head was released
+    // Decided when the head was released.
+    check(request_sent || close_client_, "a connection with half a request was to be kept");
     if (Lease lease = block_.server.release(request_sent))
         pool().give_back(std::move(lease), now());
     state_ = State::replying;

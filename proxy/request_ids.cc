@@ -4,6 +4,7 @@
 
 #include <cerrno>
 
+#include "net/check.h"
 #include "net/loop.h"
 
 namespace baton {

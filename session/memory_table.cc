@@ -1,7 +1,8 @@
 #include "session/memory_table.h"
 
 #include <algorithm>
-#include <cassert>
+
+#include "net/check.h"
 
 namespace baton {
 namespace {
@@ -203,7 +204,7 @@ TableEntry MemoryTable::made(const NewSession& session, std::int64_t now_ms) {
 }
 
 StoreAnswer MemoryTable::create(const SessionKey& key, NewSession session, std::int64_t now_ms) {
-    assert(is_sorted_and_unique(session.attributes));
+    check(is_sorted_and_unique(session.attributes), "attributes out of order");
     TableEntry entry = made(session, now_ms);
     if (!is_within_limits(entry.attributes)) return answer(StoreAnswer::Kind::limit);
     const TableRoom room{1, entry.bytes};
@@ -230,7 +231,7 @@ StoreAnswer MemoryTable::create(const SessionKey& key, NewSession session, std::
 
 StoreAnswer MemoryTable::commit(const SessionKey& key, const SessionChange& change,
                                 std::int64_t now_ms) {
-    assert(is_sorted_and_unique(change.set));
+    check(is_sorted_and_unique(change.set), "attributes out of order");
     for (;;) {
         Lack lack = Lack::nothing;
         if (auto done = try_commit(key, change, now_ms, lack)) return std::move(*done);

@@ -8,6 +8,8 @@
 #include <iterator>
 #include <utility>
 
+#include "net/check.h"
+
 namespace baton {
 namespace {
 

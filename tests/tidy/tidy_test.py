@@ -121,6 +121,10 @@ class TidyTest(unittest.TestCase):
         self.assertTrue(files)
         self.check(self.lines(files, r"\bs?rand(om)?\s*\(|random_device|mt19937|<random>", "no source of secrets"))
 
+    def test_F_asserts_that_hold_the_design_stay_in_a_release(self):
+        files = [(p, t) for p, t in cpp() if not p.startswith("tests/")]
+        self.check(self.lines(files, r"(?<!static_)\bassert\s*\(|<cassert>|<assert\.h>", "use check() of net/check.h"))
+
     def test_nothing_is_left_to_do(self):
         self.check(self.lines(own_text(), r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b", "left to do"))
 
