@@ -8,6 +8,7 @@
 
 #include "proxy/toml_table.h"
 #include "proxy/units.h"
+#include "upstream/server.h"
 
 namespace baton {
 
@@ -105,6 +106,13 @@ void check_upstreams(const Config& config, const std::vector<Address>& own, Find
         if (upstream.servers.empty()) {
             out.push_back(
                 Finding{path + ".servers", "expected at least one server, found none", {}, {}});
+        }
+        if (upstream.servers.size() > servers_max) {
+            out.push_back(Finding{path + ".servers",
+                                  "expected at most " + std::to_string(servers_max) +
+                                      " servers, found " + std::to_string(upstream.servers.size()),
+                                  {},
+                                  {}});
         }
         Uniques addresses{"each server once", out};
         for (std::size_t j = 0; j < upstream.servers.size(); ++j) {

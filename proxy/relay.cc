@@ -178,7 +178,7 @@ void Relay::choose() {
             server_ = upstream.pick(tried_);
         }
         if (server_ == nullptr) return fail({tries_ > 0 ? Fault::server_gone : Fault::no_server});
-        tried_.set(server_->index);
+        tried_.add(server_->index);
         if (Lease lease = idle_connection()) return open_server(std::move(lease));
         int error = 0;
         at_.connect_began = now();
@@ -221,7 +221,7 @@ void Relay::connected() {
 
 void Relay::connect_failed(int uv_error) {
     connecting_.reset();
-    refused_.set(server_->index);
+    refused_.add(server_->index);
     // Idle connections to other servers hold the descriptors this one lacks.
     if (uv_error == UV_EMFILE || uv_error == UV_ENFILE)
         for (const auto& pool : lane_.pools) pool->clear();
@@ -324,9 +324,9 @@ void Relay::build_request_head() {
 // request.
 void Relay::resend_unsent() {
     if (block_.server.reused())
-        tried_.reset(server_->index);
+        tried_.remove(server_->index);
     else
-        refused_.set(server_->index);
+        refused_.add(server_->index);
     block_.server.close();
     fresh_only_ = true;
     state_ = State::choosing;

@@ -4,7 +4,6 @@
 
 #include <array>
 #include <atomic>
-#include <bitset>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -15,6 +14,7 @@
 
 #include "net/address.h"
 #include "net/counter.h"
+#include "upstream/server_set.h"
 
 namespace baton {
 
@@ -80,12 +80,12 @@ private:
     std::atomic<std::uint64_t> last_{0};
 };
 
-inline constexpr std::size_t servers_max = 256;  // of one upstream
-using ServerSet = std::bitset<servers_max>;
+inline constexpr std::size_t servers_max = 5000;  // of one upstream
 
 // Smooth weighted round robin as a sequence of indices: each server stands in it as often as its
 // weight says, as evenly spread as can be (weights 5, 1, 1 give a a b a c a a). Weights are divided
-// by their greatest common divisor first.
+// by their greatest common divisor first. At most 256 different weights, and `servers_max` of them,
+// are a quarter of a second at worst.
 std::vector<std::uint16_t> smooth_sequence(const std::vector<unsigned>& weights);
 
 struct PoolOptions {
@@ -107,7 +107,8 @@ public:
 
     // Any thread. The next server in turn that is not in `tried`; null if all are. "In turn" holds
     // over all workers. A pick for another attempt takes a turn too, so that the share of a server
-    // that is down falls evenly on the others.
+    // that is down falls evenly on the others. Takes a bounded number of steps, however many are in
+    // `tried`.
     const Server* pick(const ServerSet& tried) const noexcept;
 
 private:

@@ -265,7 +265,7 @@ class App:
             self.data = data
             self.reset = reset
 
-    def __init__(self, handler=None, *, name="app", send_buffer=None, receive_buffer=None):
+    def __init__(self, handler=None, *, name="app", host="127.0.0.1", send_buffer=None, receive_buffer=None):
         self.handler = handler or (lambda request: reply(self.name.encode(), [("X-App", self.name)]))
         self.name = name
         self.requests = []
@@ -281,7 +281,7 @@ class App:
         for option, size in ((socket.SO_SNDBUF, send_buffer), (socket.SO_RCVBUF, receive_buffer)):
             if size:
                 self._listener.setsockopt(socket.SOL_SOCKET, option, size)
-        self._listener.bind(("127.0.0.1", 0))
+        self._listener.bind((host, 0))
         self._listener.listen(512)
         self.port = self._listener.getsockname()[1]
         self.address = f"127.0.0.1:{self.port}"

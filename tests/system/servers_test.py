@@ -1,10 +1,11 @@
 """Which server gets a request, and what becomes of it when servers are away, leave, or talk nonsense."""
 
+import json
 import socket
 import threading
 import unittest
 
-from harness import SystemTest, eventually, refused_address
+from harness import SystemTest, config, eventually, refused_address, run_baton
 from peers import App, Client, chunk, reply
 
 
@@ -69,6 +70,81 @@ class RoundRobinTest(SystemTest):
         baton = self.baton([app], upstream={"keepalive": {"idle_timeout": "300ms"}})
         self.ask(baton)
         app.wait(lambda: app.ended == 1, "the end of the idle connection")
+
+
+class ManyTest(SystemTest):
+    """More servers than anybody has, each at an address of its own: all of 127.0.0.0/8 is this host."""
+
+    def crowd(self, count, port):
+        return [f"127.1.{i // 250}.{i % 250 + 1}:{port}" for i in range(count)]
+
+    def app_everywhere(self, handler=None):
+        return self.app(handler or (lambda request: reply(request.get("Host").encode())), host="0.0.0.0")
+
+    def many(self, servers, **keys):
+        return self.baton(servers, admin={"address": "127.0.0.1:0"}, **keys)
+
+    def page(self, baton, target):
+        return self.client(baton.admin_port).ask(target=target, host="localhost").body
+
+    def told(self, baton):
+        return json.loads(self.page(baton, "/v1/upstreams"))["upstreams"][0]["servers"]
+
+    def samples(self, baton, name):
+        text = self.page(baton, "/metrics").decode()
+        lines = [line for line in text.splitlines() if line.startswith(name + "{")]
+        return {line.partition('server="')[2].partition('"')[0]: int(line.rpartition(" ")[2]) for line in lines}
+
+    def test_F_no_abort_300_servers_take_turns(self):
+        servers = self.crowd(300, self.app_everywhere().port)
+        baton = self.many(servers, upstream={"keepalive": {"idle_max": 0}})
+        client = self.client(baton)
+        for _ in range(600):
+            self.assertEqual(client.ask().status, 200)
+        asked = [line["server"] for line in baton.wait_access(600)]
+        self.assertEqual(asked, servers * 2)
+        counted = self.samples(baton, "baton_server_requests_total")
+        self.assertEqual(counted, dict.fromkeys(servers, 2))
+        told = self.told(baton)
+        self.assertEqual([(one["address"], one["requests"]) for one in told], [(server, 2) for server in servers])
+
+    def test_F_no_abort_5000_servers_of_which_few_are_there(self):
+        gone = int(self.refused().rpartition(":")[2])
+        servers = self.crowd(5000, gone)
+        servers[2500] = self.app_everywhere().address.replace("127.0.0.1", "127.2.0.1")
+        baton = self.many(servers, top={"workers": 2})
+        for _ in range(3):
+            self.assertEqual(self.ask(baton).status, 200)  # whoever is asked first, the one that is there is found
+        self.assertEqual(sum(self.samples(baton, "baton_server_requests_total").values()), 3)
+        told = self.told(baton)
+        self.assertEqual([one["address"] for one in told if one["requests"]], [servers[2500]])
+
+    def test_F_no_abort_300_servers_none_of_which_is_there(self):
+        baton = self.many(self.crowd(300, int(self.refused().rpartition(":")[2])))
+        for _ in range(2):
+            self.assertEqual(self.ask(baton).status, 503)
+        told = self.told(baton)
+        self.assertEqual({one["last_fault"]["fault"] for one in told}, {"connect_failed"})  # each was tried
+        self.assertEqual(sum(self.samples(baton, "baton_server_requests_total").values()), 0)
+
+    def test_F_no_abort_a_request_is_sent_again_to_others_of_300(self):
+        def lost(request):
+            if len(request_servers) < 9:
+                request_servers.append(request.wire.sock.getsockname()[0])
+                raise App.Close()
+            return reply(request.wire.sock.getsockname()[0].encode())
+
+        request_servers = []
+        baton = self.many(self.crowd(300, self.app_everywhere(lost).port), upstream={"retry": {"tries": 10}})
+        answer = self.ask(baton)
+        self.assertEqual(answer.status, 200)
+        self.assertEqual(len({*request_servers, answer.body.decode()}), 10)  # ten servers, each once
+
+    def test_F_no_abort_more_than_5000_servers_are_refused_by_name(self):
+        path = self.file("baton.toml", config(self.crowd(5001, 9)))
+        status, _, errors = run_baton("-t", "-c", str(path))
+        self.assertEqual(status, 2)
+        self.assertIn("upstream[0].servers: expected at most 5000 servers, found 5001", errors)
 
 
 class LossTest(SystemTest):

@@ -57,7 +57,7 @@ TEST_CASE("eight threads pick: each server has exactly its share") {
 TEST_CASE("eight threads pick where one server was tried: the others share its turns") {
     constexpr std::size_t rounds = 21'000;
     ServerSet tried;
-    tried.set(0);
+    tried.add(0);
     // a b c a b c: of the turns of a, b has each one.
     CHECK(picked({1, 1, 1}, rounds, tried) ==
           std::vector<std::size_t>{0, 8 * rounds / 3 * 2, 8 * rounds / 3});

@@ -125,6 +125,15 @@ class TidyTest(unittest.TestCase):
         files = [(p, t) for p, t in cpp() if not p.startswith("tests/")]
         self.check(self.lines(files, r"(?<!static_)\bassert\s*\(|<cassert>|<assert\.h>", "use check() of net/check.h"))
 
+    def test_F_no_abort_no_exception_leaves_a_callback(self):
+        # All of this runs in callbacks of libuv, where an exception ends the process. To be out of memory does so
+        # anyway.
+        files = [(p, re.sub(r"throw std::bad_alloc\{\};", "", t)) for p, t in cpp() if not p.startswith("tests/")]
+        self.check(self.lines(files, r"\bthrow\b", "errors are values"))
+        self.check(self.lines(files, r"\.at\([^)]|\bsto(i|l|ll|ul|ull|f|d|ld)\(|\.value\(\)|\bstd::get<|\bany_cast<",
+                              "throws where nothing is there"))
+        self.check(self.lines(files, r"\bbitset\b", "its index is not checked, or it throws"))
+
     def test_nothing_is_left_to_do(self):
         self.check(self.lines(own_text(), r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b", "left to do"))
 

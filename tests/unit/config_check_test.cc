@@ -207,6 +207,18 @@ TEST_CASE("upstreams have names and servers of their own") {
         "upstream[2].servers: expected at least one server, found none\n");
 }
 
+TEST_CASE("F:no-abort an upstream may have 5,000 servers, and is refused with more") {
+    std::vector<std::string> texts;
+    for (int i = 0; i < 5001; ++i)
+        texts.push_back("127.0." + std::to_string(i / 250) + "." + std::to_string(i % 250 + 1) +
+                        ":9");
+    const std::vector<std::string_view> servers(texts.begin(), texts.end());
+    Config config = config_of({"127.0.0.1:1"}, servers);
+    CHECK(found(config) == "upstream[0].servers: expected at most 5000 servers, found 5001\n");
+    config.upstreams[0].servers.pop_back();
+    CHECK(found(config) == "");
+}
+
 TEST_CASE("a route's upstream exists") {
     Config config = config_of({"127.0.0.1:1"}, {"127.0.0.1:9"});
     config.routes[0].upstream = "s";

@@ -177,30 +177,153 @@ TEST_CASE("every server has its share, spread as evenly as can be") {
 }
 
 TEST_CASE("256 servers") {
+    constexpr std::size_t count = 256;
     SUBCASE("of equal weight take turns in their order") {
-        const auto sequence = smooth_sequence(std::vector<unsigned>(servers_max, 256));
-        REQUIRE(sequence.size() == servers_max);
+        const auto sequence = smooth_sequence(std::vector<unsigned>(count, 256));
+        REQUIRE(sequence.size() == count);
         for (std::size_t i = 0; i < sequence.size(); ++i) CHECK(sequence[i] == i);
     }
     SUBCASE("of weights 1 to 256") {
-        std::vector<unsigned> weights(servers_max);
+        std::vector<unsigned> weights(count);
         std::iota(weights.begin(), weights.end(), 1U);
         const auto sequence = smooth_sequence(weights);
         REQUIRE(sequence.size() == 256 * 257 / 2);
-        std::vector<unsigned> had(servers_max, 0);
+        std::vector<unsigned> had(count, 0);
         for (const std::uint16_t index : sequence) ++had[index];
         CHECK(had == weights);
     }
     SUBCASE("the last one is picked when all others were tried, and none when it was too") {
-        const Upstream upstream{"u", "u", servers_with(std::vector<unsigned>(servers_max, 1)), {}};
+        const Upstream upstream{"u", "u", servers_with(std::vector<unsigned>(count, 1)), {}};
         ServerSet tried;
-        tried.set();
-        tried.reset(255);
+        for (std::size_t i = 0; i < 255; ++i) tried.add(i);
         const Server* server = upstream.pick(tried);
         REQUIRE(server != nullptr);
         CHECK(server->index == 255);
-        tried.set(255);
+        tried.add(255);
         CHECK(upstream.pick(tried) == nullptr);
+    }
+}
+
+namespace {
+
+// The rule as it is written down: each turn everybody is looked at.
+std::vector<std::uint16_t> plain_sequence(const std::vector<unsigned>& weights) {
+    unsigned divisor = 0;
+    for (const unsigned weight : weights) divisor = std::gcd(divisor, weight);
+    std::vector<long> current(weights.size(), 0);
+    const long total = std::accumulate(weights.begin(), weights.end(), 0L) / divisor;
+    std::vector<std::uint16_t> sequence;
+    for (long turn = 0; turn < total; ++turn) {
+        std::size_t best = 0;
+        for (std::size_t i = 0; i < weights.size(); ++i) {
+            current[i] += static_cast<long>(weights[i] / divisor);
+            if (current[i] > current[best]) best = i;
+        }
+        current[best] -= total;
+        sequence.push_back(static_cast<std::uint16_t>(best));
+    }
+    return sequence;
+}
+
+// All but these of `count` servers.
+ServerSet all_but(std::size_t count, const std::vector<std::size_t>& left) {
+    ServerSet tried;
+    for (std::size_t i = 0; i < count; ++i)
+        if (std::find(left.begin(), left.end(), i) == left.end()) tried.add(i);
+    return tried;
+}
+
+}  // namespace
+
+TEST_CASE("F:no-abort the sequence is the plain rule's, however many share a weight") {
+    std::uint64_t state = 1;
+    const auto random = [&](unsigned below) {
+        state = state * 6364136223846793005U + 1442695040888963407U;
+        return static_cast<unsigned>((state >> 33) % below);
+    };
+    for (int round = 0; round < 300; ++round) {
+        std::vector<unsigned> weights(1 + random(40));
+        const unsigned most = round % 3 == 0 ? 3 : 256;
+        for (unsigned& weight : weights) weight = 1 + random(most);
+        CAPTURE(round);
+        REQUIRE(smooth_sequence(weights) == plain_sequence(weights));
+    }
+}
+
+TEST_CASE("F:no-abort 5,000 servers of many weights: each has its share, in no time") {
+    std::vector<unsigned> weights(servers_max);
+    for (std::size_t i = 0; i < weights.size(); ++i)
+        weights[i] = 256 - static_cast<unsigned>(i % 256);
+    const auto begun = std::chrono::steady_clock::now();
+    const auto sequence = smooth_sequence(weights);
+    // The plain rule would take minutes.
+    CHECK(std::chrono::steady_clock::now() - begun < std::chrono::seconds{20});
+    std::vector<unsigned> had(servers_max, 0);
+    for (const std::uint16_t index : sequence) ++had[index];
+    CHECK(had == weights);
+}
+
+TEST_CASE("F:no-abort a set of servers grows, and knows who is not in it") {
+    for (const std::size_t index :
+         {0U, 1U, 63U, 64U, 65U, 127U, 128U, 255U, 256U, 257U, 299U, 4999U}) {
+        CAPTURE(index);
+        ServerSet set;
+        CHECK(!set.contains(index));
+        set.remove(index);
+        CHECK(set.size() == 0);
+        set.add(index);
+        set.add(index);
+        CHECK(set.size() == 1);
+        CHECK(set.contains(index));
+        CHECK(!set.contains(index + 1));
+        CHECK(!set.contains(index + 64));
+        CHECK(!set.contains(1'000'000));
+        CHECK(set.next_absent(0, 5000) == (index == 0 ? 1 : 0));
+        CHECK(set.next_absent(index, 5000) == index + 1);
+        CHECK(set.next_absent(index, index + 1) == index + 1);
+        ServerSet other = set;
+        CHECK(other == set);
+        other.add(index + 1);
+        CHECK(other != set);
+        other.remove(index + 1);
+        CHECK(other == set);  // though it has more room
+        set.remove(index);
+        CHECK(set == ServerSet{});
+        CHECK(set.size() == 0);
+    }
+    for (const std::size_t count : {64U, 65U, 300U, 5000U}) {
+        CAPTURE(count);
+        CHECK(all_but(count, {}).next_absent(0, count) == count);
+        CHECK(all_but(count, {count - 1}).next_absent(0, count) == count - 1);
+        CHECK(all_but(count, {0}).next_absent(1, count) == count);
+    }
+}
+
+TEST_CASE("F:no-abort the last servers of many are found, and found soon") {
+    unsigned heaviest = 1;
+    SUBCASE("of equal weight") {}
+    SUBCASE("a heavy one was tried") { heaviest = 256; }
+    for (const std::size_t count : {257U, 300U, 5000U}) {
+        CAPTURE(count);
+        std::vector<unsigned> weights(count, 1);
+        weights[0] = heaviest;
+        const Upstream upstream{"u", "u", servers_with(weights), {}};
+        CHECK(upstream.pick(all_but(count, {})) == nullptr);
+        for (const std::size_t left : {std::size_t{1}, std::size_t{200}, count - 1}) {
+            const ServerSet tried = all_but(count, {left});
+            for (int i = 0; i < 300; ++i) {
+                const Server* server = upstream.pick(tried);
+                REQUIRE(server != nullptr);
+                REQUIRE(server->index == left);
+            }
+        }
+        // A request that finds all of them down tries each once.
+        ServerSet tried;
+        while (const Server* server = upstream.pick(tried)) {
+            REQUIRE(!tried.contains(server->index));
+            tried.add(server->index);
+        }
+        CHECK(tried == all_but(count, {}));
     }
 }
 
@@ -216,20 +339,20 @@ TEST_CASE("a pick passes over the servers that were tried") {
     ServerSet tried;
     SUBCASE("the next in the sequence comes in its place") {
         const Upstream upstream{"u", "u", servers_with({1, 1, 1}), {}};
-        tried.set(0);
+        tried.add(0);
         CHECK(picks(upstream, 4, tried) == "bbcb");  // turns a, b, c, a
     }
     SUBCASE("all but one") {
         const Upstream upstream{"u", "u", servers_with({5, 1, 1}), {}};
-        tried.set(0);
-        tried.set(1);
+        tried.add(0);
+        tried.add(1);
         CHECK(picks(upstream, 8, tried) == "cccccccc");
     }
     SUBCASE("all") {
         const Upstream upstream{"u", "u", servers_with({5, 1, 1}), {}};
-        tried.set(0);
-        tried.set(1);
-        tried.set(2);
+        tried.add(0);
+        tried.add(1);
+        tried.add(2);
         CHECK(upstream.pick(tried) == nullptr);
     }
     SUBCASE("of none") {
@@ -239,7 +362,7 @@ TEST_CASE("a pick passes over the servers that were tried") {
     SUBCASE("another attempt takes a turn too") {
         const Upstream upstream{"u", "u", servers_with({1, 1, 1}), {}};
         CHECK(picks(upstream, 1) == "a");
-        tried.set(1);
+        tried.add(1);
         CHECK(picks(upstream, 1, tried) == "c");  // the turn of b
         CHECK(picks(upstream, 1) == "c");
     }
