@@ -271,10 +271,14 @@ void Http1Client::refuse(Error error) {
     // The method is known even where the rest of the head was refused.
     const Head& head = block_->head;
     const bool head_only = head.bytes != nullptr && head.text(head.method_text) == "HEAD";
-    append_reply(out, {.fault = error.fault,
-                       .request_id = {id.data(), id.size()},
-                       .close = true,
-                       .head_only = head_only});
+    if (service_ != nullptr)
+        append_local_reply(out, service_->fault_reply(error),
+                           {.close = true, .head_only = head_only});
+    else
+        append_reply(out, {.fault = error.fault,
+                           .request_id = {id.data(), id.size()},
+                           .close = true,
+                           .head_only = head_only});
     const iovec piece{out.data(), out.size()};
     stream_->write({&piece, 1}, Stream::Then::end);
     log_refused(error, {id.data(), id.size()}, out.size());

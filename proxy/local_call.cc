@@ -1,7 +1,6 @@
 #include "proxy/local_call.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "proxy/forward.h"
@@ -31,7 +30,9 @@ LocalRequest request_of(const HeadBlock& block) noexcept {
         .body = block.held};
 }
 
-void append_head(std::string& out, const LocalReply& reply, bool client_is_1_0, bool close) {
+}  // namespace
+
+void append_local_reply(std::string& out, const LocalReply& reply, const LocalReplyTo& to) {
     out.append("HTTP/1.1 ").append(std::to_string(reply.status)).append(" ");
     out.append(reason_of(reply.status)).append("\r\n");
     if (reply.status != 204) {  // RFC 9110, 8.6: a 204 has no length
@@ -42,14 +43,13 @@ void append_head(std::string& out, const LocalReply& reply, bool client_is_1_0, 
     // What is true now is not in a minute, and no page may be guessed out of it.
     out.append("Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n");
     out.append(reply.fields);
-    if (close)
+    if (to.close)
         out.append("Connection: close\r\n");
-    else if (client_is_1_0)
+    else if (to.client_is_1_0)
         out.append("Connection: keep-alive\r\n");
     out.append("\r\n");
+    if (!to.head_only) out.append(reply.body);
 }
-
-}  // namespace
 
 LocalReply plain_reply(int status, std::string fields) {
     LocalReply reply;
@@ -57,6 +57,11 @@ LocalReply plain_reply(int status, std::string fields) {
     reply.body = std::to_string(status) + " " + std::string{reason_of(status)} + "\n";
     reply.fields = std::move(fields);
     return reply;
+}
+
+LocalReply LocalService::fault_reply(Error error) const {
+    const int status = status_of(error.fault);
+    return plain_reply(status, status == 405 ? "Allow: GET, HEAD\r\n" : "");
 }
 
 LocalCall::LocalCall(Lane& lane, Http1Client& client, HeadBlock& block, LocalService& service)
@@ -112,8 +117,10 @@ void LocalCall::reply_if(const std::optional<LocalReply>& reply) {
                     client_.half_closed() || lane_.stopping;
     std::string& out = lane_.head_out;
     out.clear();
-    append_head(out, *reply, block_.head.minor == 0, close_client_);
-    if (block_.head.method != Method::head) out.append(reply->body);
+    append_local_reply(out, *reply,
+                       {.client_is_1_0 = block_.head.minor == 0,
+                        .close = close_client_,
+                        .head_only = block_.head.method == Method::head});
     send(out);
     state_ = State::replying;
 }
@@ -125,13 +132,9 @@ void LocalCall::fail(Error error) {
         state_ == State::replying)
         return finish(End::cut);
     close_client_ = true;
-    std::array<char, 32> id;
-    lane_.ids.next(id);
     lane_.head_out.clear();
-    append_reply(lane_.head_out, {.fault = error.fault,
-                                  .request_id = {id.data(), id.size()},
-                                  .close = true,
-                                  .head_only = block_.head.method == Method::head});
+    append_local_reply(lane_.head_out, service_.fault_reply(error),
+                       {.close = true, .head_only = block_.head.method == Method::head});
     send(lane_.head_out);
     state_ = State::replying;
 }

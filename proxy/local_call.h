@@ -36,6 +36,14 @@ struct LocalReply {
 // A status and its reason in words, as the body.
 LocalReply plain_reply(int status, std::string fields = {});
 
+// Appends the whole answer. `close`: the connection ends after it, and the answer says so.
+struct LocalReplyTo {
+    bool client_is_1_0 = false;
+    bool close = false;
+    bool head_only = false;  // an answer to HEAD: the fields without the body
+};
+void append_local_reply(std::string& out, const LocalReply& reply, const LocalReplyTo& to);
+
 // A reply that waits for the store.
 class PendingReply {
 public:
@@ -54,6 +62,9 @@ public:
                                              std::unique_ptr<PendingReply>& pending) = 0;
     // A longer body is refused (413).
     virtual std::size_t body_max() const noexcept { return std::size_t{8} << 10; }
+    // The reply to what HTTP refuses before there is a request, or while its body comes: a bad head,
+    // a body that is too long, a client that is too slow. The connection ends after it.
+    virtual LocalReply fault_reply(Error error) const;
 
 protected:
     ~LocalService() = default;

@@ -12,7 +12,8 @@
 //     DELETE /v1/sessions/ID         204, also if there is none
 //
 // `created` is milliseconds since 1970, `idle` and `ttl` are seconds. Values are strings, or
-// {"b64":"..."} where they are no UTF-8. Without a token: 401. No such session: 404.
+// {"b64":"..."} where they are no UTF-8. Without a token: 401. No such session: 404. Every refusal,
+// those of HTTP itself too, is {"error":"..."}.
 
 #include <memory>
 #include <optional>
@@ -34,6 +35,7 @@ public:
     std::optional<LocalReply> answer(const LocalRequest& request, StoreTicket ticket,
                                      std::unique_ptr<PendingReply>& pending) override;
     std::size_t body_max() const noexcept override;
+    LocalReply fault_reply(Error error) const override;
 
 private:
     std::string_view scope_of_token(const Head& head) const noexcept;

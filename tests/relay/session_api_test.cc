@@ -6,9 +6,12 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "proxy/listener.h"
+#include "session/base64.h"
 #include "session/cookie.h"
 #include "tests/relay/proxy.h"
 
@@ -21,8 +24,10 @@ const std::string token = "a-token-of-the-scope-app-0123456789";
 // A proxy whose API asks a late store.
 class Api {
 public:
-    explicit Api(bool late = true)
-        : proxy{{.sessions = true, .late_store = late, .change = [](Config& config) {
+    explicit Api(
+        bool late = true, std::function<void(Config&)> change = [](Config&) {})
+        : proxy{{.sessions = true, .late_store = late, .change = [&](Config& config) {
+                     change(config);
                      std::string complaint;
                      config.session_api.tokens = parse_api_tokens("app " + token, complaint);
                      config.session_api.listener.address = *parse_address("127.0.0.1:0");
@@ -455,6 +460,123 @@ TEST_CASE("an id of a POST is no quoted string") {
     Peer server = api.connect();
     server.sends(call("POST", "", R"({"id":"\"00000000000000000000000000000000\""})"));
     CHECK(status_of(server) == "400");
+}
+
+TEST_CASE("F:no-abort attributes of any bytes are answered, and what is no name does no harm") {
+    Api api;
+    const SessionId id = api.session({});
+    Peer server = api.connect();
+    // A hostile store; of the names the last one is whole, of the values all are.
+    StoreAnswer answer = only(StoreAnswer::Kind::live);
+    answer.record.attributes = {{"\xff\xfe", "1"},
+                                {std::string("\0\x80", 2), "2"},
+                                {"cut\xc3", std::string("\xff\0\"\n", 4)},
+                                {"\xed\xa0\x80", "\xc0\xaf"},
+                                {"plain", "\xf4\x90\x80\x80"}};
+    std::string body;
+    server.sends(call("GET", path_of(id)));
+    api.asked();
+    api.proxy.store_answers(answer);
+    CHECK(status_of(server, &body) == "200");
+    CHECK(is_utf8(body));
+    for (const char* value : {R"("1")", R"("2")", R"({"b64":"/wAiCg=="})", R"({"b64":"wK8="})"})
+        CHECK(body.find(value) != std::string::npos);
+    CHECK(body.find(R"("plain":{"b64":"9JCAgA=="})") != std::string::npos);
+
+    answer = only(StoreAnswer::Kind::conflict);
+    answer.names = {"\xff", "a"};
+    server.sends(call("PATCH", path_of(id), R"({"attrs":{"a":"1"}})"));
+    api.asked();
+    api.proxy.store_answers(answer);
+    CHECK(status_of(server, &body) == "412");
+    CHECK(body == "{\"error\":\"changed meanwhile\",\"names\":[\"\xEF\xBF\xBD\",\"a\"]}\n");
+
+    // A name of the body that a complaint cuts in the middle of a letter.
+    server.sends(call("PATCH", path_of(id), "{\"" + std::string(79, 'k') + "\xC3\xA9\":1}"));
+    CHECK(status_of(server, &body) == "400");
+    CHECK(is_utf8(body));
+}
+
+TEST_CASE("F:json-end what HTTP itself refuses is refused in JSON on the API's listener") {
+    const std::string head = "POST /v1/sessions HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer " +
+                             token + "\r\nContent-Type: application/json\r\n";
+    struct Row {
+        std::string request;
+        std::string status;
+        std::string error;
+    };
+    const Row rows[] = {
+        {"\x16\x03\x01 hello\r\n\r\n", "400", "Bad Request"},
+        {"GET / HTTP/1.1\nHost: h\n\n", "400", "Bad Request"},
+        {"GET / HTTP/1.1\r\n\r\n", "400", "Bad Request"},
+        {"GET / HTTP/1.1\r\nHost: h\r\n folded\r\n\r\n", "400", "Bad Request"},
+        {head + "Content-Length: 1\r\nContent-Length: 2\r\n\r\n", "400", "Bad Request"},
+        {head + "Transfer-Encoding: chunked\r\n\r\nzz\r\n", "400", "Bad Request"},
+        {head + "Transfer-Encoding: gzip\r\n\r\n", "501", "Not Implemented"},
+        {"QUERY / HTTP/1.1\r\nHost: h\r\n\r\n", "501", "Not Implemented"},
+        {"CONNECT h:1 HTTP/1.1\r\nHost: h:1\r\n\r\n", "405", "Method Not Allowed"},
+        {"TRACE / HTTP/1.1\r\nHost: h\r\n\r\n", "405", "Method Not Allowed"},
+        {"GET / HTTP/2.0\r\nHost: h\r\n\r\n", "505", "HTTP Version Not Supported"},
+        {head + "Expect: more\r\n\r\n", "417", "Expectation Failed"},
+        {"GET /" + std::string(9000, 'x') + " HTTP/1.1\r\nHost: h\r\n\r\n", "414", "URI Too Long"},
+        {"GET / HTTP/1.1\r\nHost: h\r\nX: " + std::string(40'000, 'x') + "\r\n\r\n", "431",
+         "Request Header Fields Too Large"},
+        {head + "Content-Length: 1001\r\n\r\n", "413", "the body is longer than 1000 bytes"},
+        {head + "Transfer-Encoding: chunked\r\n\r\n3e9\r\n" + std::string(1001, ' ') + "\r\n",
+         "413", "the body is longer than 1000 bytes"},
+        {"GET /nothing HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer " + token + "\r\n\r\n", "404",
+         "no such path or id"},
+        {"GET /v1/sessions HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer " + token + "\r\n\r\n",
+         "405", "method not allowed"},
+        {"GET /v1/sessions HTTP/1.1\r\nHost: h\r\n\r\n", "401", "a token is needed"},
+    };
+    Api api{false, [](Config& config) { config.limits.body_max = 1000; }};
+    for (const Row& row : rows) {
+        CAPTURE(row.request.substr(0, 100));
+        for (const bool bytewise : {false, true}) {
+            if (bytewise && row.request.size() > 2000) continue;
+            Peer server = api.connect();
+            if (bytewise)
+                server.dribbles(row.request);
+            else
+                server.sends(row.request);
+            const std::string got = server.head();
+            CHECK(got.substr(9, 3) == row.status);
+            CHECK(got.find("\r\nContent-Type: application/json\r\n") != std::string::npos);
+            CHECK((got.find("\r\nAllow: ") != std::string::npos) == (row.status == "405"));
+            const std::string body = "{\"error\":\"" + row.error + "\"}\n";
+            CHECK(server.bytes(body.size()) == body);
+        }
+    }
+    CHECK(api.proxy.table().sessions() == 0);
+}
+
+TEST_CASE("F:json-end an answer to HEAD has no body, also where HTTP refuses it") {
+    Api api{false};
+    Peer server = api.connect();
+    server.sends("HEAD / HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n");
+    const std::string head = server.head();
+    CHECK(head.substr(9, 3) == "400");
+    CHECK(head.find("Content-Length: 24\r\n") != std::string::npos);
+    CHECK(server.until_end() == "");
+}
+
+TEST_CASE("F:json-end who is too slow is told so in JSON, too") {
+    Api api{false, [](Config& config) {
+                config.timeouts.header = Milliseconds{50};
+                config.timeouts.body_idle = Milliseconds{50};
+            }};
+    for (const std::string& begun :
+         {std::string{"GET / HTTP/1.1\r\nHo"},
+          "POST /v1/sessions HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer " + token +
+              "\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{"}) {
+        CAPTURE(begun);
+        Peer server = api.connect();
+        server.sends(begun);
+        std::string body;
+        CHECK(status_of(server, &body) == "408");
+        CHECK(body == "{\"error\":\"Request Timeout\"}\n");
+    }
 }
 
 }  // namespace baton::test

@@ -131,7 +131,7 @@ class RefusalsTest(ApiTest):
         both = ((b"x", ""), (b"{", ""), (b"{}x", ""), (b"[]", "object"), (b"null", "object"), (b'"a"', "object"),
                 (b"1", "object"), (b" ", ""), (b'{"attrs":{"a":"\xff"}}', ""), (b'{"attrs":{"a":"\\ud800"}}', ""),
                 (b'{"attrs":{"a":"1",}}', ""), (b"{'attrs':{}}", ""), (b'{"attrs":{"a":NaN}}', ""),
-                (deep, ""), (nested, 'attrs."a"'),
+                (deep, "nested"), (nested, "nested"),
                 ({"attr": {}}, 'unknown key "attr"'), ({"Attrs": {}}, "unknown key"), ({"": 1}, "unknown key"),
                 ({"version": 3}, "unknown key"), ({"attrs": {"ok": "1"}, "x": 1}, "unknown key"),
                 ({"attrs": []}, "attrs: expected an object"), ({"attrs": None}, "attrs: expected an object"),

@@ -23,7 +23,7 @@ LIBRARIES = {
     r"openssl/.*": r"session/(api_token|base64|id|redis_scripts)\.cc",
     r"hiredis/.*": r"session/redis_reply\.cc",
     r"toml\+\+/.*": r"proxy/(config_load|toml_table|toml_value)\.(h|cc)",
-    r"nlohmann/json\.hpp": r"proxy/(json_reply\.h|session_api\.cc)",
+    r"nlohmann/json\.hpp": r"proxy/json_reply\.h",
     r"doctest/doctest\.h": r"$",
 }
 
@@ -133,6 +133,15 @@ class TidyTest(unittest.TestCase):
         self.check(self.lines(files, r"\.at\([^)]|\bsto(i|l|ll|ul|ull|f|d|ld)\(|\.value\(\)|\bstd::get<|\bany_cast<",
                               "throws where nothing is there"))
         self.check(self.lines(files, r"\bbitset\b", "its index is not checked, or it throws"))
+
+    def test_F_no_abort_json_is_written_in_one_place(self):
+        # nlohmann's dump throws at what is not UTF-8 and its parse at what is no JSON, unless told not to.
+        files = [(path, text) for path, text in cpp() if not path.startswith("tests/")]
+        others = [(path, text) for path, text in files if path != "proxy/json_reply.h"]
+        self.check(self.lines(others, r"\bdump\s*\(", "use json_reply"))
+        dumps = re.findall(r"\bdump\s*\(([^)]*)\)", dict(files)["proxy/json_reply.h"])
+        self.assertEqual(dumps, ["-1, ' ', false, AnyJson::error_handler_t::replace"])
+        self.check(self.lines(files, r"Json::parse\((?!\w+, nullptr, false\))", "throws"))
 
     def test_nothing_is_left_to_do(self):
         self.check(self.lines(own_text(), r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b", "left to do"))

@@ -3,6 +3,7 @@
 A name's S<number> is the scenario that it proves.
 """
 
+import base64
 import hashlib
 import json
 import os
@@ -210,6 +211,28 @@ class KeysTest(NodeTest):
         self.assertLess(abs(int(fields["_c"]) - time.time() * 1000), 60_000)
         read = self.api(baton).read(session).json
         self.assertEqual((read["version"], set(read["attrs"])), (3, {"cart", "all", "hits"}))
+
+    def test_F_no_abort_a_hash_that_is_no_text_is_answered(self):
+        baton = self.store_baton(self.pages(), self.node)
+        api = self.api(baton)
+        for names in ((b"\xff\xfe",), (b"cut\xc3", b"\xed\xa0\x80"), (b"", b"\0", b"\r\n", b"=&%"), (b"n" * 5000,)):
+            for value in (b"1", b"\xff\xfe", b"\0", b"\xf4\x90\x80\x80", b""):
+                with self.subTest(names=names, value=value):
+                    session = self.start(baton, "Baton-Session-Set: cart=3")
+                    for name in names:
+                        self.node.ask("HSET", self.key_of(session), b"a:" + name, b"1:" + value)
+                    self.node.ask("HSET", self.key_of(session), "a:kept", b"1:" + value)
+                    self.node.ask("HSET", self.key_of(session), b"\xff", value)
+                    attributes = api.read(session).json["attrs"]
+                    self.assertEqual(attributes["cart"], "3")
+                    kept = attributes["kept"]
+                    if isinstance(kept, dict):
+                        self.assertEqual(base64.b64decode(kept["b64"]), value)
+                    else:
+                        self.assertEqual(kept.encode(), value)
+                    self.assertEqual(self.get(baton, session, "Baton-Session-Set: cart=4").status, 200)
+                    self.assertEqual(api.patch(session, {"attrs": {"kept": "x"}}, version=0).status, 412)
+                    self.assertEqual(api.read(session).json["attrs"]["cart"], "4")
 
     def test_S21_much_data(self):
         baton = self.store_baton(self.pages(), self.node)
