@@ -138,9 +138,10 @@ private:
     std::array<SessionId, CookieCandidates::count_max> candidates_;
     std::size_t candidate_count_ = 0;
     std::size_t candidate_ = 0;
-    SessionKey candidate_key_;  // of the candidate that is asked for
-    SessionId id_;              // live, new: the session's; none: the proposed one
-    SessionId next_id_;         // of a rotation that is being asked for
+    SessionKey candidate_key_;   // of the candidate that is asked for
+    SessionId id_;               // live, new: the session's; none: the proposed one
+    SessionId next_id_;          // of a rotation that is being asked for
+    TransactionId transaction_;  // of the change that is being asked for, wherever it is asked
     SessionKey key_;
     std::array<char, 8> token_;
     SessionRecord record_;

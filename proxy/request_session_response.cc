@@ -61,7 +61,10 @@ Step RequestSession::change() {
     if (asked_.destroy()) return end_session();
     if (state_ == SessionState::none)
         return asked_.create() ? make(Doing::making_asked) : Step::done;
-    if (asked_.writes() || asked_.rotate()) return commit(Doing::committing);
+    if (asked_.writes() || asked_.rotate()) {
+        transaction_ = needs_.lane->ids.next_transaction();
+        return commit(Doing::committing);
+    }
     return pass_unchanged();
 }
 
@@ -133,7 +136,7 @@ Step RequestSession::commit(Doing how) {
     if (how == Doing::committing) change.base = asked_.base().value_or(record_.version);
     if (asked_.idle_ms()) change.idle_ms = idle_ms();
     change.slack_ms = touch_slack_ms(idle_ms());
-    change.transaction = needs_.lane->ids.next_transaction();
+    change.transaction = transaction_;
     if (asked_.rotate() || renewal_due()) {
         next_id_ = mint_session_id();
         change.rotation = Rotation{key_of(next_id_), {}};
@@ -151,6 +154,7 @@ Step RequestSession::committed(const StoreAnswer& answer) {
     case Kind::conflict: return conflict(answer);
     case Kind::exists: return commit(how);
     case Kind::moved:
+        // By the same name: it may have been made before the session moved, its answer lost.
         give(veiled(answer.moved_to, id_));
         record_.id_age_ms = 0;
         return commit(how);
@@ -179,6 +183,7 @@ Step RequestSession::conflict(const StoreAnswer& answer) {
                   {{"attribute", answer.names.empty() ? std::string{} : answer.names[0]},
                    {"route", needs_.route->config->name},
                    {"id", needs_.request_id}});
+    transaction_ = needs_.lane->ids.next_transaction();
     return commit(Doing::merging);
 }
 

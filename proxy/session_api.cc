@@ -49,7 +49,8 @@ public:
           ticket_(ticket),
           call_(call),
           asked_(std::move(asked)),
-          base_(base) {}
+          base_(base),
+          transaction_(lane.ids.next_transaction()) {}
 
     std::optional<LocalReply> begin() {
         minted_ = !asked_.id;
@@ -117,7 +118,7 @@ private:
         change.idle_ms = asked_.idle_ms.value_or(0);
         // Of a session whose idle time is not known here the least: its next request touches it.
         change.slack_ms = touch_slack_ms(asked_.idle_ms.value_or(0));
-        change.transaction = lane_.ids.next_transaction();
+        change.transaction = transaction_;
         if (call_ == ApiCall::rotate) {
             new_id_ = mint_session_id();
             change.rotation = Rotation{key_of(new_id_), {}};
@@ -157,6 +158,7 @@ private:
     ApiCall call_;
     SessionAsked asked_;
     std::optional<std::uint64_t> base_;
+    TransactionId transaction_;  // wherever the session has moved meanwhile
     SessionId id_{};
     SessionId new_id_{};
     bool minted_ = false;

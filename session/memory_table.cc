@@ -54,14 +54,25 @@ StoreAnswer answer(StoreAnswer::Kind kind) {
     return answer;
 }
 
-StoreAnswer committed(const TableEntry& entry) {
+StoreAnswer committed(std::uint64_t version) {
     StoreAnswer done = answer(StoreAnswer::Kind::committed);
-    done.record.version = entry.version;
+    done.record.version = version;
     return done;
 }
 
-bool was_last(const TransactionId& transaction, const TableEntry& entry) noexcept {
-    return transaction != TransactionId{} && transaction == entry.transaction;
+// The version that the transaction made, if it is one of the last.
+std::optional<std::uint64_t> version_made(const TableEntry& entry,
+                                          const TransactionId& transaction) noexcept {
+    const std::uint64_t name = short_name(transaction);
+    if (name == 0) return std::nullopt;
+    const auto at = std::find(entry.changes.begin(), entry.changes.end(), name);
+    if (at == entry.changes.end()) return std::nullopt;
+    return entry.version - static_cast<std::uint64_t>(at - entry.changes.begin());
+}
+
+void note_change(TableEntry& entry, const TransactionId& transaction) noexcept {
+    std::copy_backward(entry.changes.begin(), entry.changes.end() - 1, entry.changes.end());
+    entry.changes.front() = short_name(transaction);
 }
 
 TableAttributes::iterator place_of(TableAttributes& attributes, std::string_view name) noexcept {
@@ -249,10 +260,15 @@ std::optional<StoreAnswer> MemoryTable::try_commit(const SessionKey& key,
     std::optional<TableShard::Hold> second;
     if (&target != &shard) second.emplace(*std::max(&shard, &target));
     give_back(shard.drop_expired(now_ms, expired_per_change));
+    if (change.rotation) {
+        const TableEntry* there = find_session(target, change.rotation->to, now_ms);
+        const auto made = there ? version_made(*there, change.transaction) : std::nullopt;
+        if (made) return committed(*made);
+    }
     TableEntry* entry = find(shard, key, now_ms);
     if (entry == nullptr) return answer(StoreAnswer::Kind::gone);
     if (entry->order == TableOrder::tombstones) return ended(*entry, StoreAnswer::Kind::gone);
-    if (was_last(change.transaction, *entry)) return committed(*entry);
+    if (const auto made = version_made(*entry, change.transaction)) return committed(*made);
     Draft draft{*entry, change};
     if (auto refused = refusal(draft, *entry)) return refused;
     if (change.rotation && find(target, change.rotation->to, now_ms) != nullptr)
@@ -265,9 +281,10 @@ std::optional<StoreAnswer> MemoryTable::try_commit(const SessionKey& key,
     if (lack != Lack::nothing) return std::nullopt;
     if (bytes < entry->bytes) give_back({0, entry->bytes - bytes});
     write(shard, *entry, std::move(draft), change, now_ms);
-    if (!change.rotation) return committed(*entry);
-    return committed(target.insert(change.rotation->to,
-                                   take_out(shard, *entry, change.rotation->alias, now_ms)));
+    const StoreAnswer done = committed(entry->version);
+    if (change.rotation)
+        target.insert(change.rotation->to, take_out(shard, *entry, change.rotation->alias, now_ms));
+    return done;
 }
 
 bool MemoryTable::is_within_limits(const TableAttributes& attributes) const noexcept {
@@ -293,7 +310,7 @@ TableEntry MemoryTable::take_out(TableShard& shard, TableEntry& entry,
     moving.stamp = next_stamp();
     moving.version = entry.version;
     moving.removed_version = entry.removed_version;
-    moving.transaction = entry.transaction;
+    moving.changes = entry.changes;
     moving.created_ms = entry.created_ms;
     moving.id_since_ms = now_ms;
     moving.idle_ms = entry.idle_ms;
@@ -347,7 +364,7 @@ void MemoryTable::write(TableShard& shard, TableEntry& entry, Draft draft,
                         const SessionChange& change, std::int64_t now_ms) {
     if (draft.removed()) entry.removed_version = entry.version + 1;
     ++entry.version;
-    entry.transaction = change.transaction;
+    note_change(entry, change.transaction);
     entry.attributes = std::move(draft).take();
     entry.bytes = TableShard::bytes_of(entry.attributes);
     // A shorter idle time takes effect at once; else the expiry never moves back.

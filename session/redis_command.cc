@@ -128,6 +128,14 @@ std::string_view error_word(const RedisReply& error) noexcept {
     return is_word ? word : "an error";
 }
 
+std::array<char, 8> redis_name(const TransactionId& transaction) noexcept {
+    std::uint64_t name = short_name(transaction);
+    std::array<char, 8> bytes;
+    for (auto byte = bytes.rbegin(); byte != bytes.rend(); ++byte, name >>= 8)
+        *byte = static_cast<char>(name & 0xFF);
+    return bytes;
+}
+
 std::string redis_key(std::string_view prefix, const SessionKey& key) {
     std::string text{prefix};
     text.append(":s:").append(digits, '0');
@@ -154,17 +162,20 @@ std::string_view LoadCommand::of(const SessionKey& key) noexcept {
 }
 
 void append_create(std::string& out, std::string_view key, const NewSession& session,
-                   std::string_view who) {
+                   const TransactionId& transaction) {
     Words words{RedisScript::create, key};
+    const auto who = redis_name(transaction);
     words.add_number(session.idle_ms).add_number(session.slack_ms).add_number(session.absolute_ms);
-    words.add(who).add_number(static_cast<std::int64_t>(bytes_of(session.attributes)));
+    words.add({who.data(), who.size()});
+    words.add_number(static_cast<std::int64_t>(bytes_of(session.attributes)));
     for (const auto& [name, value] : session.attributes) words.add(name).add(value);
     words.append_to(out);
 }
 
 void append_commit(std::string& out, std::string_view key, std::string_view to,
-                   const SessionChange& change, const RedisLimits& limits, std::string_view who) {
+                   const SessionChange& change, const RedisLimits& limits) {
     Words words{RedisScript::commit, key, to};
+    const auto who = redis_name(change.transaction);
     if (change.base)
         words.add_number(static_cast<std::int64_t>(*change.base));
     else
@@ -175,7 +186,7 @@ void append_commit(std::string& out, std::string_view key, std::string_view to,
     else
         words.add("");
     words.add_number(static_cast<std::int64_t>(limits.attributes_max));
-    words.add_number(static_cast<std::int64_t>(limits.data_max)).add(who);
+    words.add_number(static_cast<std::int64_t>(limits.data_max)).add({who.data(), who.size()});
     const bool alias = change.rotation && change.rotation->alias;
     words.add(alias ? change.rotation->alias->view() : std::string_view{});
     words.add_number(alias ? alias_ms : tombstone_ms);

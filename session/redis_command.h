@@ -2,6 +2,7 @@
 
 // What the store asks Redis and how it takes the answers: pure functions of values.
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -38,6 +39,9 @@ struct RedisLimits {
     std::size_t data_max = std::size_t{24} << 10;  // bytes of names and values
 };
 
+// A transaction as it stands in a session: its short name, in the order of the network.
+std::array<char, 8> redis_name(const TransactionId& transaction) noexcept;
+
 // "<prefix>:s:<64 hex digits>".
 std::string redis_key(std::string_view prefix, const SessionKey& key);
 
@@ -55,14 +59,14 @@ private:
     std::size_t second_;
 };
 
-// The bytes of a command. `who` names the one who changes something, and must be new with each
-// change: asked a second time with it, the script answers as it did and changes nothing.
+// The bytes of a command. A transaction must be new with each change: asked a second time with it,
+// the script answers as it did and changes nothing.
 void append_load(std::string& out, std::string_view key);  // two replies
 void append_create(std::string& out, std::string_view key, const NewSession& session,
-                   std::string_view who);
-// `to`: the key of a rotation.
+                   const TransactionId& transaction);
+// `to`: the key of a rotation. The change's transaction is not none.
 void append_commit(std::string& out, std::string_view key, std::string_view to,
-                   const SessionChange& change, const RedisLimits& limits, std::string_view who);
+                   const SessionChange& change, const RedisLimits& limits);
 void append_kill(std::string& out, std::string_view key);
 void append_touch(std::string& out, std::string_view key, std::int64_t slack_ms);
 

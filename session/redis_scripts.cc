@@ -13,7 +13,9 @@ namespace {
 constexpr std::string_view create_text = R"lua(
 local k,A=KEYS[1],ARGV
 local m=redis.call('HMGET',k,'_w','_c')
-if m[1] and m[1]==A[4] then return {'OK',tonumber(m[2])} end
+for i=1,m[1] and #m[1] or 0,8 do
+  if string.sub(m[1],i,i+7)==A[4] then return {'OK',tonumber(m[2])} end
+end
 if redis.call('EXISTS',k)==1 then return {'EXISTS'} end
 local t=redis.call('TIME')
 local now=t[1]*1000+math.floor(t[2]/1000)
@@ -41,15 +43,22 @@ return redis.call('PEXPIREAT',KEYS[1],e,'GT')
 // Everything is judged before the first write: a script that fails is not rolled back.
 constexpr std::string_view commit_text = R"lua(
 local k,n,A=KEYS[1],KEYS[2],ARGV
+local function version_made(who,version)
+  for i=1,#who,8 do
+    if string.sub(who,i,i+7)==A[6] then return version-(i-1)/8 end
+  end
+end
 if n then
-  local done=redis.call('HMGET',n,'_w','_v')
-  if done[1]==A[6] then return {'OK',tonumber(done[2])} end
+  local m=redis.call('HMGET',n,'_w','_v')
+  local made=m[2] and version_made(m[1] or '',tonumber(m[2]))
+  if made then return {'OK',made} end
 end
 local m=redis.call('HMGET',k,'_v','_dv','_i','_x','_w','_n','_to')
 if m[7] then return {'MOVED',m[7]} end
 if not m[1] then return {'MOVED',''} end
-local v=tonumber(m[1])
-if m[5]==A[6] then return {'OK',v} end
+local v,who=tonumber(m[1]),m[5] or ''
+local made=version_made(who,v)
+if made then return {'OK',made} end
 local names,p={},9
 local function list(width)
   local count,at=tonumber(A[p]),p+1
@@ -113,7 +122,7 @@ if count>tonumber(A[4]) or bytes>tonumber(A[5]) then return {'LIMIT'} end
 if n and redis.call('EXISTS',n)==1 then return {'EXISTS'} end
 local t=redis.call('TIME')
 local now=t[1]*1000+math.floor(t[2]/1000)
-redis.call('HSET',k,'_v',v,'_w',A[6],'_n',bytes)
+redis.call('HSET',k,'_v',v,'_w',string.sub(A[6]..who,1,64),'_n',bytes)
 for i=1,#set,1000 do redis.call('HSET',k,unpack(set,i,math.min(i+999,#set))) end
 for i=1,#del,1000 do redis.call('HDEL',k,unpack(del,i,math.min(i+999,#del))) end
 if #del>0 then redis.call('HSET',k,'_dv',v) end

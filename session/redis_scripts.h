@@ -6,7 +6,9 @@
 //
 // One hash per session, one key:
 //     _v version   _dv version of the last removal of an attribute   _c made, ms since 1970
-//     _i idle time, ms   _x absolute deadline, ms since 1970, 0 none   _w who committed last
+//     _i idle time, ms   _x absolute deadline, ms since 1970, 0 none
+//     _w who made the last versions, latest first: at most 8 names of 8 bytes each, so that it stays
+//        within the 64 bytes of a value that Redis keeps in its compact form (hash-max-listpack-value)
 //     _r since when it has its id, ms since 1970   _n bytes of names and values
 //     a:<name>  "<version>:<value>"
 // and for an ended one nothing but `_to`: empty, or where the session is now.

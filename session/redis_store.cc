@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <iterator>
 #include <utility>
 
@@ -39,13 +38,6 @@ StoreAnswer only(StoreAnswer::Kind kind) {
     StoreAnswer answer;
     answer.kind = kind;
     return answer;
-}
-
-void append_hex(std::string& out, std::uint64_t number) {
-    std::array<char, 16> digits;
-    const auto [end, error] =
-        std::to_chars(digits.data(), digits.data() + digits.size(), number, 16);
-    out.append(digits.data(), static_cast<std::size_t>(end - digits.data()));
 }
 
 }  // namespace
@@ -84,14 +76,8 @@ void RedisStore::follow(const RedisMaster& master) {
     put_aside();
 }
 
-// A name no other change has, of any process.
-std::string RedisStore::who() {
-    std::string name;
-    append_hex(name, lane_);
-    name += '.';
-    append_hex(name, ++changes_);
-    return name;
-}
+// For a change that has no name.
+TransactionId RedisStore::next_transaction() noexcept { return {lane_, ++changes_}; }
 
 RedisStore::Question RedisStore::question(Kind kind, const SessionKey& key,
                                           const StoreAsk& ask) const {
@@ -113,7 +99,7 @@ std::optional<StoreAnswer> RedisStore::create(const SessionKey& key, NewSession 
     if (!is_within(needs_.limits, session.attributes)) return only(StoreAnswer::Kind::limit);
     Question create = question(Kind::create, key, ask);
     create.script = RedisScript::create;
-    append_create(create.command, redis_key(needs_.prefix, key), session, who());
+    append_create(create.command, redis_key(needs_.prefix, key), session, next_transaction());
     create.session = std::make_unique<NewSession>(std::move(session));
     return ask_or_wait(std::move(create));
 }
@@ -122,18 +108,11 @@ std::optional<StoreAnswer> RedisStore::commit(const SessionKey& key, SessionChan
                                               const StoreAsk& ask) {
     Question commit = question(Kind::commit, key, ask);
     commit.script = RedisScript::commit;
-    std::string name;
-    if (change.transaction == TransactionId{}) {
-        name = who();
-    } else {
-        append_hex(name, change.transaction.lane);
-        name += ':';
-        append_hex(name, change.transaction.count);
-    }
+    if (change.transaction == TransactionId{}) change.transaction = next_transaction();
     const std::string to =
         change.rotation ? redis_key(needs_.prefix, change.rotation->to) : std::string{};
     commit.ends_id = change.rotation && !change.rotation->alias;
-    append_commit(commit.command, redis_key(needs_.prefix, key), to, change, needs_.limits, name);
+    append_commit(commit.command, redis_key(needs_.prefix, key), to, change, needs_.limits);
     return ask_or_wait(std::move(commit));
 }
 

@@ -130,7 +130,7 @@ private:
     void answer_over();
     void on_retry();
     void on_waiting();
-    std::string who();
+    TransactionId next_transaction() noexcept;
 
     Loop& loop_;
     const Needs needs_;

@@ -9,6 +9,15 @@ std::int64_t touch_slack_ms(std::int64_t idle_ms) noexcept {
     return std::clamp<std::int64_t>(idle_ms / 10, 1'000, 60'000);
 }
 
+// Each step can be undone, so that two counts of a lane never meet (the last steps of SplitMix64).
+std::uint64_t short_name(const TransactionId& transaction) noexcept {
+    if (transaction == TransactionId{}) return 0;
+    std::uint64_t name = transaction.lane + transaction.count * 0x9E37'79B9'7F4A'7C15;
+    name = (name ^ (name >> 30)) * 0xBF58'476D'1CE4'E5B9;
+    name = (name ^ (name >> 27)) * 0x94D0'49BB'1331'11EB;
+    return name ^ (name >> 31);
+}
+
 std::optional<std::int64_t> parse_integer(std::string_view text) noexcept {
     std::int64_t number = 0;
     const char* end = text.data() + text.size();

@@ -68,6 +68,12 @@ struct TransactionId {
     std::uint64_t count = 0;
     bool operator==(const TransactionId&) const = default;
 };
+// The name as a session keeps it, so that eight of them take no more room than one. No two of one
+// lane are alike; of two lanes some are, by the chance of 64 random bits. 0: none.
+std::uint64_t short_name(const TransactionId& transaction) noexcept;
+// The changes that a session knows by name: its last ones. As each change makes one version, they
+// also tell which version each of them made.
+inline constexpr std::size_t known_changes_max = 8;
 
 // A new id for the session, in the same step as the change. The old one is dead from then on and
 // leaves a tombstone; or, for a minute, it leads to the new id.
@@ -152,7 +158,8 @@ public:
     virtual std::optional<StoreAnswer> create(const SessionKey& key, NewSession session,
                                               const StoreAsk& ask) = 0;
     // All of the change or, unless the answer is `committed`, nothing of it. After `unavailable`
-    // nobody knows.
+    // nobody knows. Asked again, with no more than `known_changes_max` - 1 other changes of the
+    // session in between, it is not made twice: the answer is the one that was lost.
     virtual std::optional<StoreAnswer> commit(const SessionKey& key, SessionChange change,
                                               const StoreAsk& ask) = 0;
     // Ends a session and leaves a tombstone for 30 s, so that a slower request can neither commit

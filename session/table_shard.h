@@ -42,7 +42,8 @@ struct TableEntry {
     std::uint64_t stamp = 0;  // when it came to the end of its list, in uses of the whole table
     std::uint64_t version = 1;
     std::uint64_t removed_version = 0;  // of the last commit that removed an attribute
-    TransactionId transaction;          // of the last commit
+    // Who made the last versions, latest first: the short names of transactions.
+    std::array<std::uint64_t, known_changes_max> changes{};
     std::int64_t created_ms = 0;
     std::int64_t id_since_ms = 0;
     std::int64_t idle_ms = 0;

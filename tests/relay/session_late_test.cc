@@ -399,6 +399,20 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("F:lost-answer a commit that is led to another id, or to a free one, keeps its name") {
+    for (const Answered& first : {moved("commit", b_id), commit(Kind::exists)}) {
+        const auto& fields = first.answer.kind == Kind::exists ? rotate : set;
+        const Path path{a_id, {live()}, "live", fields, {first, commit(Kind::committed)}};
+        Walk walk{path};
+        walk.goes(path, 1);
+        const TransactionId name = asked(walk.proxy).change.transaction;
+        walk.answer(first);
+        CHECK(asked(walk.proxy).change.transaction == name);
+        walk.answer(commit(Kind::committed));
+        CHECK(walk.visit.status() == "200");
+    }
+}
+
 TEST_CASE("S20 a commit that merges asks again without a version, as another transaction") {
     const Path path{a_id, {live()}, "live", set, {conflict("a"), commit(Kind::committed)}};
     Walk walk{path};

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -219,7 +220,7 @@ TEST_CASE(
     CHECK(text_of(commit(table, change)) == "exists");
     CHECK(seen(table) == before);
     CHECK(text_of(table.load(key_of(2), start, ShownBy::server)).starts_with("live v1 "));
-    // None of them counts as the last transaction.
+    // None of them counts as a transaction.
     change.rotation.reset();
     CHECK(text_of(commit(table, change)) == "committed v6");
 }
@@ -266,12 +267,49 @@ TEST_CASE("another transaction, or none, is another commit") {
     }
     CHECK(text_of(table.load(key_of(1), start)).starts_with("live v6 "));
     CHECK(table.load(key_of(1), start).record.attributes == Attributes{{"n", "5"}});
-    // Only the last one is remembered.
-    change.transaction = {7, 1};
-    CHECK(text_of(commit(table, change)) == "committed v7");
     // It belongs to its session.
+    change.transaction = {7, 1};
     table.create(key_of(2), session_of(), start);
     CHECK(text_of(table.commit(key_of(2), change, start)) == "committed v2");
+}
+
+TEST_CASE("F:lost-answer a change asked again after others answers the version that it made") {
+    TableUnderTest table({});
+    table.create(key_of(1), session_of(), start);
+    SessionChange change = based(setting({{"a", "x"}}, {"b"}), 1);
+    change.increments = {{"n", 1}};
+    change.transaction = {7, 1};
+    REQUIRE(text_of(commit(table, change)) == "committed v2");
+    for (std::uint64_t others = 1; others < known_changes_max; ++others) {
+        CAPTURE(others);
+        // What it set has changed since, what it added to as well; with a name and without.
+        SessionChange other = setting({{"a", std::to_string(others)}});
+        other.increments = {{"n", 10}};
+        if (others % 2 == 0) other.transaction = {8, others};
+        REQUIRE(commit(table, other).kind == Kind::committed);
+        const std::string before = seen(table);
+        CHECK(text_of(commit(table, change)) == "committed v2");
+        // Whatever it asks the second time: no judgement is passed on it.
+        SessionChange again = adding({{"a", integer_max}});
+        again.transaction = {7, 1};
+        CHECK(text_of(commit(table, again)) == "committed v2");
+        CHECK(seen(table) == before);
+        if (others % 2 == 0) CHECK(commit(table, other).record.version == others + 2);
+    }
+    // No more than so many are known.
+    REQUIRE(commit(table, setting({})).kind == Kind::committed);
+    CHECK(text_of(commit(table, change)) == "conflict v10 [a]");
+    change.base.reset();
+    CHECK(text_of(commit(table, change)) == "committed v11");
+}
+
+TEST_CASE("F:lost-answer names of one lane differ, and those of neighbouring lanes") {
+    std::set<std::uint64_t> names;
+    for (std::uint64_t lane = 1; lane <= 40; ++lane)
+        for (std::uint64_t count = 1; count <= 250; ++count)
+            names.insert(short_name({lane, count}));
+    CHECK(names.size() == 10'000);
+    CHECK(short_name({}) == 0);
 }
 
 TEST_CASE("a commit of nothing is a version, and keeps the session") {

@@ -10,7 +10,6 @@ namespace baton {
 
 const TableTraits traits = {.grain_ms = 1,
                             .capped_within_ms = 0,
-                            .knows_rotations = false,
                             .model_step_ms = 1,
                             .model_runs = 3'000,
                             .race_rounds = 500};

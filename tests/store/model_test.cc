@@ -100,7 +100,7 @@ SessionChange random_change(Dice& dice) {
     if (dice.roll(2) == 0) change.base = static_cast<std::uint64_t>(dice.roll(8));
     if (dice.roll(8) == 0) change.idle_ms = dice.time_of({2'000, 40'000, 200'000});
     change.slack_ms = dice.time_of({0, 1'000, 6'000});
-    if (dice.roll(3) == 0) change.transaction = {1, static_cast<std::uint64_t>(dice.roll(3))};
+    if (dice.roll(2) == 0) change.transaction = {1, static_cast<std::uint64_t>(dice.roll(5))};
     return change;
 }
 
@@ -217,7 +217,7 @@ std::string compare_totals(TableUnderTest& table, TableModel& model, std::int64_
 // The sequence as far as the first difference, or nothing if there is none.
 std::optional<std::string> difference(const Operations& operations) {
     TableUnderTest table({.attributes_max = attributes_max, .data_max = data_max});
-    TableModel model({attributes_max, data_max, traits.knows_rotations});
+    TableModel model({attributes_max, data_max});
     std::int64_t now = start;
     std::string text;
     for (const Operation& one : operations) {

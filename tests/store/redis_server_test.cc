@@ -125,6 +125,64 @@ TEST_CASE("a new id is given once, though its answer was lost") {
     }
 }
 
+TEST_CASE(
+    "F:lost-answer changes of one session whose answers are lost together are made once each") {
+    for (const std::uint64_t count : {2U, 3U, 8U}) {
+        CAPTURE(count);
+        ServerSite site;
+        site.wait(site.create(1));
+        std::uint64_t lost = 0;
+        site.fate = [&](const auto& command) {
+            return command[0] == "EVALSHA" && ++lost <= count ? Fate::lost_after : Fate::passes;
+        };
+        // All of them made for what they were told: with `base`, as a POST with Base is, and adding.
+        std::vector<StoreTicket> asked;
+        for (std::uint64_t n = 0; n < count; ++n) {
+            SessionChange change = adding_one();
+            change.set = {{"s" + std::to_string(n), "x"}};
+            change.base = 1;
+            asked.push_back(site.commit(1, change));
+        }
+        for (std::uint64_t n = 0; n < count; ++n) {
+            CAPTURE(n);
+            CHECK(site.wait(asked[n]) == Kind::committed);
+            CHECK(site.answers[asked[n]][0].record.version == n + 2);
+        }
+        CHECK(site.between.heard("EVALSHA") == 1 + 2 * count);
+        const SessionRecord record = site.record(1);
+        CHECK(record.version == count + 1);
+        CHECK(record.attributes.size() == count + 2);
+        CHECK(record.attributes[1] == Attributes::value_type{"n", std::to_string(count)});
+    }
+}
+
+TEST_CASE("F:lost-answer a session is made once, though it was changed before that was known") {
+    ServerSite site;
+    std::size_t lost = 0;
+    site.fate = [&](const auto& command) {
+        return command[0] == "EVALSHA" && ++lost <= 2 ? Fate::lost_after : Fate::passes;
+    };
+    const StoreTicket create = site.create(1);
+    const StoreTicket commit = site.commit(1, adding_one());
+    CHECK(site.wait(create) == Kind::created);
+    CHECK(site.wait(commit) == Kind::committed);
+    CHECK(site.record(1).version == 2);
+}
+
+TEST_CASE("F:lost-answer what an earlier version of baton has noted is understood") {
+    ServerSite site;
+    site.wait(site.create(1));
+    RedisProcess::running().ask({"HSET", site.key(1), "_w", "c0ffee0123456789.1a"});
+    for (const std::uint64_t count : {1U, 2U, 1U, 2U}) {
+        SessionChange change = adding_one();
+        change.transaction = {7, count};
+        const StoreTicket commit = site.commit(1, change);
+        CHECK(site.wait(commit) == Kind::committed);
+        CHECK(site.answers[commit][0].record.version == count + 1);
+    }
+    CHECK(site.record(1).version == 3);
+}
+
 TEST_CASE("a session is ended, though the answer was lost") {
     ServerSite site;
     site.wait(site.create(1));
@@ -146,12 +204,15 @@ TEST_CASE("whatever is lost, each increment is there exactly once") {
         default: return Fate::passes;
         }
     };
-    // One at a time: a server remembers the last change of a session only.
-    for (int i = 0; i < 150; ++i)
-        REQUIRE(site.wait(site.commit(1, adding_one())) == Kind::committed);
+    // Four at a time: a session knows its last eight changes.
+    for (int i = 0; i < 50; ++i) {
+        std::vector<StoreTicket> asked;
+        for (int n = 0; n < 4; ++n) asked.push_back(site.commit(1, adding_one()));
+        for (const StoreTicket ticket : asked) REQUIRE(site.wait(ticket) == Kind::committed);
+    }
     site.fate = nullptr;
-    CHECK(site.record(1).attributes == Attributes{{"a", "1"}, {"n", "150"}});
-    CHECK(site.record(1).version == 151);
+    CHECK(site.record(1).attributes == Attributes{{"a", "1"}, {"n", "200"}});
+    CHECK(site.record(1).version == 201);
     CHECK(site.store->counters().retries.read() > 10);
 }
 
@@ -236,11 +297,17 @@ TEST_CASE("what a session is made of, as it lies there") {
     CHECK(field("_dv") == "0");
     CHECK(field("_i") == "60000");
     CHECK(field("_x") == "0");
-    CHECK(field("_w") == "a:b");
+    const auto name = redis_name({0xA, 0xB});
+    CHECK(field("_w").size() == 16);
+    CHECK(field("_w").starts_with(std::string_view{name.data(), name.size()}));
     CHECK(field("_n") == "4");
     CHECK(field("_r") == field("_c"));
     CHECK(field("a:a") == "1:1");
     CHECK(field("a:n") == "2:1");
+    // However often it changes, nothing grows but what it holds.
+    for (int i = 0; i < 20; ++i) site.wait(site.commit(1, adding_one()));
+    CHECK(field("_w").size() == 64);
+    CHECK(RedisProcess::running().ask({"OBJECT", "ENCODING", site.key(1)}).text == "listpack");
     site.wait(site.kill(1));
     CHECK(RedisProcess::running().ask({"HLEN", site.key(1)}).integer == 1);
     CHECK(field("_to").empty());

@@ -260,7 +260,9 @@ TEST_CASE("a commit that has a name keeps it, in any store") {
     SessionChange change = setting({{"a", "1"}});
     change.transaction = {0xABC, 0x10};
     site.wait(site.commit(1, change));
-    CHECK(site.master.peer.connections()[0]->asked.back()[9] == "abc:10");
+    const auto name = redis_name({0xABC, 0x10});
+    CHECK(site.master.peer.connections()[0]->asked.back()[9] ==
+          std::string(name.data(), name.size()));
 }
 
 TEST_CASE("questions that were asked go before those that waited, in their order") {

@@ -22,7 +22,6 @@ using test::RedisProcess;
 
 const TableTraits traits = {.grain_ms = 1000,
                             .capped_within_ms = 1000,
-                            .knows_rotations = true,
                             .model_step_ms = 2000,
                             .model_runs = 300,
                             .race_rounds = 40};

@@ -187,15 +187,37 @@ TEST_CASE("a transaction asked for again after it gave a new id does nothing mor
         change.transaction = {9, led_on ? 2U : 1U};
         table.commit(from, change, start);
         const std::string before = seen(table, to);
-        const Kind known = traits.knows_rotations ? Kind::committed
-                           : led_on               ? Kind::moved
-                                                  : Kind::gone;
-        CHECK(table.commit(from, change, start).kind == known);
+        CHECK(table.commit(from, change, start).kind == Kind::committed);
         CHECK(seen(table, to) == before);
         // At the new id it is known.
         change.rotation.reset();
         CHECK(table.commit(to, change, start).kind == Kind::committed);
         CHECK(seen(table, to) == before);
+    }
+}
+
+TEST_CASE("F:lost-answer a change is known wherever its session has moved since") {
+    for (const bool rotates : {false, true}) {
+        CAPTURE(rotates);
+        TableUnderTest table({});
+        table.create(key_of(1), session_of({{"n", "1"}}), start);
+        SessionChange change = rotates ? rotating(key_of(2)) : setting({});
+        change.increments = {{"n", 1}};
+        change.transaction = {9, 1};
+        REQUIRE(text_of(table.commit(key_of(1), change, start)) == "committed v2");
+        const SessionKey at = rotates ? key_of(2) : key_of(1);
+        REQUIRE(table.commit(at, setting({{"a", "1"}}), start).kind == Kind::committed);
+        if (rotates) {
+            const std::string before = seen(table, at);
+            CHECK(text_of(table.commit(key_of(1), change, start)) == "committed v2");
+            CHECK(seen(table, at) == before);
+        }
+        REQUIRE(table.commit(at, rotating(key_of(3), id_of('3')), start).kind == Kind::committed);
+        const std::string before = seen(table, key_of(3));
+        CHECK(table.commit(key_of(1), change, start).kind == (rotates ? Kind::gone : Kind::moved));
+        change.rotation.reset();
+        CHECK(text_of(table.commit(key_of(3), change, start)) == "committed v2");
+        CHECK(seen(table, key_of(3)) == before);
     }
 }
 

@@ -20,8 +20,6 @@ public:
     struct Limits {
         std::size_t attributes_max;
         std::size_t data_max;
-        // A rotation that was made under this transaction's name is answered as it was.
-        bool knows_rotations = false;
     };
     explicit TableModel(Limits limits) : limits_(limits) {}
 
@@ -51,13 +49,14 @@ public:
     // `to`: the key of a rotation's new id.
     StoreAnswer commit(int key, const SessionChange& change, std::optional<int> to,
                        std::int64_t now) {
-        const bool has_name = change.transaction != TransactionId{};
-        const Entry* there = to && has_name && limits_.knows_rotations ? find(*to, now) : nullptr;
-        if (there != nullptr && there->transaction == change.transaction) return committed(*there);
+        // A rotation is known at its new id.
+        const Entry* there = to ? find(*to, now) : nullptr;
+        if (there != nullptr)
+            if (const auto made = version_made(*there, change)) return committed(*made);
         Entry* entry = find(key, now);
         if (entry == nullptr) return answer(Kind::gone);
         if (entry->ended) return told(*entry, Kind::gone);
-        if (has_name && change.transaction == entry->transaction) return committed(*entry);
+        if (const auto made = version_made(*entry, change)) return committed(*made);
         Entry next = *entry;
         ++next.version;
         std::vector<std::string> changed;
@@ -87,7 +86,7 @@ public:
         if (!changed.empty()) return named(Kind::conflict, changed, *entry);
         if (!fits(next)) return answer(Kind::limit);
         if (to && find(*to, now) != nullptr) return answer(Kind::exists);
-        next.transaction = change.transaction;
+        next.changes[next.version] = change.transaction;
         if (change.idle_ms > 0) next.idle = change.idle_ms;
         const std::int64_t at = deadline(next, change.slack_ms, now);
         next.expires_at = change.idle_ms > 0 ? at : std::max(at, next.expires_at);
@@ -99,7 +98,8 @@ public:
             next.id_since = now;
             key = *to;
         }
-        return committed(entries_[key] = next);
+        entries_[key] = next;
+        return committed(next.version);
     }
 
     StoreAnswer kill(int key, std::int64_t now) {
@@ -129,7 +129,7 @@ private:
         std::optional<SessionId> leads_to;
         std::uint64_t version = 1;
         std::uint64_t removed = 0;
-        TransactionId transaction;
+        std::map<std::uint64_t, TransactionId> changes;  // by the version that each made
         std::int64_t created = 0;
         std::int64_t id_since = 0;
         std::int64_t idle = 0;
@@ -149,10 +149,18 @@ private:
         moved.moved_to = *tombstone.leads_to;
         return moved;
     }
-    static StoreAnswer committed(const Entry& entry) {
+    static StoreAnswer committed(std::uint64_t version) {
         StoreAnswer done = answer(Kind::committed);
-        done.record.version = entry.version;
+        done.record.version = version;
         return done;
+    }
+    // If the change is one of the session's last eight.
+    static std::optional<std::uint64_t> version_made(const Entry& entry,
+                                                     const SessionChange& change) {
+        if (change.transaction == TransactionId{}) return std::nullopt;
+        for (const auto& [version, transaction] : entry.changes)
+            if (transaction == change.transaction && version + 8 > entry.version) return version;
+        return std::nullopt;
     }
     static StoreAnswer named(Kind kind, const std::vector<std::string>& names, const Entry& entry) {
         StoreAnswer refused = answer(kind);

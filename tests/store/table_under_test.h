@@ -20,8 +20,6 @@ struct TableTraits {
     std::int64_t grain_ms;
     // A session whose expiry is this much nearer than its absolute deadline may count as capped.
     std::int64_t capped_within_ms;
-    // A rotation asked for again under the name of its transaction is answered as it was.
-    bool knows_rotations;
     // Random times are multiples of it: none is just so capped.
     std::int64_t model_step_ms;
     std::size_t model_runs;
