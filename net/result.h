@@ -109,9 +109,45 @@ constexpr int status_of(Fault fault) noexcept {
     return 500;
 }
 
+// Who caused a fault. Only what a server caused counts against that server.
+enum class Origin : std::uint8_t {
+    server,
+    client,
+    local,  // this process or its machine: descriptors, ports, memory, the session store
+};
+
+// Who causes a fault of this name, unless whoever reports it knows better.
+constexpr Origin origin_of(Fault fault) noexcept {
+    switch (fault) {
+    case Fault::client_gone:
+    case Fault::client_slow:
+    case Fault::bad_request:
+    case Fault::target_too_long:
+    case Fault::head_too_large:
+    case Fault::body_too_large:
+    case Fault::method_refused:
+    case Fault::method_unknown:
+    case Fault::coding_unknown:
+    case Fault::version_unknown:
+    case Fault::expectation_unknown:
+    case Fault::no_route:
+    case Fault::session_conflict:
+    case Fault::session_guessed: return Origin::client;
+    case Fault::no_server:
+    case Fault::server_gone:
+    case Fault::server_slow:
+    case Fault::bad_response:
+    case Fault::session_refused: return Origin::server;
+    case Fault::store_unavailable:
+    case Fault::stopping: return Origin::local;
+    }
+    return Origin::local;
+}
+
 struct Error {
     Fault fault;
     int code = 0;  // a libuv or llhttp number for the log; 0 if there is none
+    Origin origin = origin_of(fault);
 };
 
 // A value, or the error that came in its place. The names are those of C++23's std::expected.

@@ -19,6 +19,28 @@ constexpr int reads_per_event = 16;
 
 }  // namespace
 
+bool is_exhausted(int uv_error) noexcept {
+    switch (uv_error) {
+    case UV_EMFILE:
+    case UV_ENFILE:
+    case UV_ENOBUFS:
+    case UV_ENOMEM: return true;
+    default: return false;
+    }
+}
+
+bool is_local(int uv_error) noexcept {
+    switch (uv_error) {
+    case UV_EADDRNOTAVAIL:  // no port is left for this peer
+    case UV_EADDRINUSE:
+    case UV_EAGAIN:
+    case UV_EACCES:  // a firewall on this machine
+    case UV_EPERM:
+    case UV_EAFNOSUPPORT: return true;
+    default: return is_exhausted(uv_error);
+    }
+}
+
 Tcp::Tcp(Loop& loop, TcpCounts& counts)
     : handle_(open_handle<uv_tcp_t>(
           this, [&](uv_tcp_t& handle) { return uv_tcp_init(loop.uv(), &handle); })),

@@ -21,6 +21,12 @@ struct TcpCounts {
     std::uint64_t read_toggles = 0;  // switching reads on or off after the first "on"
 };
 
+// Whether a call of the network's failed for want of something of our own: descriptors, ports, memory, a
+// permission (connect(2)). The peer is not to blame, and may not even have been asked.
+bool is_local(int uv_error) noexcept;
+// Of these, what no other peer's address would change.
+bool is_exhausted(int uv_error) noexcept;
+
 class Tcp final : public Stream {
 public:
     // Takes over a connected, non-blocking socket. Null if libuv refuses it; the socket is closed

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "net/tcp.h"
+
 namespace baton {
 
 namespace {
@@ -13,17 +15,21 @@ void sooner(Deadline& deadline, std::uint64_t since, Milliseconds limit, Fault f
     if (deadline.when == 0 || when < deadline.when) deadline = {when, fault};
 }
 
-// Who has kept the request until now. Before there is a server nothing else waits.
+// `total` has run out: the fault is of whoever is awaited at that moment.
 Fault fault_of_total(const Progress& progress) noexcept {
-    if (progress.phase == Progress::Phase::committing || progress.phase == Progress::Phase::before)
-        return Fault::store_unavailable;
-    return progress.server_reached ? Fault::server_slow : Fault::no_server;
+    switch (awaited(progress).whom) {
+    case Origin::client: return Fault::client_slow;
+    case Origin::server: return progress.server_reached ? Fault::server_slow : Fault::no_server;
+    case Origin::local: break;
+    }
+    return Fault::store_unavailable;
 }
 
 void server_deadlines(Deadline& deadline, const Progress& progress,
                       const UpstreamConfig::Timeouts& server) noexcept {
     const Stamps& at = progress.at;
-    sooner(deadline, at.begun, server.total, fault_of_total(progress));
+    if (server.total.count() != 0)
+        sooner(deadline, at.begun, server.total, fault_of_total(progress));
     switch (progress.phase) {
     case Progress::Phase::connecting:
         sooner(deadline, at.connect_began, server.connect, Fault::no_server);
@@ -32,32 +38,74 @@ void server_deadlines(Deadline& deadline, const Progress& progress,
         sooner(deadline, at.request_progress, server.response, Fault::server_slow);
         break;
     case Progress::Phase::answering:
-        // While the client's side is full the server is not to blame.
-        if (progress.server_read)
-            sooner(deadline, std::max(at.response_progress, at.client_progress), server.idle,
-                   Fault::server_slow);
+        if (const Awaited next = awaited(progress); next.whom == Origin::server)
+            sooner(deadline, next.since, server.idle, Fault::server_slow);
         break;
     default: break;
     }
 }
 
+// A server that closes after it has waited so long for a slow client may have lost its patience; one that
+// dies while bytes flow has not.
+constexpr std::uint64_t patience_ms = 1000;
+
+// Since when the client has kept the server waiting; 0: it does not.
+std::uint64_t client_behind_since(const Progress& progress) noexcept {
+    using Phase = Progress::Phase;
+    const Stamps& at = progress.at;
+    if (progress.phase == Phase::uploading || progress.phase == Phase::overlapping)
+        return at.response_progress;
+    return progress.phase == Phase::answering ? at.unsent_since : 0;
+}
+
 }  // namespace
+
+Awaited awaited(const Progress& progress) noexcept {
+    using Phase = Progress::Phase;
+    const Stamps& at = progress.at;
+    switch (progress.phase) {
+    case Phase::before:
+    case Phase::committing: return {Origin::local, at.begun};
+    case Phase::connecting: return {Origin::server, at.connect_began};
+    case Phase::uploading:
+    case Phase::overlapping:
+        return {Origin::client, std::max({at.client_input, at.request_progress, at.begun})};
+    case Phase::sent: return {Origin::server, at.request_progress};
+    case Phase::answering:
+        // What the client does not take, the server need not add to.
+        if (at.unsent_since != 0)
+            return {Origin::client, std::max(at.client_progress, at.unsent_since)};
+        return {Origin::server,
+                std::max({at.request_progress, at.response_progress, at.client_progress})};
+    case Phase::replying: return {Origin::client, std::max(at.client_progress, at.unsent_since)};
+    case Phase::tunnelling:
+        return {Origin::client, std::max({at.request_progress, at.response_progress,
+                                          at.client_progress, at.client_input})};
+    }
+    return {Origin::local, at.begun};
+}
+
+Origin origin_of_loss(const Progress& progress, int uv_error, std::uint64_t now_ms) noexcept {
+    if (is_local(uv_error)) return Origin::local;
+    const std::uint64_t behind = client_behind_since(progress);
+    return behind != 0 && now_ms >= behind + patience_ms ? Origin::client : Origin::server;
+}
 
 Deadline next_deadline(const Progress& progress, const ClientTimeouts& client,
                        const UpstreamConfig::Timeouts* server) noexcept {
     const Stamps& at = progress.at;
     Deadline deadline;
     if (progress.phase == Progress::Phase::tunnelling) {
-        const std::uint64_t active = std::max(
-            {at.request_progress, at.response_progress, at.client_progress, at.client_input});
-        sooner(deadline, active, client.tunnel_idle, Fault::server_slow);
+        // Both sides are silent, as the client may be for as long as it likes: no server's fault.
+        sooner(deadline, awaited(progress).since, client.tunnel_idle, Fault::client_slow);
         return deadline;
     }
     // Bounds the wait for an answer; what flows then is bounded by `send` and `idle`.
     if (at.half_closed != 0 && !progress.answer_begun)
         sooner(deadline, at.half_closed, client.client_gone, Fault::client_gone);
-    if (progress.phase == Progress::Phase::uploading)
-        sooner(deadline, std::max(at.client_input, at.begun), client.body_idle, Fault::client_slow);
+    if (progress.phase == Progress::Phase::uploading ||
+        progress.phase == Progress::Phase::overlapping)
+        sooner(deadline, awaited(progress).since, client.body_idle, Fault::client_slow);
     if (at.unsent_since != 0)
         sooner(deadline, std::max(at.client_progress, at.unsent_since), client.send,
                Fault::client_slow);

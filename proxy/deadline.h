@@ -25,9 +25,10 @@ struct Progress {
     enum class Phase : std::uint8_t {
         before,  // route, session, choice of a server
         connecting,
-        uploading,   // bytes of the request are awaited from the client
-        sent,        // an answer is awaited, or the server has not taken all of the request
-        committing,  // the answer waits for the store
+        uploading,    // bytes of the request are awaited from the client
+        sent,         // an answer is awaited, or the server has not taken all of the request
+        committing,   // the answer waits for the store
+        overlapping,  // the answer has begun, and bytes of the request are awaited from the client
         answering,
         replying,  // the last bytes leave for the client
         tunnelling,
@@ -35,14 +36,24 @@ struct Progress {
     Phase phase = Phase::before;
     bool server_reached = false;  // a byte of the request was written to a server
     bool answer_begun = false;    // a byte of an answer was written to the client
-    bool server_read = true;      // reading from the server is on
     Stamps at;
 };
+
+// Whom a request waits for, and since when.
+struct Awaited {
+    Origin whom;
+    std::uint64_t since;
+};
+Awaited awaited(const Progress& progress) noexcept;
 
 struct Deadline {
     std::uint64_t when = 0;  // 0: never
     Fault fault = Fault::server_slow;
 };
+
+// Who caused a server's connection to end with `uv_error` before its answer was whole. A server that had
+// to wait for a slow client may have given up on it.
+Origin origin_of_loss(const Progress& progress, int uv_error, std::uint64_t now_ms) noexcept;
 
 // The soonest of all that apply. `server` is null before there is a route.
 Deadline next_deadline(const Progress& progress, const ClientTimeouts& client,

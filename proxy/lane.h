@@ -56,6 +56,7 @@ struct Lane {
     log::OncePerMinute unknown_field_warning;
     log::OncePerMinute foreign_cookie_warning;
     log::OncePerMinute connect_warning;
+    log::OncePerMinute own_connect_warning;  // descriptors, ports, memory
     log::OncePerMinute overwrite_warning;
     log::OncePerMinute dropped_change_warning;
     log::OncePerSecond refused_warning;

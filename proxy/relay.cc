@@ -12,9 +12,10 @@ namespace baton {
 
 namespace {
 
-// Which of a request's faults are the server's.
-std::optional<ServerFault> server_fault(Fault fault) noexcept {
-    switch (fault) {
+// What a request's fault says against its server.
+std::optional<ServerFault> server_fault(const Error& error) noexcept {
+    if (error.origin != Origin::server) return std::nullopt;
+    switch (error.fault) {
     case Fault::server_gone: return ServerFault::server_gone;
     case Fault::server_slow: return ServerFault::server_slow;
     case Fault::bad_response: return ServerFault::bad_response;
@@ -177,7 +178,7 @@ void Relay::choose() {
             tried_ = refused_;
             server_ = upstream.pick(tried_);
         }
-        if (server_ == nullptr) return fail({tries_ > 0 ? Fault::server_gone : Fault::no_server});
+        if (server_ == nullptr) return fail(no_server_left());
         tried_.add(server_->index);
         if (Lease lease = idle_connection()) return open_server(std::move(lease));
         int error = 0;
@@ -211,26 +212,44 @@ Lease Relay::idle_connection() {
 void Relay::connected() {
     if (!connect_result_) return;
     const int error = *std::exchange(connect_result_, std::nullopt);
-    if (error != 0) {
-        connect_failed(error);
-        state_ = State::choosing;
-        return;
-    }
-    open_server(pool().lend(std::move(connecting_), now()));
+    if (error == 0) return open_server(pool().lend(std::move(connecting_), now()));
+    state_ = State::choosing;
+    connect_failed(error);
 }
 
+// Another server is tried, unless it is we who cannot connect to any.
 void Relay::connect_failed(int uv_error) {
     connecting_.reset();
-    refused_.add(server_->index);
-    // Idle connections to other servers hold the descriptors this one lacks.
-    if (uv_error == UV_EMFILE || uv_error == UV_ENFILE)
-        for (const auto& pool : lane_.pools) pool->clear();
-    count_server_fault(uv_error == UV_ETIMEDOUT ? ServerFault::connect_slow
-                                                : ServerFault::connect_failed);
-    if (lane_.connect_warning.due(now()))
+    connect_error_ = uv_error;
+    const bool ours = is_local(uv_error);
+    if ((ours ? lane_.own_connect_warning : lane_.connect_warning).due(now()))
         log::warn("cannot connect to a server", {{"server", server_->text},
                                                  {"upstream", route_->upstream->name()},
                                                  {"error", uv_err_name(uv_error)}});
+    if (is_exhausted(uv_error)) {
+        if (!frees_descriptor()) return fail(no_server_left());
+        tried_.remove(server_->index);
+        return;
+    }
+    refused_.add(server_->index);
+    if (ours) return;
+    count_server_fault(uv_error == UV_ETIMEDOUT ? ServerFault::connect_slow
+                                                : ServerFault::connect_failed);
+}
+
+// Closes an idle connection, to any server, for the descriptor and the memory that it holds.
+bool Relay::frees_descriptor() {
+    for (const auto& pool : lane_.pools)
+        if (pool->close_oldest()) return true;
+    return false;
+}
+
+// The fault of a request that is left without a server to ask.
+Error Relay::no_server_left() const noexcept {
+    const bool ours = is_local(connect_error_);
+    return {.fault = tries_ > 0 ? Fault::server_gone : Fault::no_server,
+            .code = connect_error_,
+            .origin = ours ? Origin::local : Origin::server};
 }
 
 void Relay::open_server(Lease lease) {
@@ -336,7 +355,7 @@ void Relay::resend() {
     lane_.counters.retries.add();
     // An idle connection that had been closed is no fault of the server's; but the server may be about
     // to die, and still let us connect: another one is asked, if there is one.
-    if (!block_.server.is_open() || !block_.server.reused())
+    if (!block_.server.reused() && server_gone().origin == Origin::server)
         count_server_fault(ServerFault::server_gone);
     block_.server.close();
     fresh_only_ = true;
@@ -358,7 +377,7 @@ void Relay::stop() { fail({Fault::stopping}); }
 void Relay::fail(Error error) {
     if (state_ == State::over) return;
     fault_ = error.fault;
-    if (const auto fault = server_fault(error.fault); fault && block_.server.is_open())
+    if (const auto fault = server_fault(error); fault && block_.server.is_open())
         count_server_fault(*fault);
     connecting_.reset();
     block_.server.close();

@@ -65,6 +65,8 @@ private:
 
     Lease idle_connection();
     void connect_failed(int uv_error);
+    bool frees_descriptor();
+    Error no_server_left() const noexcept;
     void open_server(Lease lease);
     void send_request();
     void build_request_head();
@@ -84,12 +86,14 @@ private:
     void pass_body(WriteList& list);
     void response_done();
     void server_lost();
+    Error server_gone() noexcept;
     void begin_tunnel();
     void look_after_session();
     void fail(Error error);
     void finish(End end);
 
     Progress::Phase phase() noexcept;
+    Progress progress() noexcept;
     Deadline time_out() noexcept;
     bool is_session_watched() const noexcept;
     std::uint64_t next_session_look() const noexcept;
@@ -136,6 +140,7 @@ private:
     unsigned tries_ = 0;          // requests of which a byte was written
     bool session_asked_ = false;  // the first look-up has begun
     std::optional<int> connect_result_;
+    int connect_error_ = 0;  // of the last connect that failed
     std::optional<Fault> fault_;
     Framing out_framing_ = Framing::none;  // of the answer's body to the client
     Framing in_framing_ = Framing::none;   // of the request's body to the server

@@ -188,7 +188,7 @@ void Relay::server_lost() {
             __attribute__((uninitialized)) WriteList list;
             return pass_body(list);
         }
-        return fail({Fault::server_gone, *block_.server.end()});
+        return fail(server_gone());
     }
     const RetryFacts facts{.method = block_.head.method,
                            .answer_begun = block_.server.heard(),
@@ -196,7 +196,14 @@ void Relay::server_lost() {
                            .tries_left = route_->upstream_config->retry_tries -
                                          std::min(tries_, route_->upstream_config->retry_tries)};
     if (may_retry(Fault::server_gone, facts)) return resend();
-    fail({Fault::server_gone, *block_.server.end()});
+    fail(server_gone());
+}
+
+Error Relay::server_gone() noexcept {
+    const int uv_error = block_.server.end().value_or(0);
+    return {.fault = Fault::server_gone,
+            .code = uv_error,
+            .origin = origin_of_loss(progress(), uv_error, now())};
 }
 
 void Relay::begin_tunnel() {

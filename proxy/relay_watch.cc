@@ -53,10 +53,11 @@ Progress::Phase Relay::phase() noexcept {
     default: return Progress::Phase::before;
     }
     if (response_ == ResponseSide::committing) return Progress::Phase::committing;
-    if (response_ != ResponseSide::none) return Progress::Phase::answering;
+    const bool answering = response_ != ResponseSide::none;
     const bool stalled = block_.server.is_open() && block_.server.stream().unsent() > 0;
-    return request_ == RequestSide::sent || stalled ? Progress::Phase::sent
-                                                    : Progress::Phase::uploading;
+    if (request_ == RequestSide::sent || stalled)
+        return answering ? Progress::Phase::answering : Progress::Phase::sent;
+    return answering ? Progress::Phase::overlapping : Progress::Phase::uploading;
 }
 
 Deadline Relay::deadline() noexcept {
@@ -80,14 +81,13 @@ std::uint64_t Relay::next_session_look() const noexcept {
     return interval == 0 ? 0 : session_looked_at_ + interval;
 }
 
-Deadline Relay::time_out() noexcept {
+Progress Relay::progress() noexcept {
     see_progress();
-    const Progress progress{.phase = phase(),
-                            .server_reached = tries_ > 0,
-                            .answer_begun = replied(),
-                            .server_read = wants_server_,
-                            .at = at_};
-    return next_deadline(progress, snapshot_->config().timeouts,
+    return {.phase = phase(), .server_reached = tries_ > 0, .answer_begun = replied(), .at = at_};
+}
+
+Deadline Relay::time_out() noexcept {
+    return next_deadline(progress(), snapshot_->config().timeouts,
                          route_ == nullptr ? nullptr : &route_->upstream_config->timeouts);
 }
 

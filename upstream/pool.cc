@@ -22,11 +22,20 @@ const StreamEvents Pool::events{
 };
 
 // An answer to no question, or the end: either way of no use to the next request (RFC 9112, 9.2).
-void Pool::drop(ServerConnection& connection) noexcept {
-    Pool& pool = connection.pool;
-    const std::size_t place = connection.place;
-    pool.idle_.erase(pool.idle_.begin() + static_cast<std::ptrdiff_t>(place));
-    for (std::size_t i = place; i < pool.idle_.size(); ++i) pool.idle_[i]->place = i;
+void Pool::drop(ServerConnection& connection) noexcept { connection.pool.unlink(connection); }
+
+Lease Pool::unlink(ServerConnection& connection) noexcept {
+    (connection.older != nullptr ? connection.older->newer : oldest_) = connection.newer;
+    (connection.newer != nullptr ? connection.newer->older : newest_) = connection.older;
+    connection.older = connection.newer = nullptr;
+    --idle_;
+    return Lease{&connection};
+}
+
+bool Pool::close_oldest() noexcept {
+    if (oldest_ == nullptr) return false;
+    unlink(*oldest_);
+    return true;
 }
 
 void Pool::count(ServerConnection& connection, Gauge& gauge) noexcept {
@@ -46,9 +55,8 @@ Lease Pool::lend(StreamPtr stream, std::uint64_t now_ms) {
 }
 
 Lease Pool::take(std::uint64_t now_ms) {
-    while (!idle_.empty()) {
-        Lease lease = std::move(idle_.back());
-        idle_.pop_back();
+    while (newest_ != nullptr) {
+        Lease lease = unlink(*newest_);
         if (!fresh(*lease, now_ms)) continue;
         count(*lease, counters.in_flight);
         return lease;
@@ -58,27 +66,27 @@ Lease Pool::take(std::uint64_t now_ms) {
 
 void Pool::give_back(Lease lease, std::uint64_t now_ms) {
     ++lease->requests;
-    if (idle_.size() >= options_.idle_max || !fresh(*lease, now_ms)) return;
+    if (options_.idle_max == 0 || !fresh(*lease, now_ms)) return;
+    if (idle_ >= options_.idle_max) close_oldest();
     count(*lease, counters.idle);
     lease->idle_since_ms = now_ms;
-    lease->place = idle_.size();
     lease->stream->attach(lease.get(), events);
     lease->stream->read(true);
-    idle_.push_back(std::move(lease));
+    ServerConnection* const connection = lease.release();
+    connection->older = newest_;
+    (newest_ != nullptr ? newest_->newer : oldest_) = connection;
+    newest_ = connection;
+    ++idle_;
 }
 
 void Pool::sweep(std::uint64_t now_ms) {
     const auto idle_timeout = static_cast<std::uint64_t>(options_.idle_timeout.count());
-    std::size_t kept = 0;
-    for (Lease& lease : idle_) {
+    for (ServerConnection* next = oldest_; next != nullptr;) {
+        ServerConnection& connection = *std::exchange(next, next->newer);
         const bool idle_too_long =
-            idle_timeout != 0 && now_ms - lease->idle_since_ms >= idle_timeout;
-        if (idle_too_long || !fresh(*lease, now_ms)) continue;
-        lease->place = kept;
-        if (&idle_[kept] != &lease) idle_[kept] = std::move(lease);
-        ++kept;
+            idle_timeout != 0 && now_ms - connection.idle_since_ms >= idle_timeout;
+        if (idle_too_long || !fresh(connection, now_ms)) unlink(connection);
     }
-    idle_.resize(kept);
 }
 
 }  // namespace baton

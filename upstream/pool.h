@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <vector>
 
 #include "net/stream.h"
 #include "upstream/server.h"
@@ -29,8 +28,10 @@ struct ServerConnection {
     std::uint64_t born_ms;
     std::uint64_t idle_since_ms = 0;
     std::uint64_t requests = 0;  // answered so far
-    std::size_t place = 0;       // in the pool, while idle
     Gauge* counted;              // as in flight, or as idle
+    // Its neighbours in the pool, while idle.
+    ServerConnection* older = nullptr;
+    ServerConnection* newer = nullptr;
 };
 using Lease = std::unique_ptr<ServerConnection>;
 
@@ -38,7 +39,7 @@ using Lease = std::unique_ptr<ServerConnection>;
 class Pool {
 public:
     explicit Pool(const PoolOptions& options) : options_(options) {}
-    ~Pool() = default;
+    ~Pool() { clear(); }
     Pool(const Pool&) = delete;
     Pool& operator=(const Pool&) = delete;
 
@@ -50,22 +51,32 @@ public:
     // happens.
     Lease take(std::uint64_t now_ms);
     // A connection whose answer is complete and whose next bytes could only be an answer to
-    // nothing. It is kept if the options allow, else closed. Reads stay armed: an idle connection
-    // that becomes readable or ends is closed.
+    // nothing. It is kept if the options allow, in the place of the oldest if the pool is full, else
+    // closed. Reads stay armed: an idle connection that becomes readable or ends is closed.
     void give_back(Lease lease, std::uint64_t now_ms);
     // Closes what has been idle or alive for too long. Called about once a second.
     void sweep(std::uint64_t now_ms);
-    void clear() noexcept { idle_.clear(); }
-    std::size_t idle() const noexcept { return idle_.size(); }
+    // False if there is none.
+    bool close_oldest() noexcept;
+    void clear() noexcept {
+        while (close_oldest()) {
+        }
+    }
+    std::size_t idle() const noexcept { return idle_; }
 
 private:
     static const StreamEvents events;
     static void drop(ServerConnection& connection) noexcept;
+    // In constant time, wherever in the pool it is.
+    Lease unlink(ServerConnection& connection) noexcept;
     static void count(ServerConnection& connection, Gauge& gauge) noexcept;
     bool fresh(const ServerConnection& connection, std::uint64_t now_ms) const noexcept;
 
     PoolOptions options_;
-    std::vector<Lease> idle_;  // oldest first
+    // The idle connections, which it owns, in the order in which they became so.
+    ServerConnection* oldest_ = nullptr;
+    ServerConnection* newest_ = nullptr;
+    std::size_t idle_ = 0;
 };
 
 }  // namespace baton

@@ -30,7 +30,7 @@ struct Server {
 // What a server did wrong. The last three are the faults of the same name of the request that it
 // happened to; connecting may fail without any request's failing.
 enum class ServerFault : std::uint8_t {
-    connect_failed,  // refused, unreachable, or no descriptor for it
+    connect_failed,  // refused or unreachable
     connect_slow,
     server_gone,
     server_slow,

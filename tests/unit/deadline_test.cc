@@ -2,6 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <initializer_list>
+
+#include "net/tcp.h"
+
 namespace baton {
 
 namespace {
@@ -32,13 +36,14 @@ TEST_CASE("each phase has its own deadline, from its own stamp") {
     const Case cases[] = {
         {{.phase = Phase::before, .at = at}, 1100, Fault::store_unavailable},
         {{.phase = Phase::connecting, .at = at}, 202, Fault::no_server},
-        {{.phase = Phase::uploading, .server_reached = true, .at = at}, 257, Fault::client_slow},
+        {{.phase = Phase::uploading, .server_reached = true, .at = at}, 307, Fault::client_slow},
+        {{.phase = Phase::overlapping, .server_reached = true, .at = at}, 307, Fault::client_slow},
         {{.phase = Phase::sent, .server_reached = true, .at = at}, 303, Fault::server_slow},
         {{.phase = Phase::committing, .server_reached = true, .at = at},
          1100,
          Fault::store_unavailable},
         {{.phase = Phase::answering, .server_reached = true, .at = at}, 405, Fault::server_slow},
-        {{.phase = Phase::tunnelling, .server_reached = true, .at = at}, 413, Fault::server_slow},
+        {{.phase = Phase::tunnelling, .server_reached = true, .at = at}, 413, Fault::client_slow},
         {{.phase = Phase::replying, .server_reached = true, .at = at}, 0, Fault::server_slow},
     };
     for (const Case& c : cases) {
@@ -51,7 +56,6 @@ TEST_CASE("each phase has its own deadline, from its own stamp") {
 
 TEST_CASE("a full client side is the client's fault, not the server's") {
     Progress progress{.phase = Phase::answering, .server_reached = true, .answer_begun = true};
-    progress.server_read = false;
     progress.at = {.begun = 1, .response_progress = 100, .client_progress = 50, .unsent_since = 90};
     CHECK(of(progress).when == 101);
     CHECK(of(progress).fault == Fault::client_slow);
@@ -80,12 +84,131 @@ TEST_CASE("a limit of 0 is none") {
         .connect = 0ms, .response = 0ms, .idle = 0ms, .total = 0ms};
     for (const Phase phase :
          {Phase::before, Phase::connecting, Phase::uploading, Phase::sent, Phase::committing,
-          Phase::answering, Phase::replying, Phase::tunnelling}) {
+          Phase::overlapping, Phase::answering, Phase::replying, Phase::tunnelling}) {
         Progress progress{.phase = phase};
         progress.at = {.begun = 1, .unsent_since = 2, .half_closed = 3};
         CHECK(next_deadline(progress, none, &no_server).when == 0);
         CHECK(next_deadline(progress, none, nullptr).when == 0);
     }
+}
+
+TEST_CASE("F:origin total running out is the fault of whoever is awaited at that moment") {
+    struct Case {
+        const char* what;
+        Progress progress;
+        Fault fault;
+        Origin origin;
+    };
+    const Stamps at{.begun = 1, .request_progress = 500, .response_progress = 500};
+    Stamps unread = at;
+    unread.unsent_since = 600;
+    const Case cases[] = {
+        {"the store", {.phase = Phase::before, .at = at}, Fault::store_unavailable, Origin::local},
+        {"a connect", {.phase = Phase::connecting, .at = at}, Fault::no_server, Origin::server},
+        {"an upload", {.phase = Phase::uploading, .at = at}, Fault::client_slow, Origin::client},
+        {"an upload that has reached a server",
+         {.phase = Phase::uploading, .server_reached = true, .at = at},
+         Fault::client_slow,
+         Origin::client},
+        {"an upload whose answer has begun",
+         {.phase = Phase::overlapping, .server_reached = true, .at = at},
+         Fault::client_slow,
+         Origin::client},
+        {"an answer",
+         {.phase = Phase::sent, .server_reached = true, .at = at},
+         Fault::server_slow,
+         Origin::server},
+        {"the rest of an answer",
+         {.phase = Phase::answering, .server_reached = true, .at = at},
+         Fault::server_slow,
+         Origin::server},
+        {"a reader",
+         {.phase = Phase::answering, .server_reached = true, .at = unread},
+         Fault::client_slow,
+         Origin::client},
+        {"the commit",
+         {.phase = Phase::committing, .server_reached = true, .at = at},
+         Fault::store_unavailable,
+         Origin::local},
+    };
+    const ClientTimeouts none{
+        .body_idle = 0ms, .send = 0ms, .tunnel_idle = 0ms, .client_gone = 0ms};
+    const UpstreamConfig::Timeouts total{
+        .connect = 0ms, .response = 0ms, .idle = 0ms, .total = 1000ms};
+    for (const Case& c : cases) {
+        CAPTURE(c.what);
+        const Deadline due = next_deadline(c.progress, none, &total);
+        CHECK(due.when == 1001);
+        CHECK(due.fault == c.fault);
+        CHECK(origin_of(due.fault) == c.origin);
+    }
+}
+
+TEST_CASE("F:origin idle is not the server's while the upload runs or the client does not read") {
+    const ClientTimeouts none{
+        .body_idle = 0ms, .send = 0ms, .tunnel_idle = 0ms, .client_gone = 0ms};
+    Progress progress{.phase = Phase::overlapping, .server_reached = true, .answer_begun = true};
+    progress.at = {.begun = 1, .request_progress = 700, .response_progress = 500};
+    const UpstreamConfig::Timeouts idle{.connect = 0ms, .response = 0ms, .idle = 5ms, .total = 0ms};
+    CHECK(next_deadline(progress, none, &idle).when == 0);
+    progress.phase = Phase::answering;
+    CHECK(next_deadline(progress, none, &idle).when == 705);  // from the end of the upload
+    progress.at.unsent_since = 600;
+    CHECK(next_deadline(progress, none, &idle).when == 0);
+    progress.at.unsent_since = 0;
+    progress.at.client_progress = 900;
+    CHECK(next_deadline(progress, none, &idle).when == 905);  // from the last byte the client took
+}
+
+TEST_CASE("F:origin a body that waited for the server is not late the moment the server goes on") {
+    Progress progress{.phase = Phase::uploading, .server_reached = true};
+    progress.at = {.begun = 1, .request_progress = 300, .client_input = 100};
+    CHECK(of(progress).when == 307);
+}
+
+TEST_CASE("F:origin a server that closes on a client that kept it waiting is not to blame") {
+    struct Case {
+        const char* what;
+        Phase phase;
+        std::uint64_t unsent_since;
+        int uv_error;
+        std::uint64_t now;
+        Origin origin;
+    };
+    const Case cases[] = {
+        {"an upload that flows", Phase::uploading, 0, UV_EOF, 1499, Origin::server},
+        {"a slow upload", Phase::uploading, 0, UV_EOF, 1500, Origin::client},
+        {"a slow upload, reset", Phase::uploading, 0, UV_ECONNRESET, 9000, Origin::client},
+        {"a slow upload, answered", Phase::overlapping, 0, UV_EOF, 1500, Origin::client},
+        {"no answer", Phase::sent, 0, UV_EOF, 9000, Origin::server},
+        {"half an answer", Phase::answering, 0, UV_EOF, 9000, Origin::server},
+        {"a reader", Phase::answering, 8001, UV_EOF, 9000, Origin::server},
+        {"a slow reader", Phase::answering, 8000, UV_EOF, 9000, Origin::client},
+        {"our memory", Phase::sent, 0, UV_ENOMEM, 600, Origin::local},
+        {"our buffers", Phase::answering, 0, UV_ENOBUFS, 600, Origin::local},
+    };
+    for (const Case& c : cases) {
+        CAPTURE(c.what);
+        Progress progress{.phase = c.phase, .server_reached = true};
+        progress.at = {.begun = 1, .request_progress = 1400, .response_progress = 500};
+        progress.at.unsent_since = c.unsent_since;
+        CHECK(origin_of_loss(progress, c.uv_error, c.now) == c.origin);
+    }
+}
+
+TEST_CASE("F:origin what we lack for a connect is no server's fault") {
+    for (const int error : {UV_EMFILE, UV_ENFILE, UV_ENOBUFS, UV_ENOMEM}) {
+        CHECK(is_local(error));
+        CHECK(is_exhausted(error));
+    }
+    for (const int error : {UV_EADDRNOTAVAIL, UV_EACCES, UV_EPERM}) {
+        CHECK(is_local(error));
+        CHECK_FALSE(is_exhausted(error));
+    }
+    for (const int error :
+         std::initializer_list<int>{UV_ECONNREFUSED, UV_ETIMEDOUT, UV_EHOSTUNREACH, UV_ENETUNREACH,
+                                    UV_ECONNRESET, UV_EOF, 0})
+        CHECK_FALSE(is_local(error));
 }
 
 }  // namespace baton
