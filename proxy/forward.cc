@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "net/cache_control.h"
 #include "session/contract.h"
 #include "session/cookie.h"
 
@@ -365,6 +366,20 @@ bool keeps_length(const ForwardResponse& response, const Field& field) noexcept 
            (field.value.size == 1 || response.head->bytes[field.value.begin] != '0');
 }
 
+// A Cache-Control of an answer for one client; the `first` of them says so.
+void append_private(std::string& out, const Head& head, const Field& field, bool first) {
+    const std::size_t before = out.size();
+    out.append(head.text(field.name)).append(": ");
+    if (first) out.append("private, ");
+    const std::size_t rest = out.size();
+    append_unshared(out, head.text(field.value));
+    if (out.size() == rest) {
+        if (!first) return out.resize(before);
+        out.resize(rest - 2);  // the comma
+    }
+    out.append("\r\n");
+}
+
 }  // namespace
 
 std::size_t append_response_head(std::string& out, const ForwardResponse& response) {
@@ -373,6 +388,8 @@ std::size_t append_response_head(std::string& out, const ForwardResponse& respon
     append_status_line(lines, head);
     const ConnectionOptions connection{head};
     const SessionNames session{response.session_prefix};
+    const bool personal = !response.added.empty();
+    const bool made_private = personal && !refuses_sharing(head);
     bool cache_control = false;
     bool length_written = false;
     std::size_t dropped = 0;
@@ -389,14 +406,18 @@ std::size_t append_response_head(std::string& out, const ForwardResponse& respon
             ++dropped;
             continue;
         }
-        cache_control = cache_control || field.id == FieldName::cache_control;
-        lines.keep(head, field);
+        if (personal && is_for_shared_caches(head.text(field.name))) continue;
+        const bool controls = field.id == FieldName::cache_control;
+        if (controls && made_private)
+            append_private(lines.text(), head, field, !cache_control);
+        else
+            lines.keep(head, field);
+        cache_control = cache_control || controls;
     }
     lines.text();
     if (!length_written) append_framing(out, response.body);
     out.append(response.added);
-    // A shared cache must not hand one client's cookie to another.
-    if (!response.added.empty() && !cache_control) out.append("Cache-Control: no-store\r\n");
+    if (personal && !cache_control) out.append("Cache-Control: no-store\r\n");
     if (response.upgrade)
         out.append("Connection: Upgrade\r\nUpgrade: websocket\r\n");
     else if (response.close)

@@ -67,7 +67,9 @@ struct ForwardResponse {
     bool upgrade = false;             // a 101
     std::string_view session_prefix;  // fields that begin with it are dropped
     std::string_view session_cookie;  // a Set-Cookie of this name is dropped; empty: none
-    std::string_view added;  // ready-made lines; if not empty and no Cache-Control came: no-store
+    // Ready-made lines that give this client a cookie. With them no cache that serves others may keep
+    // the answer (RFC 9111, 7.3): Cache-Control gains private, or is no-store where none came.
+    std::string_view added;
 };
 // Appends the head. Returns the number of Set-Cookie fields that were dropped.
 std::size_t append_response_head(std::string& out, const ForwardResponse& response);

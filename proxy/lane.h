@@ -55,6 +55,7 @@ struct Lane {
     std::int64_t epoch_offset_ms;  // loop.now() + this = milliseconds since 1970, but never jumps
     log::OncePerMinute unknown_field_warning;
     log::OncePerMinute foreign_cookie_warning;
+    log::OncePerMinute made_private_warning;
     log::OncePerMinute connect_warning;
     log::OncePerMinute own_connect_warning;  // descriptors, ports, memory
     log::OncePerMinute overwrite_warning;

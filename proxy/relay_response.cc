@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "net/cache_control.h"
 #include "net/check.h"
 #include "proxy/http1_client.h"
 #include "proxy/relay.h"
@@ -128,6 +129,10 @@ void Relay::build_response_head(Body body) {
                         (config.session.secure == SecureCookie::automatic &&
                          is_secure(client_.peer(), block_.head));
     session_.append_cookie_line(lane_.lines_out, secure);
+    if (!lane_.lines_out.empty() && invites_sharing(head, lane_.epoch_now_ms() / 1000) &&
+        lane_.made_private_warning.due(now()))
+        log::warn("a response for shared caches changes the session cookie, made private",
+                  {{"server", server_->text}, {"route", route_->config->name}});
     lane_.head_out.clear();
     const bool upgrade = head.status == 101;
     const std::size_t dropped = append_response_head(

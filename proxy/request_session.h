@@ -111,10 +111,12 @@ private:
     Step continue_with(std::optional<StoreAnswer> answer);
     void take_response_fields(const Head& response);
     bool renewal_due() const noexcept;
+    bool rotates() const noexcept;
     bool touch_due() const noexcept;
     void use(const SessionId& id) noexcept;
     void use(const SessionId& id, const SessionKey& key) noexcept;
     void give(const SessionId& id) noexcept;
+    void lead_to(const SessionId& id) noexcept;
     SessionKey key_of(const SessionId& id) const noexcept;
     std::int64_t idle_ms() const noexcept;
     std::int64_t now() const noexcept { return needs_.lane->epoch_now_ms(); }
@@ -126,7 +128,9 @@ private:
     Doing doing_ = Doing::nothing;
     CookieAction cookie_ = CookieAction::none;
     bool cookie_sent_ = false;  // the client sent a cookie of the name
-    bool dead_seen_ = false;    // one of its ids is a tombstone's: nothing is made by itself
+    // What no server has asked for is not given with this response: others may be sent it, too.
+    bool cookie_waits_ = false;
+    bool dead_seen_ = false;  // one of its ids is a tombstone's: nothing is made by itself
     bool live_seen_ = false;
     bool led_ = false;      // the candidate is where another id has led to
     bool unsure_ = false;   // whether `id_` is a session's, for the store did not say

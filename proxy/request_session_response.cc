@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "net/cache_control.h"
 #include "net/log.h"
 #include "proxy/request_session.h"
 
@@ -15,6 +16,12 @@ namespace {
 
 // How old the id of a session may be that a server wants to be used: just made, or just rotated to.
 constexpr std::int64_t use_age_max_ms = 60'000;
+
+// A cookie on a response that caches may keep, or with which they refresh what they keep (RFC 9111,
+// 4.3.4), would be everybody's.
+bool is_for_others(const Head& response, std::int64_t now_ms) noexcept {
+    return response.status == 304 || invites_sharing(response, now_ms / 1000);
+}
 
 }  // namespace
 
@@ -38,12 +45,15 @@ Step RequestSession::apply(const Head& response) {
     const ContractLimits limits{.attribute_max = needs_.config->attribute_max,
                                 .attributes_max = needs_.config->attributes_max,
                                 .data_max = needs_.config->data_max};
-    switch (asked_.finish(limits)) {
-    case SessionRequest::Verdict::none: return pass_unchanged();
-    case SessionRequest::Verdict::refused: return refuse(asked_.complaint(), asked_.attribute());
-    case SessionRequest::Verdict::change: return change();
-    }
-    return Step::done;
+    const SessionRequest::Verdict verdict = asked_.finish(limits);
+    if (verdict == SessionRequest::Verdict::refused)
+        return refuse(asked_.complaint(), asked_.attribute());
+    const bool changes = verdict == SessionRequest::Verdict::change;
+    if (!changes && cookie_ == CookieAction::none && !renewal_due()) return Step::done;
+    cookie_waits_ = is_for_others(response, now());
+    // That of a session made for this request goes out with what the server asks of it.
+    if (cookie_waits_ && !(changes && state_ == SessionState::fresh)) cookie_ = CookieAction::none;
+    return changes ? change() : pass_unchanged();
 }
 
 Step RequestSession::change() {
@@ -71,7 +81,7 @@ Step RequestSession::change() {
 // The response asks nothing of the session. The client may be led to another id all the same: that
 // of the look-up may have ended since, and would take the place of a newer cookie.
 Step RequestSession::pass_unchanged() {
-    if (renewal_due()) return renew();
+    if (rotates()) return renew();
     const bool led = state_ == SessionState::live && cookie_ == CookieAction::give;
     return led ? confirm() : Step::done;
 }
@@ -137,7 +147,7 @@ Step RequestSession::commit(Doing how) {
     if (asked_.idle_ms()) change.idle_ms = idle_ms();
     change.slack_ms = touch_slack_ms(idle_ms());
     change.transaction = transaction_;
-    if (asked_.rotate() || renewal_due()) {
+    if (rotates()) {
         next_id_ = mint_session_id();
         change.rotation = Rotation{key_of(next_id_), {}};
         if (!asked_.rotate()) change.rotation->alias = veiled(next_id_, id_);
@@ -149,13 +159,13 @@ Step RequestSession::committed(const StoreAnswer& answer) {
     const Doing how = std::exchange(doing_, Doing::nothing);
     switch (answer.kind) {
     case Kind::committed:
-        if (asked_.rotate() || renewal_due()) give(next_id_);
+        if (rotates()) give(next_id_);
         return Step::done;
     case Kind::conflict: return conflict(answer);
     case Kind::exists: return commit(how);
     case Kind::moved:
         // By the same name: it may have been made before the session moved, its answer lost.
-        give(veiled(answer.moved_to, id_));
+        lead_to(veiled(answer.moved_to, id_));
         record_.id_age_ms = 0;
         return commit(how);
     case Kind::gone:
@@ -190,6 +200,18 @@ Step RequestSession::conflict(const StoreAnswer& answer) {
 bool RequestSession::renewal_due() const noexcept {
     const std::int64_t after = needs_.config->renew_after.count();
     return after > 0 && state_ == SessionState::live && record_.id_age_ms >= after;
+}
+
+bool RequestSession::rotates() const noexcept {
+    return asked_.rotate() || (renewal_due() && !cookie_waits_);
+}
+
+// The session has gone on to another id, which the client need not learn now.
+void RequestSession::lead_to(const SessionId& id) noexcept {
+    if (cookie_waits_)
+        use(id);
+    else
+        give(id);
 }
 
 // Nothing but a new id, to which the old one leads for a minute. It is not worth a wait.

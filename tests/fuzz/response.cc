@@ -168,6 +168,56 @@ struct Expected {
     std::size_t dropped = 0;
 };
 
+// The directives of a Cache-Control, split at commas that no quotes protect.
+std::vector<std::string> directives(const std::string& value) {
+    std::vector<std::string> all(1);
+    bool quoted = false;
+    for (std::size_t i = 0; i < value.size(); ++i) {
+        const char c = value[i];
+        if (c == ',' && !quoted) {
+            all.emplace_back();
+            continue;
+        }
+        all.back() += c;
+        if (c == '\\' && quoted && i + 1 < value.size()) all.back() += value[++i];
+        if (c == '"') quoted = !quoted;
+    }
+    for (std::string& one : all) {
+        while (one.ends_with(' ') || one.ends_with('\t')) one.pop_back();
+        one.erase(0, std::min(one.find_first_not_of(" \t"), one.size()));
+    }
+    return all;
+}
+
+// Its name in lower case.
+std::string name_of(const std::string& directive) {
+    std::string name = directive.substr(0, directive.find('='));
+    while (name.ends_with(' ') || name.ends_with('\t')) name.pop_back();
+    for (char& c : name) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+    return name;
+}
+
+bool is_private(const PlainHead& head) {
+    for (const PlainField& field : head.fields) {
+        if (field.key != "cache-control") continue;
+        for (const std::string& one : directives(field.value)) {
+            const bool bare = one.find('=') == one.npos;
+            if (name_of(one) == "no-store" || (name_of(one) == "private" && bare)) return true;
+        }
+    }
+    return false;
+}
+
+// A Cache-Control of an answer with a cookie, and of no other that says so; empty: it goes.
+std::string made_private(const PlainField& field, bool first) {
+    std::string value = first ? "private" : "";
+    for (const std::string& one : directives(field.value)) {
+        if (one.empty() || is_one_of(name_of(one), {"public", "private", "s-maxage"})) continue;
+        value += (value.empty() ? "" : ", ") + one;
+    }
+    return value.empty() ? value : field.name + ": " + value;
+}
+
 Expected expect(const Situation& situation, const Sent& sent, bool final) {
     const PlainHead& plain = sent.received;
     const bool length_goes_on =
@@ -194,7 +244,17 @@ Expected expect(const Situation& situation, const Sent& sent, bool final) {
                         "forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host",
                         "x-forwarded-port", "x-real-ip", "x-request-id"});
         if (!stays && is_named(plain, field.key)) continue;
+        const bool personal = final && !situation.added.empty();
+        const bool first = field.key == "cache-control" && !cache_control;
         cache_control = cache_control || field.key == "cache-control";
+        if (personal && (field.key == "surrogate-control" ||
+                         (field.key.size() > 14 && field.key.ends_with("-cache-control"))))
+            continue;
+        if (personal && field.key == "cache-control" && !is_private(plain)) {
+            const std::string changed = made_private(field, first);
+            if (!changed.empty()) expected.fields.push_back(changed);
+            continue;
+        }
         expected.fields.push_back(line);
     }
     if (!final) return expected;

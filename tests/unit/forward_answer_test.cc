@@ -123,19 +123,59 @@ TEST_CASE("a Set-Cookie of the session cookie's name is dropped and counted, oth
     CHECK(dropped == 0);
 }
 
-TEST_CASE(
-    "an answer with our cookie is not stored by shared caches, unless the server said what to do") {
+TEST_CASE("F:cookie-cache an answer with our cookie is one that no shared cache keeps") {
     const std::string cookie = "Set-Cookie: JSESSIONID=1; Path=/\r\n";
-    const std::string ok = "HTTP/1.1 200 OK\r\n";
-    const std::string length = "Content-Length: 0\r\n";
-    CHECK(answered(ok + length + "\r\n", {.added = cookie}) ==
-          ok + length + cookie + "Cache-Control: no-store\r\n\r\n");
-    CHECK(answered(ok + length + "cache-control: max-age=5\r\n\r\n", {.added = cookie}) ==
-          ok + length + "cache-control: max-age=5\r\n" + cookie + "\r\n");
-    CHECK(answered(ok + length + "Connection: Cache-Control\r\nCache-Control: private\r\n\r\n",
-                   {.added = cookie}) ==
-          ok + length + "Cache-Control: private\r\n" + cookie + "\r\n");
-    CHECK(answered(ok + length + "\r\n").find("Cache-Control") == std::string::npos);
+    const std::string ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n";
+    struct Case {
+        std::string came;
+        std::string goes;
+    };
+    const Case cases[] = {
+        {"Cache-Control: private\r\n", "Cache-Control: private\r\n"},
+        {"cache-control: No-Store , max-age=5\r\n", "cache-control: No-Store , max-age=5\r\n"},
+        {"cache-control: max-age=5\r\n", "cache-control: private, max-age=5\r\n"},
+        {"Cache-Control: public\r\n", "Cache-Control: private\r\n"},
+        {"Cache-Control: PUBLIC,S-MaxAge = 60 ,, max-age=0\r\n",
+         "Cache-Control: private, max-age=0\r\n"},
+        {"Cache-Control: s-maxage=\"60\"\r\nExpires: 0\r\n",
+         "Cache-Control: private\r\nExpires: 0\r\n"},
+        // Arguments: only what they name is private, or is not to be used again.
+        {"Cache-Control: max-age=9, private=\"x, public\"\r\n",
+         "Cache-Control: private, max-age=9\r\n"},
+        {"Cache-Control: no-cache=\"Set-Cookie, a\", public\r\n",
+         "Cache-Control: private, no-cache=\"Set-Cookie, a\"\r\n"},
+        // A cache may keep it to ask again, and then give it to others.
+        {"Cache-Control: no-cache\r\n", "Cache-Control: private, no-cache\r\n"},
+        {"Cache-Control:\r\n", "Cache-Control: private\r\n"},
+        // Words within words, and quotes that never end.
+        {"Cache-Control: x=\"a,private,b\"\r\n", "Cache-Control: private, x=\"a,private,b\"\r\n"},
+        {"Cache-Control: x=\"\\\", no-store, public\r\n",
+         "Cache-Control: private, x=\"\\\", no-store, public\r\n"},
+        {"Cache-Control: publicly\r\n", "Cache-Control: private, publicly\r\n"},
+        // Several fields are one list.
+        {"Cache-Control: public\r\nA: b\r\nCACHE-CONTROL: s-maxage=1\r\nCache-Control: "
+         "max-age=1\r\n",
+         "Cache-Control: private\r\nA: b\r\nCache-Control: max-age=1\r\n"},
+        {"Cache-Control: public\r\nCache-Control: private\r\n",
+         "Cache-Control: public\r\nCache-Control: private\r\n"},
+        // Those of shared caches alone hold against any Cache-Control.
+        {"CDN-Cache-Control: max-age=9\r\ncloudflare-cdn-cache-control: x\r\nSurrogate-Control: "
+         "max-age=9\r\nCache-Control: private\r\nX-Cache-Controls: 1\r\n",
+         "Cache-Control: private\r\nX-Cache-Controls: 1\r\n"},
+        {"Connection: Cache-Control\r\nCache-Control: public\r\n", "Cache-Control: private\r\n"},
+    };
+    for (const Case& c : cases) {
+        CAPTURE(c.came);
+        CHECK(answered(ok + c.came + "\r\n", {.added = cookie}) == ok + c.goes + cookie + "\r\n");
+    }
+    CHECK(answered(ok + "\r\n", {.added = cookie}) ==
+          ok + cookie + "Cache-Control: no-store\r\n\r\n");
+    CHECK(answered(ok + "Surrogate-Control: x\r\n\r\n", {.added = cookie}) ==
+          ok + cookie + "Cache-Control: no-store\r\n\r\n");
+    // Without a cookie it is the server's word alone.
+    const std::string all = "Cache-Control: public, s-maxage=1\r\nCDN-Cache-Control: public\r\n";
+    CHECK(answered(ok + all + "\r\n") == ok + all + "\r\n");
+    CHECK(answered(ok + "\r\n") == ok + "\r\n");
 }
 
 TEST_CASE("our own answers") {

@@ -22,9 +22,9 @@ SIZES = {"small": 100, "medium": 1 << 20, "large": 20 << 20}
 ENDLESS = 4 << 30
 
 
-def tool(name):
+def tool(name, package=None):
     """The path of a program, or None. What is not to be installed lies in the build folder."""
-    unpacked = [TOOLS / name / folder / name for folder in ("usr/sbin", "usr/bin")]
+    unpacked = [TOOLS / (package or name) / folder / name for folder in ("usr/sbin", "usr/bin")]
     found = [str(path) for path in unpacked if os.access(path, os.X_OK)]
     return found[0] if found else shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin")
 

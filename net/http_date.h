@@ -1,0 +1,15 @@
+#pragma once
+
+// Dates in fields (RFC 9110, 5.6.7).
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace baton {
+
+// Seconds since 1970, from any of the three forms that a recipient must understand. Nothing if the
+// text is none of them.
+std::optional<std::int64_t> parse_http_date(std::string_view text) noexcept;
+
+}  // namespace baton
