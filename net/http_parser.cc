@@ -96,11 +96,11 @@ Result<std::size_t> HttpParser::read_body(std::span<char> bytes, Pieces& pieces)
 
     const char* const end =
         rc == HPE_OK ? bytes.data() + bytes.size() : llhttp_get_error_pos(&llhttp_);
-    const auto size = static_cast<std::size_t>(end - bytes.data());
     // Whether the bytes came whole or in pieces: a bound that was passed on the way counts first.
     if (is_padded(end)) return Error{bad()};
     if (too_large_) return Error{Fault::body_too_large};
     if (rc != HPE_OK && !(rc == HPE_PAUSED && complete_)) return Error{bad(), static_cast<int>(rc)};
+    const auto size = static_cast<std::size_t>(end - bytes.data());
     if (complete_ && body_.framing == Framing::chunked) {
         // llhttp takes a bare LF as the end of the trailers.
         if ((size > 1 ? bytes[size - 2] : last_) != '\r') return Error{bad()};

@@ -19,7 +19,8 @@ struct StreamEvents {
     // `bytes` lie in the loop's read buffer: they may be overwritten, and are gone when the call
     // returns.
     void (*arrived)(void* holder, std::span<char> bytes);
-    // Everything written has left for the kernel. Not told after a write that went out at once.
+    // Everything written has left for the kernel: `unsent` is 0. Not told after a write that went out
+    // at once.
     void (*flushed)(void* holder);
     // UV_EOF: the peer has finished sending; writing still works. Any other: the connection is
     // dead.
@@ -45,8 +46,9 @@ public:
     // A write failed: what was written since is lost, and the connection is of no use. Look after
     // each event.
     virtual bool broken() const noexcept = 0;
-    // What has arrived and was not read yet, for those who cannot wait for the event. A system call.
-    enum class Unread : std::uint8_t { nothing, bytes, end };
+    // What has arrived and was not read yet, for those who cannot wait for the event. A system call;
+    // at the peer's end another one, which tells an end of sending from a dead connection.
+    enum class Unread : std::uint8_t { nothing, bytes, end, broken };
     virtual Unread look() const noexcept = 0;
     // Reading on or off. Saying what is already so costs nothing.
     virtual void read(bool on) noexcept = 0;

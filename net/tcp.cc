@@ -1,6 +1,7 @@
 #include "net/tcp.h"
 
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -99,7 +100,10 @@ Stream::Unread Tcp::look() const noexcept {
     char byte = 0;
     const ssize_t size = ::recv(descriptor(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     if (size > 0) return Unread::bytes;
-    return size < 0 && errno == EAGAIN ? Unread::nothing : Unread::end;
+    if (size < 0) return errno == EAGAIN ? Unread::nothing : Unread::broken;
+    // Behind the peer's FIN a reset shows in nothing that is read.
+    pollfd state{.fd = descriptor(), .events = 0, .revents = 0};
+    return ::poll(&state, 1, 0) > 0 ? Unread::broken : Unread::end;
 }
 
 void Tcp::read(bool on) noexcept {
@@ -205,7 +209,8 @@ void Tcp::keep(std::span<const iovec> pieces, std::size_t skip) {
     }
 }
 
-void Tcp::send_kept() {
+// False if it cannot be sent at all.
+bool Tcp::send_kept() {
     ++counts_.writes;
     const uv_buf_t buffer =
         uv_buf_init(kept_->bytes.data(), static_cast<unsigned>(kept_->bytes.size()));
@@ -215,6 +220,7 @@ void Tcp::send_kept() {
         kept_.release();  // the callback's, which always comes
     else
         broken_ = true;
+    return in_flight_;
 }
 
 void Tcp::wrote(uv_write_t* request, int status) {
@@ -223,20 +229,20 @@ void Tcp::wrote(uv_write_t* request, int status) {
     auto* tcp = owner_of<Tcp>(request->handle);
     if (tcp == nullptr) return;
     tcp->in_flight_ = false;
-    if (status < 0) {
+    if (status == 0) {
+        tcp->sent_ += write->bytes.size();
+        tcp->unsent_ -= write->bytes.size();
+        if (tcp->kept_ && tcp->send_kept()) return;
+    }
+    if (status < 0 || tcp->broken_) {
         // While reading is on, that side tells: what the peer sent before it left is still to be
         // read.
         tcp->broken_ = true;
         tcp->unsent_ = 0;
-        if (!tcp->reading_) tcp->events_->ended(tcp->holder_, status);
+        if (!tcp->reading_) tcp->events_->ended(tcp->holder_, status < 0 ? status : UV_EPIPE);
         return;
     }
-    tcp->sent_ += write->bytes.size();
-    tcp->unsent_ -= write->bytes.size();
-    if (tcp->kept_)
-        tcp->send_kept();
-    else if (tcp->shutting_)
-        tcp->finish_sending();
+    if (tcp->shutting_) tcp->finish_sending();
     tcp->events_->flushed(tcp->holder_);
 }
 

@@ -73,7 +73,7 @@ private:
     ssize_t send(std::span<const iovec> pieces, std::size_t total, Then then) const noexcept;
     int descriptor() const noexcept;
     void keep(std::span<const iovec> pieces, std::size_t skip);
-    void send_kept();
+    bool send_kept();
     void finish_sending() noexcept;
 
     Handle<uv_tcp_t> handle_;

@@ -19,7 +19,12 @@ struct Lane;
 class Exchange {
 public:
     // How the client's connection goes on.
-    enum class End : std::uint8_t { keep, close, cut };
+    enum class End : std::uint8_t {
+        keep,
+        close,  // once the answer has left
+        cut,    // at once, by a reset: what there is of an answer must not look complete
+        drop,   // at once: the client has gone and there is no answer
+    };
 
     virtual ~Exchange();
     Exchange(const Exchange&) = delete;

@@ -20,6 +20,28 @@ namespace {
 constexpr std::uint64_t linger_idle_ms = 5'000;
 constexpr std::uint64_t linger_idles = 6;
 
+// Whether the bytes hold a whole head, be it well-formed or not: a line that is not empty and, some
+// lines later, an empty one.
+class HeadSearch {
+public:
+    bool ends_in(std::string_view bytes) noexcept {
+        for (const char byte : bytes) {
+            if (byte == '\n') {
+                if (begun_ && line_is_empty_) return true;
+                line_is_empty_ = true;
+            } else if (byte != '\r') {
+                begun_ = true;
+                line_is_empty_ = false;
+            }
+        }
+        return false;
+    }
+
+private:
+    bool begun_ = false;
+    bool line_is_empty_ = true;
+};
+
 std::uint64_t after(std::uint64_t since, Milliseconds limit) noexcept {
     return limit.count() == 0 ? 0 : since + static_cast<std::uint64_t>(limit.count());
 }
@@ -60,8 +82,9 @@ void Http1Client::on_arrived(std::span<char> bytes) {
     case State::over: return;
     case State::lingering: break;
     case State::exchanging:
+        if (body_ == RequestBody::refused) return;
         // Behind what waits already; a request's own body never waits here.
-        if (waiting_bytes() > 0 || (body_complete_ && !block_->exchange->tunnelling())) {
+        if (waiting_bytes() > 0 || (body_complete() && !block_->exchange->tunnelling())) {
             block_->later.append(bytes.data(), bytes.size());
             break;
         }
@@ -79,7 +102,7 @@ void Http1Client::on_ended(int uv_error) {
             half_closed_ = true;
             half_closed_at_ = now();
             const bool waits =
-                body_complete_ && lane_.snapshot->config().timeouts.client_gone.count() > 0;
+                body_complete() && lane_.snapshot->config().timeouts.client_gone.count() > 0;
             if (waits || block_->exchange->tunnelling()) break;
         }
         block_->exchange->client_gone(uv_error);
@@ -132,18 +155,22 @@ void Http1Client::turn() {
         case State::idle:
         case State::reading_head:
             next_input();
-            if (input_.empty()) break;
-            read_head();
-            moved = true;
+            if (!input_.empty()) {
+                read_head();
+                moved = true;
+            } else if (half_closed_) {
+                log_refused({Fault::client_gone, UV_EOF}, {}, 0);
+                enter(State::over);
+            }
             break;
         case State::exchanging:
-            if (!body_complete_) read_body();
+            if (body_ == RequestBody::coming) read_body();
             if (block_->exchange->advance()) {
                 end_request();
                 moved = true;
             } else {
                 // More of its body may lie behind what was just read.
-                moved = !body_complete_ && waiting_bytes() > 0;
+                moved = body_ == RequestBody::coming && waiting_bytes() > 0;
             }
             break;
         case State::flushing:
@@ -220,7 +247,7 @@ void Http1Client::read_head() {
 }
 
 void Http1Client::begin_request() {
-    body_complete_ = block_->parser.complete();
+    body_ = block_->parser.complete() ? RequestBody::complete : RequestBody::coming;
     body_bytes_ = 0;
     enter(State::exchanging);
     void* room = block_->exchange_room();
@@ -233,27 +260,38 @@ void Http1Client::begin_request() {
 
 void Http1Client::read_body() {
     next_input();
-    if (input_.empty()) return;
+    if (input_.empty()) {
+        if (half_closed_) client_gone_within_body();
+        return;
+    }
     const auto size = block_->parser.read_body(input_, lane_.client_pieces);
     if (!size) {
+        body_ = RequestBody::refused;
         input_ = {};
+        block_->later.clear();
         lane_.client_pieces.clear();
         return block_->exchange->client_fault(size.error());
     }
     body_bytes_ += *size;
     input_ = input_.subspan(*size);
-    body_complete_ = block_->parser.complete();
+    if (block_->parser.complete())
+        body_ = RequestBody::complete;
+    else if (half_closed_ && waiting_bytes() == 0)
+        client_gone_within_body();
 }
+
+// There will be no more of it: all that was sent had arrived before the client's end.
+void Http1Client::client_gone_within_body() { block_->exchange->client_gone(UV_EOF); }
 
 void Http1Client::end_request() {
     const Exchange::End end = block_->exchange->end();
     lane_.client_pieces.clear();
     block_->exchange.reset();
-    if (end == Exchange::End::cut) {
-        stream_->reset_on_close();
-        return enter(State::over);
-    }
-    if (end == Exchange::End::close || half_closed_ || lane_.stopping) return close_after_reply();
+    if (end == Exchange::End::cut) stream_->reset_on_close();
+    if (end == Exchange::End::cut || end == Exchange::End::drop) return enter(State::over);
+    if (end == Exchange::End::close || ends_here() || lane_.stopping) return close_after_reply();
+    // Who has left for good is answered no more.
+    if (half_closed_ && stream_->look() == Stream::Unread::broken) return enter(State::over);
     if (waiting_bytes() > 0) {
         block_->clear();
         return enter(State::reading_head);
@@ -282,7 +320,7 @@ void Http1Client::refuse(Error error) {
     const iovec piece{out.data(), out.size()};
     stream_->write({&piece, 1}, Stream::Then::end);
     log_refused(error, {id.data(), id.size()}, out.size());
-    body_complete_ = false;
+    body_ = RequestBody::refused;
     close_after_reply();
 }
 
@@ -315,9 +353,16 @@ bool Http1Client::client_sends() const noexcept {
     return !half_closed_ && (linger_ || stream_->look() == Stream::Unread::bytes);
 }
 
+// Behind the running request: a whole head waits to be read.
+bool Http1Client::next_has_arrived() const noexcept {
+    if (!block_) return false;
+    HeadSearch search;
+    return search.ends_in({input_.data(), input_.size()}) || search.ends_in(block_->later);
+}
+
 // Once the answer has left.
 void Http1Client::close_after_reply() {
-    linger_ = !body_complete_ || waiting_bytes() > 0;
+    linger_ = !body_complete() || waiting_bytes() > 0;
     input_ = {};
     if (block_) lane_.blocks.give_back(std::move(block_));
     enter(State::flushing);
@@ -343,7 +388,8 @@ void Http1Client::see_progress(Stamps& at) noexcept {
     see_sent();
     at.client_progress = sent_seen_at_;
     at.client_input = last_input_at_;
-    at.half_closed = half_closed_at_;
+    // For what it had sent behind another request it began to wait when that one was done.
+    at.half_closed = half_closed_ ? std::max(half_closed_at_, since_) : 0;
     if (stream_->unsent() == 0)
         at.unsent_since = 0;
     else if (at.unsent_since == 0)

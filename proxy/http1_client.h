@@ -44,9 +44,11 @@ public:
     Stream& stream() noexcept { return *stream_; }
     const Peer& peer() const noexcept { return peer_; }
     const ListenerConfig& listener() const noexcept { return listener_; }
-    bool body_complete() const noexcept { return body_complete_; }
+    bool body_complete() const noexcept { return body_ == RequestBody::complete; }
     std::uint64_t body_bytes() const noexcept { return body_bytes_; }
     bool half_closed() const noexcept { return half_closed_; }
+    // The client has finished sending, and no further request has arrived: this answer is the last.
+    bool ends_here() const noexcept { return half_closed_ && !next_has_arrived(); }
     // What the client did, and when.
     void see_progress(Stamps& at) noexcept;
     std::size_t waiting_bytes() const noexcept;
@@ -65,6 +67,12 @@ private:
         lingering,
         over,
     };
+    // Of the running request.
+    enum class RequestBody : std::uint8_t {
+        coming,
+        complete,
+        refused,  // it is not HTTP: what still comes is dropped, and the parser not asked again
+    };
     static const StreamEvents events;
 
     void on_arrived(std::span<char> bytes);
@@ -76,10 +84,12 @@ private:
     void read_head();
     void begin_request();
     void read_body();
+    void client_gone_within_body();
     void end_request();
     void refuse(Error error);
     void close_after_reply();
     bool client_sends() const noexcept;
+    bool next_has_arrived() const noexcept;
     void enter(State state);
     void log_refused(Error error, std::string_view id, std::size_t bytes_out);
     void set_reading();
@@ -100,7 +110,7 @@ private:
     std::span<char> input_;
     State state_ = State::idle;
     bool turning_ = false;
-    bool body_complete_ = false;
+    RequestBody body_ = RequestBody::coming;
     bool half_closed_ = false;
     bool linger_ = false;  // once flushed: it is sending what nobody wants
     std::uint64_t body_bytes_ = 0;

@@ -114,7 +114,7 @@ void LocalCall::ask() {
 void LocalCall::reply_if(const std::optional<LocalReply>& reply) {
     if (!reply) return await_answer();
     close_client_ = !ConnectionOptions{block_.head}.persistent || !client_.body_complete() ||
-                    client_.half_closed() || lane_.stopping;
+                    client_.ends_here() || lane_.stopping;
     std::string& out = lane_.head_out;
     out.clear();
     append_local_reply(out, *reply,
@@ -128,9 +128,8 @@ void LocalCall::reply_if(const std::optional<LocalReply>& reply) {
 // The request is no longer read: the connection ends after the answer.
 void LocalCall::fail(Error error) {
     if (state_ == State::over) return;
-    if (error.fault == Fault::client_gone || error.fault == Fault::stopping ||
-        state_ == State::replying)
-        return finish(End::cut);
+    if (error.fault == Fault::stopping || state_ == State::replying) return finish(End::cut);
+    if (error.fault == Fault::client_gone) return finish(End::drop);
     close_client_ = true;
     lane_.head_out.clear();
     append_local_reply(lane_.head_out, service_.fault_reply(error),

@@ -381,12 +381,12 @@ void Relay::fail(Error error) {
         count_server_fault(*fault);
     connecting_.reset();
     block_.server.close();
-    if (error.fault == Fault::client_gone || error.fault == Fault::stopping || replied())
-        return finish(End::cut);
+    if (error.fault == Fault::stopping || replied()) return finish(End::cut);
+    if (error.fault == Fault::client_gone) return finish(End::drop);
     // After a time-out a late body would be taken for the next request.
     const bool timed_out = error.fault == Fault::client_slow || error.fault == Fault::server_slow;
     close_client_ = timed_out || !client_.body_complete() || !connection_.persistent ||
-                    client_.half_closed() || lane_.stopping;
+                    client_.ends_here() || lane_.stopping;
     lane_.head_out.clear();
     append_reply(lane_.head_out, {.fault = error.fault,
                                   .request_id = request_id(),
