@@ -12,6 +12,8 @@ namespace {
 
 constexpr std::uint8_t empty_lines_max = 2;  // RFC 9112, 2.2: at least one is to be ignored
 
+constexpr char tls_handshake = 0x16;  // the first byte of TLS (RFC 8446, 5.1)
+
 constexpr bool is_blank(char c) noexcept { return c == ' ' || c == '\t'; }
 
 Slice slice(std::size_t begin, std::size_t end) noexcept {
@@ -76,6 +78,18 @@ const char* skip_name(const char* p, const char* end, std::uint8_t& classes) noe
     return p;
 }
 
+// Of a byte that may not stand where it stands.
+Reason byte_reason(char c, Reason otherwise) noexcept {
+    return c == '\n' ? Reason::bare_lf : otherwise;
+}
+
+// The word that a byte may not stand in: the method or the target.
+Reason word_reason(char c, bool first, bool in_method) noexcept {
+    if (c == ' ' && first) return Reason::double_space;
+    if (c == '\r' || c == '\n') return byte_reason(c, Reason::short_line);
+    return in_method ? Reason::bad_method : Reason::bad_target;
+}
+
 // How often the fields occur that decide about Host and framing, and the last value of each.
 struct Census {
     int hosts = 0;
@@ -100,36 +114,55 @@ Census count(const Head& head) noexcept {
     return census;
 }
 
-bool is_good_target(const Head& head) noexcept {
+Reason target_reason(const Head& head) noexcept {
     const std::string_view target = head.text(head.target);
-    if (target.front() == '/') return true;
-    if (target == "*") return head.method == Method::options;
+    if (target.front() == '/') return Reason::none;
+    if (target == "*" && head.method == Method::options) return Reason::none;
     const auto authority = authority_of(target);
-    return authority && is_authority(*authority);
+    if (!authority) return Reason::target_form;
+    return is_authority(*authority) ? Reason::none : Reason::target_host;
 }
 
 // RFC 9112, 3.2: exactly one and valid. HTTP/1.0 did not know it: there it may be absent or empty.
-bool is_good_host(const Head& head, const Census& census) noexcept {
-    if (census.hosts > 1) return false;
-    if (head.minor == 0 && census.host.empty()) return true;
-    return is_authority(census.host);
+Reason host_reason(const Head& head, const Census& census) noexcept {
+    if (census.hosts > 1) return Reason::two_hosts;
+    if (head.minor == 0 && census.host.empty()) return Reason::none;
+    if (census.hosts == 0) return Reason::no_host;
+    return is_authority(census.host) ? Reason::none : Reason::bad_host;
+}
+
+// Of the byte that ends a field's name in place of the colon, at its beginning or behind it.
+Reason name_reason(char c, bool first) noexcept {
+    switch (c) {
+    case ' ':
+    case '\t': return first ? Reason::folded_line : Reason::blank_in_name;
+    case ':': return Reason::empty_name;  // behind a name it would be right
+    case '\r': return Reason::no_colon;
+    case '\n': return Reason::bare_lf;
+    default: return Reason::bad_name;
+    }
 }
 
 // RFC 9112, 6.1 and 6.3, without its leniencies: two lengths are refused even if they are equal,
 // and so is a length beside a Transfer-Encoding, whose only accepted value is `chunked`.
-std::optional<Fault> declare_body(const Head& head, const Census& census, Body& body) noexcept {
-    if (census.lengths > 1) return Fault::bad_request;
+Reason declare_body(const Head& head, const Census& census, Body& body) noexcept {
+    if (census.lengths > 1) return Reason::two_content_length;
     const auto length = parse_length(census.length);
-    if (census.lengths == 1 && !length) return Fault::bad_request;
+    if (census.lengths == 1 && !length) return Reason::bad_content_length;
     if (census.codings > 0) {
-        if (census.lengths > 0 || head.minor == 0) return Fault::bad_request;
-        if (census.codings > 1 || !equal_fold(census.coding, "chunked"))
-            return Fault::coding_unknown;
+        if (census.lengths > 0) return Reason::length_and_coding;
+        if (head.minor == 0) return Reason::coding_in_1_0;
+        if (census.codings > 1) return Reason::two_codings;
+        if (!equal_fold(census.coding, "chunked")) return Reason::unknown_coding;
         body = {Framing::chunked, 0};
     } else if (length) {
         body = {Framing::length, *length};
     }
-    return {};
+    return Reason::none;
+}
+
+bool is_of_coding(Reason reason) noexcept {
+    return reason == Reason::two_codings || reason == Reason::unknown_coding;
 }
 
 }  // namespace
@@ -143,21 +176,34 @@ Result<std::size_t> HeadGuard::walk(std::string_view received, Head& head) {
     Refusal refusal = walk_line(bytes, head);
     if (!refusal && state_ >= State::field_start) refusal = walk_fields(bytes, head);
     if (!refusal && state_ == State::whole) {
-        refusal =
-            kind_ == Kind::request ? check_request(head) : declare_body(head, count(head), body_);
-        if (fields_ > limits_->fields && !refusal) refusal = Fault::head_too_large;
+        refusal = kind_ == Kind::request ? check_request(head)
+                                         : refused(declare_body(head, count(head), body_));
+        if (fields_ > limits_->fields && !refusal)
+            refusal = Refused{Fault::head_too_large, Reason::too_many_fields};
         if (kind_ == Kind::response && body_.framing == Framing::none) {
             body_.framing = Framing::until_close;
         }
     } else if (!refusal && walked_ >= limits_->head) {
         // What is wrong with a request line that was read comes first.
         if (kind_ == Kind::request && state_ >= State::field_start) refusal = check_line(head);
-        if (!refusal) refusal = Fault::head_too_large;
+        if (!refusal) refusal = Refused{Fault::head_too_large, Reason::head_too_long};
     }
-    if (refusal) return Error{kind_ == Kind::request ? *refusal : Fault::bad_response};
+    if (refusal) return error(*refusal, head);
     if (state_ != State::whole) return std::size_t{0};
     head.size = static_cast<std::uint32_t>(walked_);
     return walked_;
+}
+
+HeadGuard::Refusal HeadGuard::refused(Reason reason) noexcept {
+    if (reason == Reason::none) return {};
+    return Refused{is_of_coding(reason) ? Fault::coding_unknown : Fault::bad_request, reason};
+}
+
+// A field is named once its name is known to be one.
+Error HeadGuard::error(Refused refused, const Head& head) const noexcept {
+    const bool in_value = state_ == State::value || state_ == State::value_lf;
+    return {kind_ == Kind::request ? refused.fault : Fault::bad_response, 0, refused.reason,
+            in_value ? head.text(name_) : std::string_view{}};
 }
 
 void HeadGuard::begin(Head& head) noexcept {
@@ -190,7 +236,7 @@ HeadGuard::Refusal HeadGuard::walk_line(std::string_view bytes, Head& head) {
             break;
         case State::reason: refusal = walk_reason(bytes, head); break;
         case State::line_lf:
-            if (c != '\n') return Fault::bad_request;
+            if (c != '\n') return refused(Reason::bare_cr);
             ++walked_;
             state_ = State::field_start;
             break;
@@ -223,7 +269,7 @@ bool HeadGuard::skip_status(std::string_view bytes, Head& head) noexcept {
 // Empty lines before a request, of clients that send one too many behind a body.
 HeadGuard::Refusal HeadGuard::start(char c) noexcept {
     if (state_ == State::start_lf) {
-        if (c != '\n') return Fault::bad_request;
+        if (c != '\n') return refused(Reason::bare_cr);
         ++empty_lines_;
         ++walked_;
         state_ = State::start;
@@ -234,7 +280,9 @@ HeadGuard::Refusal HeadGuard::start(char c) noexcept {
         state_ = State::start_lf;
         return {};
     }
-    if (!(class_of(c) & in_name)) return Fault::bad_request;
+    if (c == '\r') return refused(Reason::empty_lines);
+    if (c == tls_handshake) return refused(Reason::tls);
+    if (!(class_of(c) & in_name)) return refused(byte_reason(c, Reason::bad_method));
     line_ = token_ = static_cast<std::uint32_t>(walked_);
     state_ = State::method;
     return {};
@@ -252,8 +300,9 @@ HeadGuard::Refusal HeadGuard::walk_word(std::string_view bytes, std::uint8_t all
     if (walked_ == bytes.size()) return {};
 
     const bool ends = bytes[walked_] == ' ' && word.size > 0;
-    if (!ends && !(class_of(bytes[walked_]) & allowed)) return Fault::bad_request;
-    if (walked_ >= line_end) return Fault::target_too_long;
+    if (!ends && !(class_of(bytes[walked_]) & allowed))
+        return refused(word_reason(bytes[walked_], word.size == 0, state_ == State::method));
+    if (walked_ >= line_end) return Refused{Fault::target_too_long};
     token_ = static_cast<std::uint32_t>(++walked_);
     state_ = next;
     return {};
@@ -263,11 +312,13 @@ HeadGuard::Refusal HeadGuard::walk_word(std::string_view bytes, std::uint8_t all
 HeadGuard::Refusal HeadGuard::walk_version(char c, Head& head) noexcept {
     constexpr std::string_view form = "HTTP/0.0\r";
     const std::size_t i = walked_ - token_;
-    if (form[i] == '0' ? !is_digit(c) : c != form[i]) return Fault::bad_request;
+    if (form[i] == '0' ? !is_digit(c) : c != form[i])
+        return refused(i == 0 && c == ' ' ? Reason::double_space
+                                          : byte_reason(c, Reason::bad_version));
     if (c == '\r') {
         state_ = State::line_lf;
     } else if (walked_ - line_ >= limits_->request_line) {
-        return Fault::target_too_long;
+        return Refused{Fault::target_too_long};
     }
     if (i == 5) major_ = c;
     if (i == 7) {
@@ -281,25 +332,28 @@ HeadGuard::Refusal HeadGuard::walk_version(char c, Head& head) noexcept {
 // RFC 9112, 4. The SP behind the status is left out by some servers together with the reason.
 HeadGuard::Refusal HeadGuard::walk_status(char c, Head& head) noexcept {
     constexpr std::string_view form = "HTTP/1.m sdd";
+    constexpr std::size_t name_size = 5;
     const std::size_t i = walked_ - token_;
     ++walked_;
     if (i == form.size()) {
         state_ = c == ' ' ? State::reason : State::line_lf;
         token_ = static_cast<std::uint32_t>(walked_);
-        return c == ' ' || c == '\r' ? Refusal{} : Fault::bad_response;
+        return c == ' ' || c == '\r' ? Refusal{} : refused(byte_reason(c, Reason::bad_status));
     }
     switch (form[i]) {
     case 'm':
-        if (c != '0' && c != '1') return Fault::bad_response;
+        if (c != '0' && c != '1') return refused(Reason::bad_version);
         head.minor = static_cast<std::uint8_t>(c - '0');
         return {};
     case 's':
-        if (c < '1' || c > '5') return Fault::bad_response;
+        if (c < '1' || c > '5') return refused(Reason::bad_status);
         break;
     case 'd':
-        if (!is_digit(c)) return Fault::bad_response;
+        if (!is_digit(c)) return refused(Reason::bad_status);
         break;
-    default: return c == form[i] ? Refusal{} : Fault::bad_response;
+    default:
+        if (c == form[i]) return {};
+        return refused(i < name_size ? Reason::not_http : Reason::bad_version);
     }
     head.status = static_cast<std::uint16_t>(head.status * 10 + (c - '0'));
     return {};
@@ -310,7 +364,8 @@ HeadGuard::Refusal HeadGuard::walk_reason(std::string_view bytes, Head& head) no
     walked_ = static_cast<std::size_t>(skip_value(base + walked_, base + bytes.size()) - base);
     head.reason = slice(token_, walked_);
     if (walked_ == bytes.size()) return {};
-    if (bytes[walked_] != '\r') return Fault::bad_response;
+    if (bytes[walked_] != '\r')
+        return refused(byte_reason(bytes[walked_], Reason::bad_reason_phrase));
     ++walked_;
     state_ = State::line_lf;
     return {};
@@ -337,7 +392,7 @@ HeadGuard::Refusal HeadGuard::walk_fields(std::string_view bytes, Head& head) {
             p = skip_name(p, end, name_classes_);
             if (p == end) break;
             name_ = slice(token_, static_cast<std::size_t>(p - base));
-            if (*p != ':' || name_.size == 0) return Fault::bad_request;
+            if (*p != ':' || name_.size == 0) return refused(name_reason(*p, name_.size == 0));
             ++p;
             state_ = State::value_start;
             [[fallthrough]];
@@ -350,13 +405,13 @@ HeadGuard::Refusal HeadGuard::walk_fields(std::string_view bytes, Head& head) {
         case State::value:
             p = skip_value(p, end);
             if (p == end) break;
-            if (*p != '\r') return Fault::bad_request;
+            if (*p != '\r') return refused(byte_reason(*p, Reason::bad_value));
             add_field(head, static_cast<std::size_t>(p - base));
             state_ = State::value_lf;
             if (++p == end) break;
             [[fallthrough]];
         default:  // behind a CR
-            if (*p != '\n') return Fault::bad_request;
+            if (*p != '\n') return refused(Reason::bare_cr);
             ++p;
             state_ = state_ == State::end_lf ? State::whole : State::field_start;
             break;
@@ -382,22 +437,23 @@ void HeadGuard::add_field(Head& head, std::size_t end) {
 
 HeadGuard::Refusal HeadGuard::check_request(Head& head) {
     if (const Refusal refusal = check_line(head)) return refusal;
-    if (fields_ > limits_->fields) return Fault::head_too_large;
-    if (!is_good_target(head)) return Fault::bad_request;
+    if (fields_ > limits_->fields) return Refused{Fault::head_too_large, Reason::too_many_fields};
+    if (const Refusal refusal = refused(target_reason(head))) return refusal;
     const Census census = count(head);
-    if (!is_good_host(head, census)) return Fault::bad_request;
-    if (const Refusal refusal = declare_body(head, census, body_)) return refusal;
-    if (limits_->body_max != 0 && body_.length > limits_->body_max) return Fault::body_too_large;
-    if (census.expects_oddly) return Fault::expectation_unknown;
+    if (const Refusal refusal = refused(host_reason(head, census))) return refusal;
+    if (const Refusal refusal = refused(declare_body(head, census, body_))) return refusal;
+    if (limits_->body_max != 0 && body_.length > limits_->body_max)
+        return Refused{Fault::body_too_large};
+    if (census.expects_oddly) return Refused{Fault::expectation_unknown};
     return {};
 }
 
 HeadGuard::Refusal HeadGuard::check_line(Head& head) const noexcept {
-    if (major_ != '1' || minor_ > '1') return Fault::version_unknown;
+    if (major_ != '1' || minor_ > '1') return Refused{Fault::version_unknown};
     head.method = method_of(head.text(head.method_text));
-    if (head.method == Method::unknown) return Fault::method_unknown;
+    if (head.method == Method::unknown) return Refused{Fault::method_unknown};
     if (head.method == Method::connect || head.method == Method::trace) {
-        return Fault::method_refused;
+        return Refused{Fault::method_refused};
     }
     return {};
 }

@@ -64,7 +64,11 @@ public:
     Body body() const noexcept { return body_; }
 
 private:
-    using Refusal = std::optional<Fault>;
+    struct Refused {
+        Fault fault;
+        Reason reason = Reason::none;
+    };
+    using Refusal = std::optional<Refused>;
 
     enum class State : std::uint8_t {
         start,     // before the first line
@@ -98,6 +102,8 @@ private:
     void add_field(Head& head, std::size_t end);
     Refusal check_request(Head& head);
     Refusal check_line(Head& head) const noexcept;
+    static Refusal refused(Reason reason) noexcept;
+    Error error(Refused refused, const Head& head) const noexcept;
 
     Kind kind_;
     const HeadLimits* limits_;

@@ -72,15 +72,16 @@ Result<std::size_t> HttpParser::read_head(std::string_view received, Head& head)
     check(!head_seen_, "a head was read twice");
     const auto size = guard_.walk(received, head);
     if (!size || *size == 0) return size;
-    if (head.status == 101 && !asked_.upgrade) return Error{Fault::bad_response};
+    if (head.status == 101 && !asked_.upgrade) return bad(Reason::unasked_101);
 
     // Only what llhttp says at the end of its call counts: it calls on_headers_complete also for a
     // head that it refuses right after.
     const llhttp_errno_t rc = llhttp_execute(&llhttp_, received.data(), *size);
     const bool paused =
         rc == HPE_PAUSED && complete_ && llhttp_get_error_pos(&llhttp_) == received.data() + *size;
-    if (!head_seen_ || (rc != HPE_OK && !paused)) return Error{bad(), static_cast<int>(rc)};
-    if (llhttp_.http_minor != head.minor || llhttp_.status_code != head.status) return Error{bad()};
+    if (!head_seen_ || (rc != HPE_OK && !paused)) return bad(Reason::parsers_disagree, rc);
+    if (llhttp_.http_minor != head.minor || llhttp_.status_code != head.status)
+        return bad(Reason::parsers_disagree);
     body_ = is_bodiless_answer() ? Body{} : guard_.body();
     return size;
 }
@@ -97,13 +98,13 @@ Result<std::size_t> HttpParser::read_body(std::span<char> bytes, Pieces& pieces)
     const char* const end =
         rc == HPE_OK ? bytes.data() + bytes.size() : llhttp_get_error_pos(&llhttp_);
     // Whether the bytes came whole or in pieces: a bound that was passed on the way counts first.
-    if (is_padded(end)) return Error{bad()};
+    if (is_padded(end)) return bad(Reason::padding);
     if (too_large_) return Error{Fault::body_too_large};
-    if (rc != HPE_OK && !(rc == HPE_PAUSED && complete_)) return Error{bad(), static_cast<int>(rc)};
+    if (rc != HPE_OK && !(rc == HPE_PAUSED && complete_)) return bad(body_reason(rc), rc);
     const auto size = static_cast<std::size_t>(end - bytes.data());
     if (complete_ && body_.framing == Framing::chunked) {
         // llhttp takes a bare LF as the end of the trailers.
-        if ((size > 1 ? bytes[size - 2] : last_) != '\r') return Error{bad()};
+        if ((size > 1 ? bytes[size - 2] : last_) != '\r') return bad(Reason::bare_lf);
     }
     read_ += size;
     last_ = bytes[size - 1];
@@ -115,8 +116,27 @@ bool HttpParser::end_of_input() noexcept {
     return complete_;
 }
 
-Fault HttpParser::bad() const noexcept {
-    return kind_ == HeadGuard::Kind::request ? Fault::bad_request : Fault::bad_response;
+Error HttpParser::bad(Reason reason, int code) const noexcept {
+    return {kind_ == HeadGuard::Kind::request ? Fault::bad_request : Fault::bad_response, code,
+            reason};
+}
+
+// What was wrong with the body where llhttp stopped with `code`.
+Reason HttpParser::body_reason(int code) const noexcept {
+    if (extended_too_far()) return Reason::extensions_too_long;
+    switch (code) {
+    case HPE_INVALID_CHUNK_SIZE: return Reason::bad_chunk_size;
+    case HPE_STRICT:
+        // One number for two rules; the words of llhttp tell them apart.
+        return std::string_view{llhttp_get_error_reason(&llhttp_)}.starts_with("Expected")
+                   ? Reason::bad_chunk_end
+                   : Reason::bad_chunk_extension;
+    default: return Reason::bad_trailer;
+    }
+}
+
+bool HttpParser::extended_too_far() const noexcept {
+    return extension_in_chunk_ > extension_max || extensions_ > extensions_max;
 }
 
 // Whether llhttp frames the body as the guard does.
@@ -181,9 +201,7 @@ int HttpParser::on_chunk_extension(llhttp_t* parser, const char*, std::size_t si
     HttpParser& self = owner_of(parser);
     self.extension_in_chunk_ += size;
     self.extensions_ += size;
-    const bool fits =
-        self.extension_in_chunk_ <= extension_max && self.extensions_ <= extensions_max;
-    return fits ? 0 : -1;
+    return self.extended_too_far() ? -1 : 0;
 }
 
 // One message at a time: what follows it is not this call's business.

@@ -91,7 +91,9 @@ private:
     static int on_message_complete(llhttp_t* parser);
     static const llhttp_settings_t events;
 
-    Fault bad() const noexcept;
+    Error bad(Reason reason, int code = 0) const noexcept;
+    Reason body_reason(int code) const noexcept;
+    bool extended_too_far() const noexcept;
     bool agrees() const noexcept;
     bool is_bodiless_answer() const noexcept;
     bool is_padded(const char* at) const noexcept;

@@ -9,6 +9,7 @@
 #include <variant>
 
 #include "net/check.h"
+#include "net/reason.h"
 
 namespace baton {
 
@@ -147,6 +148,11 @@ constexpr Origin origin_of(Fault fault) noexcept {
 struct Error {
     Fault fault;
     int code = 0;  // a libuv or llhttp number for the log; 0 if there is none
+    Reason reason = Reason::none;
+    // The name of a field or an attribute that the reason is about, never a value; empty if there is
+    // none. May hold any bytes and be long: escape and cut it. Views what was read, as long as that
+    // is there.
+    std::string_view detail = {};
     Origin origin = origin_of(fault);
 };
 

@@ -14,10 +14,12 @@ constexpr std::size_t target_max = 2048;
 constexpr std::size_t host_max = 300;  // a name of 253 bytes and a port
 constexpr std::size_t label_max = 256;
 constexpr std::size_t word_max = 128;
+constexpr std::size_t own_word_max = 40;  // one of a list of ours
 
-// time; id, client, method, session, token, fault; host; target; route, server; nine numbers; names
-// and punctuation.
-static_assert(24 + 6 * word_max + host_max + target_max + 2 * label_max + 9 * 21 + 230 <=
+// time; id, client, method, detail; session, token, fault, reason; host; target; route, server; nine
+// numbers; names and punctuation.
+static_assert(24 + 4 * word_max + 4 * own_word_max + host_max + target_max + 2 * label_max +
+                  9 * 21 + 254 <=
               access_line_max);
 
 constexpr std::string_view cut_mark = "...";
@@ -121,13 +123,15 @@ void append_access_line(std::string& block, const AccessLine& line) {
     append_text(block, ",\"route\":\"", line.route, label_max);
     append_text(block, ",\"server\":\"", line.server, label_max);
     if (line.tries > 0) append_number(block, ",\"tries\":", line.tries);
-    append_text(block, ",\"session\":\"", line.session, word_max);
-    append_text(block, ",\"token\":\"", line.token, word_max);
+    append_text(block, ",\"session\":\"", line.session, own_word_max);
+    append_text(block, ",\"token\":\"", line.token, own_word_max);
     append_ms(block, ",\"wait_ms\":", line.wait_us);
     append_ms(block, ",\"connect_ms\":", line.connect_us);
     append_ms(block, ",\"first_ms\":", line.first_us);
     append_ms(block, ",\"total_ms\":", line.total_us);
-    append_text(block, ",\"fault\":\"", line.fault, word_max);
+    append_text(block, ",\"fault\":\"", line.fault, own_word_max);
+    append_text(block, ",\"reason\":\"", line.reason, own_word_max);
+    append_text(block, ",\"detail\":\"", line.detail, word_max);
     block += "}\n";
 }
 

@@ -35,6 +35,8 @@ struct AccessLine {
     std::int64_t first_us = -1;
     std::int64_t total_us = -1;
     std::string_view fault;
+    std::string_view reason;  // a word of ours
+    std::string_view detail;  // the name of a field or an attribute that the reason is about
 };
 
 // No line is longer, its newline included, so that it goes into a pipe in one piece.

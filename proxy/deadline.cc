@@ -9,10 +9,11 @@ namespace baton {
 namespace {
 
 // The sooner of what there is and `since` + `limit`; a limit of 0 is none.
-void sooner(Deadline& deadline, std::uint64_t since, Milliseconds limit, Fault fault) noexcept {
+void sooner(Deadline& deadline, std::uint64_t since, Milliseconds limit, Fault fault,
+            Reason reason) noexcept {
     if (limit.count() == 0) return;
     const std::uint64_t when = since + static_cast<std::uint64_t>(limit.count());
-    if (deadline.when == 0 || when < deadline.when) deadline = {when, fault};
+    if (deadline.when == 0 || when < deadline.when) deadline = {when, fault, reason};
 }
 
 // `total` has run out: the fault is of whoever is awaited at that moment.
@@ -29,17 +30,19 @@ void server_deadlines(Deadline& deadline, const Progress& progress,
                       const UpstreamConfig::Timeouts& server) noexcept {
     const Stamps& at = progress.at;
     if (server.total.count() != 0)
-        sooner(deadline, at.begun, server.total, fault_of_total(progress));
+        sooner(deadline, at.begun, server.total, fault_of_total(progress), Reason::total_timeout);
     switch (progress.phase) {
     case Progress::Phase::connecting:
-        sooner(deadline, at.connect_began, server.connect, Fault::no_server);
+        sooner(deadline, at.connect_began, server.connect, Fault::no_server,
+               Reason::connect_timeout);
         break;
     case Progress::Phase::sent:
-        sooner(deadline, at.request_progress, server.response, Fault::server_slow);
+        sooner(deadline, at.request_progress, server.response, Fault::server_slow,
+               Reason::response_timeout);
         break;
     case Progress::Phase::answering:
         if (const Awaited next = awaited(progress); next.whom == Origin::server)
-            sooner(deadline, next.since, server.idle, Fault::server_slow);
+            sooner(deadline, next.since, server.idle, Fault::server_slow, Reason::idle_timeout);
         break;
     default: break;
     }
@@ -97,18 +100,21 @@ Deadline next_deadline(const Progress& progress, const ClientTimeouts& client,
     Deadline deadline;
     if (progress.phase == Progress::Phase::tunnelling) {
         // Both sides are silent, as the client may be for as long as it likes: no server's fault.
-        sooner(deadline, awaited(progress).since, client.tunnel_idle, Fault::client_slow);
+        sooner(deadline, awaited(progress).since, client.tunnel_idle, Fault::client_slow,
+               Reason::tunnel_idle_timeout);
         return deadline;
     }
     // Bounds the wait for an answer; what flows then is bounded by `send` and `idle`.
     if (at.half_closed != 0 && !progress.answer_begun)
-        sooner(deadline, at.half_closed, client.client_gone, Fault::client_gone);
+        sooner(deadline, at.half_closed, client.client_gone, Fault::client_gone,
+               Reason::client_gone_timeout);
     if (progress.phase == Progress::Phase::uploading ||
         progress.phase == Progress::Phase::overlapping)
-        sooner(deadline, awaited(progress).since, client.body_idle, Fault::client_slow);
+        sooner(deadline, awaited(progress).since, client.body_idle, Fault::client_slow,
+               Reason::body_idle_timeout);
     if (at.unsent_since != 0)
         sooner(deadline, std::max(at.client_progress, at.unsent_since), client.send,
-               Fault::client_slow);
+               Fault::client_slow, Reason::send_timeout);
     if (server != nullptr && progress.phase != Progress::Phase::replying)
         server_deadlines(deadline, progress, *server);
     return deadline;

@@ -49,6 +49,7 @@ Awaited awaited(const Progress& progress) noexcept;
 struct Deadline {
     std::uint64_t when = 0;  // 0: never
     Fault fault = Fault::server_slow;
+    Reason reason = Reason::none;
 };
 
 // Who caused a server's connection to end with `uv_error` before its answer was whole. A server that had

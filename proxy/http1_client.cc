@@ -123,7 +123,7 @@ void Http1Client::on_deadline() {
     if (when == 0) return;
     if (now() < when) return arm(when);
     switch (state_) {
-    case State::reading_head: refuse({Fault::client_slow}); break;
+    case State::reading_head: refuse({Fault::client_slow, 0, Reason::header_timeout}); break;
     case State::exchanging: block_->exchange->on_deadline(now()); break;
     default: enter(State::over);
     }
@@ -344,6 +344,8 @@ void Http1Client::log_refused(Error error, std::string_view id, std::size_t byte
     line.session = "off";
     line.total_us = head_begun_us_ == 0 ? 0 : static_cast<std::int64_t>(now_us() - head_begun_us_);
     line.fault = name(error.fault);
+    line.reason = name(error.reason);
+    line.detail = error.detail;
     lane_.access_log.write(line);
 }
 

@@ -47,7 +47,7 @@ Result<bool> Http1Server::read_head() {
     }
     input_ = input_.subspan(*size - before);
     const ConnectionOptions connection{head_};
-    if (connection.too_many) return Error{Fault::bad_response};
+    if (connection.too_many) return Error{Fault::bad_response, 0, Reason::too_many_options};
     persistent_ = connection.persistent;
     return true;
 }

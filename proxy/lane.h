@@ -58,6 +58,8 @@ struct Lane {
     log::OncePerMinute made_private_warning;
     log::OncePerMinute connect_warning;
     log::OncePerMinute own_connect_warning;  // descriptors, ports, memory
+    log::OncePerMinute slow_server_warning;
+    log::OncePerMinute bad_response_warning;
     log::OncePerMinute overwrite_warning;
     log::OncePerMinute dropped_change_warning;
     log::OncePerSecond refused_warning;

@@ -146,7 +146,7 @@ void LocalCall::stop() { fail({Fault::stopping}); }
 
 void LocalCall::on_deadline(std::uint64_t now_ms) {
     const Deadline due = deadline();
-    if (due.when != 0 && now_ms >= due.when) fail({due.fault});
+    if (due.when != 0 && now_ms >= due.when) fail({due.fault, 0, due.reason});
 }
 
 Deadline LocalCall::deadline() noexcept {

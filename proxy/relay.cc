@@ -12,6 +12,8 @@ namespace baton {
 
 namespace {
 
+constexpr std::size_t detail_max = 128;  // what the log has room for
+
 // What a request's fault says against its server.
 std::optional<ServerFault> server_fault(const Error& error) noexcept {
     if (error.origin != Origin::server) return std::nullopt;
@@ -20,6 +22,24 @@ std::optional<ServerFault> server_fault(const Error& error) noexcept {
     case Fault::server_slow: return ServerFault::server_slow;
     case Fault::bad_response: return ServerFault::bad_response;
     default: return std::nullopt;
+    }
+}
+
+// Of a connect: what is said if no server's went otherwise.
+Reason connect_reason(int uv_error) noexcept {
+    switch (uv_error) {
+    case UV_ECONNREFUSED: return Reason::all_refused;
+    case UV_ETIMEDOUT: return Reason::all_timed_out;
+    case UV_EHOSTUNREACH:
+    case UV_ENETUNREACH: return Reason::all_unreachable;
+    case UV_EMFILE:
+    case UV_ENFILE: return Reason::no_descriptors;
+    case UV_EADDRNOTAVAIL: return Reason::no_ports;
+    case UV_ENOBUFS:
+    case UV_ENOMEM: return Reason::no_memory;
+    case UV_EACCES:
+    case UV_EPERM: return Reason::not_permitted;
+    default: return Reason::none_connected;
     }
 }
 
@@ -100,11 +120,12 @@ void Relay::route() {
     const Router& router = snapshot_->router();
     __attribute__((uninitialized)) std::array<char, 256> room;
     route_ = router.find(router.asks_host() ? routing_host(to_.host, room) : "", path);
-    if (connection_.too_many) return fail({Fault::bad_request});
+    if (connection_.too_many) return fail({Fault::bad_request, 0, Reason::too_many_options});
     if (route_ == nullptr) return fail({Fault::no_route});
     if (snapshot_->config().limits.underscores == Underscores::reject) {
         for (const Field& field : head.fields)
-            if (field.underscore) return fail({Fault::bad_request});
+            if (field.underscore)
+                return fail({Fault::bad_request, 0, Reason::underscore, head.text(field.name)});
     }
     websocket_ = is_websocket();
     in_framing_ = block_.parser.body().framing;
@@ -141,7 +162,7 @@ void Relay::find_session() {
 }
 
 void Relay::session_found() {
-    if (const auto fault = session_.fault()) return fail({*fault});
+    if (const auto& error = session_.error()) return fail(*error);
     state_ = State::choosing;
 }
 
@@ -226,11 +247,9 @@ void Relay::connect_failed(int uv_error) {
         log::warn("cannot connect to a server", {{"server", server_->text},
                                                  {"upstream", route_->upstream->name()},
                                                  {"error", uv_err_name(uv_error)}});
-    if (is_exhausted(uv_error)) {
-        if (!frees_descriptor()) return fail(no_server_left());
-        tried_.remove(server_->index);
-        return;
-    }
+    if (is_exhausted(uv_error) && frees_descriptor()) return tried_.remove(server_->index);
+    add_connect_failure(connect_reason(uv_error));
+    if (is_exhausted(uv_error)) return fail(no_server_left());
     refused_.add(server_->index);
     if (ours) return;
     count_server_fault(uv_error == UV_ETIMEDOUT ? ServerFault::connect_slow
@@ -249,7 +268,13 @@ Error Relay::no_server_left() const noexcept {
     const bool ours = is_local(connect_error_);
     return {.fault = tries_ > 0 ? Fault::server_gone : Fault::no_server,
             .code = connect_error_,
+            .reason = tries_ > 0 ? Reason::closed_unanswered : connect_reason_,
             .origin = ours ? Origin::local : Origin::server};
+}
+
+void Relay::add_connect_failure(Reason reason) noexcept {
+    const bool alike = connect_reason_ == Reason::none || connect_reason_ == reason;
+    connect_reason_ = alike ? reason : Reason::none_connected;
 }
 
 void Relay::open_server(Lease lease) {
@@ -342,10 +367,12 @@ void Relay::build_request_head() {
 // Nothing was written: the connection had been closed before, and the server has not seen this
 // request.
 void Relay::resend_unsent() {
-    if (block_.server.reused())
+    if (block_.server.reused()) {
         tried_.remove(server_->index);
-    else
+    } else {
         refused_.add(server_->index);
+        add_connect_failure(Reason::none_connected);
+    }
     block_.server.close();
     fresh_only_ = true;
     state_ = State::choosing;
@@ -355,7 +382,7 @@ void Relay::resend() {
     lane_.counters.retries.add();
     // An idle connection that had been closed is no fault of the server's; but the server may be about
     // to die, and still let us connect: another one is asked, if there is one.
-    if (!block_.server.reused() && server_gone().origin == Origin::server)
+    if (!block_.server.reused() && server_gone(Reason::closed_unanswered).origin == Origin::server)
         count_server_fault(ServerFault::server_gone);
     block_.server.close();
     fresh_only_ = true;
@@ -377,6 +404,9 @@ void Relay::stop() { fail({Fault::stopping}); }
 void Relay::fail(Error error) {
     if (state_ == State::over) return;
     fault_ = error.fault;
+    reason_ = error.reason;
+    detail_ = error.detail.substr(0, detail_max);
+    warn_of_server(error);
     if (const auto fault = server_fault(error); fault && block_.server.is_open())
         count_server_fault(*fault);
     connecting_.reset();
@@ -396,6 +426,21 @@ void Relay::fail(Error error) {
     client_.stream().write({&piece, 1}, then(true));
     status_ = status_of(error.fault);
     state_ = State::replying;
+}
+
+// What a server did wrong that has no event of its own.
+void Relay::warn_of_server(Error error) {
+    if (server_ == nullptr) return;
+    if (error.fault == Fault::server_slow && lane_.slow_server_warning.due(now()))
+        log::warn("a server was too slow", {{"server", server_->text},
+                                            {"upstream", route_->upstream->name()},
+                                            {"reason", name(error.reason)},
+                                            {"id", request_id()}});
+    if (error.fault == Fault::bad_response && lane_.bad_response_warning.due(now()))
+        log::warn("a server's response was refused", {{"server", server_->text},
+                                                      {"upstream", route_->upstream->name()},
+                                                      {"reason", name(error.reason)},
+                                                      {"id", request_id()}});
 }
 
 void Relay::finish(End end) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "net/http_parser.h"
@@ -67,6 +68,7 @@ private:
     void connect_failed(int uv_error);
     bool frees_descriptor();
     Error no_server_left() const noexcept;
+    void add_connect_failure(Reason reason) noexcept;
     void open_server(Lease lease);
     void send_request();
     void build_request_head();
@@ -86,10 +88,11 @@ private:
     void pass_body(WriteList& list);
     void response_done();
     void server_lost();
-    Error server_gone() noexcept;
+    Error server_gone(Reason reason) noexcept;
     void begin_tunnel();
     void look_after_session();
     void fail(Error error);
+    void warn_of_server(Error error);
     void finish(End end);
 
     Progress::Phase phase() noexcept;
@@ -142,9 +145,12 @@ private:
     std::optional<int> connect_result_;
     int connect_error_ = 0;  // of the last connect that failed
     std::optional<Fault> fault_;
-    Framing out_framing_ = Framing::none;  // of the answer's body to the client
-    Framing in_framing_ = Framing::none;   // of the request's body to the server
-    int status_ = 0;                       // of what the client has been sent; 0: nothing yet
+    Reason reason_ = Reason::none;          // of the fault
+    Reason connect_reason_ = Reason::none;  // what the connects that failed have in common
+    std::string detail_;                    // of the reason
+    Framing out_framing_ = Framing::none;   // of the answer's body to the client
+    Framing in_framing_ = Framing::none;    // of the request's body to the server
+    int status_ = 0;                        // of what the client has been sent; 0: nothing yet
 
     Stamps at_;
     std::uint64_t server_sent_seen_ = 0;

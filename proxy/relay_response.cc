@@ -29,7 +29,7 @@ void Relay::receive() {
         if (status >= 200 || status == 101)
             on_final();
         else if (!on_interim())
-            return fail({Fault::bad_response});
+            return fail({Fault::bad_response, 0, Reason::too_many_interims});
         if (state_ != State::exchanging) return;
     }
     if (response_ == ResponseSide::body) receive_body();
@@ -96,9 +96,9 @@ void Relay::count_ignored_fields() {
 }
 
 void Relay::release_response() {
-    if (const auto fault = session_.fault()) {
-        if (*fault == Fault::session_conflict && may_replay()) return replay();
-        return fail({*fault});
+    if (const auto& error = session_.error()) {
+        if (error->fault == Fault::session_conflict && may_replay()) return replay();
+        return fail(*error);
     }
     if (block_.server.head().status == 101) return begin_tunnel();
     const Body body = block_.server.body();
@@ -193,7 +193,7 @@ void Relay::server_lost() {
             __attribute__((uninitialized)) WriteList list;
             return pass_body(list);
         }
-        return fail(server_gone());
+        return fail(server_gone(Reason::cut_body));
     }
     const RetryFacts facts{.method = block_.head.method,
                            .answer_begun = block_.server.heard(),
@@ -201,13 +201,14 @@ void Relay::server_lost() {
                            .tries_left = route_->upstream_config->retry_tries -
                                          std::min(tries_, route_->upstream_config->retry_tries)};
     if (may_retry(Fault::server_gone, facts)) return resend();
-    fail(server_gone());
+    fail(server_gone(block_.server.heard() ? Reason::cut_head : Reason::closed_unanswered));
 }
 
-Error Relay::server_gone() noexcept {
+Error Relay::server_gone(Reason reason) noexcept {
     const int uv_error = block_.server.end().value_or(0);
     return {.fault = Fault::server_gone,
             .code = uv_error,
+            .reason = reason,
             .origin = origin_of_loss(progress(), uv_error, now())};
 }
 

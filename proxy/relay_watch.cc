@@ -102,7 +102,7 @@ void Relay::on_deadline(std::uint64_t now_ms) {
         connect_result_ = UV_ETIMEDOUT;
         return;  // `connected` goes on to the next server
     }
-    fail({due.fault});
+    fail({due.fault, 0, due.reason});
 }
 
 void Relay::write_log_line() {
@@ -131,6 +131,8 @@ void Relay::write_log_line() {
     if (first_us_ != 0) line.first_us = span_us(connected_us_, first_us_);
     line.total_us = span_us(begun_us_, end_us);
     if (fault_) line.fault = name(*fault_);
+    line.reason = name(reason_);
+    line.detail = detail_;
     lane_.access_log.write(line);
 }
 

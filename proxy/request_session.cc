@@ -55,7 +55,7 @@ Step RequestSession::find_again() {
     state_ = SessionState::none;
     live_seen_ = held_ = changed_ = false;
     asked_ = SessionRequest{};
-    fault_.reset();
+    error_.reset();
     unknown_ = 0;
     dead_seen_ = led_ = unsure_ = false;
     candidates_[0] = id_;
@@ -195,8 +195,9 @@ Step RequestSession::made(StoreAnswer answer) {
 }
 
 // Nothing was written, but the session was asked for.
-Step RequestSession::fail(Fault fault) {
-    fault_ = fault;
+Step RequestSession::fail(Fault fault, Reason reason, std::string_view detail) {
+    detail_ = detail;
+    error_ = Error{fault, 0, reason, detail_};
     changed_ = false;
     return Step::done;
 }

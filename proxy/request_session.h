@@ -37,9 +37,9 @@ public:
     RequestSession() = default;  // a request without a session: state off, all steps done
 
     // Looks the cookie up; with `create = "always"` makes a session where there is none. After
-    // `done`, `fault` says whether the request may go on.
+    // `done`, `error` says whether the request may go on.
     Step find(const Needs& needs, const Head& request);
-    // Takes the session fields of a response and carries them out. After `done`, `fault` says
+    // Takes the session fields of a response and carries them out. After `done`, `error` says
     // whether the response may pass.
     Step apply(const Head& response);
     // After a `session_conflict`: looks the session up as it is now, for another response in place of
@@ -59,7 +59,8 @@ public:
     bool ended() const noexcept { return ended_; }
 
     SessionState state() const noexcept { return state_; }
-    std::optional<Fault> fault() const noexcept { return fault_; }
+    // Its detail lives as long as this object.
+    const std::optional<Error>& error() const noexcept { return error_; }
     // The fields for the server.
     void append_request_fields(std::string& out) const;
     // The Set-Cookie line for the client, if there is one to be sent.
@@ -107,7 +108,7 @@ private:
     Step confirmed(const StoreAnswer& answer);
     Step looked(const StoreAnswer& answer);
     Step refuse(std::string_view complaint, std::string_view attribute);
-    Step fail(Fault fault);
+    Step fail(Fault fault, Reason reason = Reason::none, std::string_view detail = {});
     Step continue_with(std::optional<StoreAnswer> answer);
     void take_response_fields(const Head& response);
     bool renewal_due() const noexcept;
@@ -150,7 +151,8 @@ private:
     std::array<char, 8> token_;
     SessionRecord record_;
     SessionRequest asked_;
-    std::optional<Fault> fault_;
+    std::optional<Error> error_;
+    std::string detail_;  // of the error
 };
 
 }  // namespace baton

@@ -36,6 +36,21 @@ class LogTest(SystemTest):
         text = next(line for line in baton.access_lines())
         self.assertRegex(text, rb'"total_ms":\d+\.\d{3}[,}]')
 
+    def test_F_reason_event_of_a_server(self):
+        """What a server did wrong is in the event log too, once a minute and kind, however often it happens."""
+        bad = b"HTTP/1.1 200 OK\r\nX Foo: 1\r\n\r\n"
+        app = self.app(lambda request: None if request.target == "/slow" else bad)
+        baton = self.baton([app], upstream={"timeouts": {"response": "200ms"}})
+        for target, status in (("/bad", 502), ("/slow", 504)) * 3:
+            self.assertEqual(self.client(baton).ask(target=target).status, status)
+        lines = baton.wait_access(6)
+        self.assertEqual([line["reason"] for line in lines], ["blank_in_name", "response_timeout"] * 3)
+        events = [event for event in baton.events() if event.get("reason") in ("blank_in_name", "response_timeout")]
+        self.assertEqual([(event["reason"], event["id"]) for event in events],
+                         [("blank_in_name", lines[0]["id"]), ("response_timeout", lines[1]["id"])])
+        for event in events:
+            self.assertEqual((event["server"], event["upstream"]), (app.address, "app"))
+
     def test_query_false(self):
         app = self.app()
         baton = self.baton([app], log={"query": False})

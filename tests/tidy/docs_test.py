@@ -101,6 +101,11 @@ class TablesTest(unittest.TestCase):
         rows = {row[0].strip("`"): row[1][:3] for row in tables("docs/operating.md")["Faults"] if row[0][0] == "`"}
         self.assertEqual(rows, {word: status[name] for name, word in names.items()})
 
+    def test_F_reason_operating_has_every_reason(self):
+        told = re.findall(r'case Reason::\w+: return "(\w+)"', read("net/reason.h"))
+        self.assertGreater(len(told), 50)
+        self.assertEqual(sorted(words(tables("docs/operating.md")["Reasons"])), sorted(told))
+
     def test_operating_has_every_metric(self):
         told = set(re.findall(r'"(baton_\w+)"', read("proxy/metrics.cc")))
         rows = {re.match(r"\w+", word)[0] for word in words(tables("docs/operating.md")["Metrics"])}

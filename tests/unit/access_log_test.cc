@@ -89,14 +89,16 @@ TEST_CASE("an access line holds everything that is known, in a fixed order") {
     line.connect_us = 7;
     line.first_us = 1999;
     line.total_us = 12345678;
-    line.fault = "client_gone";
+    line.fault = "bad_request";
+    line.reason = "bad_value";
+    line.detail = "X-Name";
     CHECK(text_of(line) ==
           "{\"time\":\"2026-03-01T10:00:00.123Z\",\"id\":\"0123456789abcdef0123456789abcdef\","
           "\"client\":\"192.0.2.7\",\"method\":\"GET\",\"host\":\"shop.example\","
           "\"target\":\"/cart?item=3\",\"status\":200,\"in\":321,\"out\":4567,\"route\":\"shop\","
           "\"server\":\"127.0.0.1:9001\",\"tries\":1,\"session\":\"live\",\"token\":\"89abcdef\","
           "\"wait_ms\":0.000,\"connect_ms\":0.007,\"first_ms\":1.999,\"total_ms\":12345.678,"
-          "\"fault\":\"client_gone\"}\n");
+          "\"fault\":\"bad_request\",\"reason\":\"bad_value\",\"detail\":\"X-Name\"}\n");
 }
 
 TEST_CASE("what is absent is left out of an access line") {
@@ -147,14 +149,14 @@ TEST_CASE("each of the 256 byte values: an access line stays printable JSON") {
 TEST_CASE("every text of an access line is escaped") {
     AccessLine line;
     line.id = line.client = line.method = line.host = line.target = line.route = line.server =
-        line.session = line.token = line.fault = "\"\n";
+        line.session = line.token = line.fault = line.reason = line.detail = "\"\n";
     const std::string text = text_of(line);
     CHECK(std::count(text.begin(), text.end(), '\n') == 1);
     std::size_t found = 0;
     for (std::size_t at = 0; (at = text.find("\\u0022\\u000a\"", at)) != std::string::npos; ++at) {
         ++found;
     }
-    CHECK(found == 10);
+    CHECK(found == 12);
 }
 
 TEST_CASE("a target of 2 KiB is logged whole, a longer one is cut and says so") {
@@ -175,7 +177,7 @@ TEST_CASE("an access line is at most 4 KiB, whatever its texts hold") {
         AccessLine line;
         line.time_ms = std::numeric_limits<std::int64_t>::max();
         line.id = line.client = line.method = line.host = line.target = line.route = line.server =
-            line.session = line.token = line.fault = text;
+            line.session = line.token = line.fault = line.reason = line.detail = text;
         line.status = std::numeric_limits<int>::max();
         line.in = line.out = std::numeric_limits<std::uint64_t>::max();
         line.tries = std::numeric_limits<unsigned>::max();

@@ -57,7 +57,7 @@ Outcome HttpReader::finish() {
 
 bool HttpReader::read_head() {
     const auto size = parser_.read_head(pending_, head_);
-    if (!size) return fail(size.error().fault);
+    if (!size) return fail(size.error());
     if (*size == 0) return false;
 
     const std::string_view bytes = std::string_view{pending_}.substr(0, *size);
@@ -83,7 +83,7 @@ bool HttpReader::read_head() {
 bool HttpReader::read_body() {
     Pieces pieces;
     const auto size = parser_.read_body(pending_, pieces);
-    if (!size) return fail(size.error().fault);
+    if (!size) return fail(size.error());
     for (const std::string_view piece : pieces.view()) body_ += piece;
     pending_.erase(0, *size);
     if (parser_.complete()) message_done();
@@ -94,7 +94,7 @@ void HttpReader::message_done() {
     if (!body_.empty()) message_.gives += ' ' + body_;
     const bool interim = kind_ == HeadGuard::Kind::response && head_.status < 200;
     if (interim && ++interims_ > interims_max) {
-        fail(Fault::bad_response);
+        fail({Fault::bad_response, 0, Reason::too_many_interims});
         return;
     }
     outcome_.messages.push_back(message_);
@@ -104,8 +104,9 @@ void HttpReader::message_done() {
     state_ = closes_ && !interim ? State::closed : State::head;
 }
 
-bool HttpReader::fail(Fault fault) {
-    outcome_.ends = std::to_string(status_of(fault));
+bool HttpReader::fail(const Error& error) {
+    outcome_.ends = std::to_string(status_of(error.fault));
+    outcome_.reason = name(error.reason);
     state_ = State::failed;
     return false;
 }

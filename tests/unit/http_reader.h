@@ -29,7 +29,7 @@ private:
     bool read_head();
     bool read_body();
     void message_done();
-    bool fail(Fault fault);
+    bool fail(const Error& error);
     bool closes() const;
 
     HeadGuard::Kind kind_;

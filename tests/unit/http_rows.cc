@@ -58,6 +58,13 @@ bool take_repeat(std::string_view& text, std::string& out) {
     return true;
 }
 
+// "400 two_hosts" is a status and a reason, "left 3" is not.
+void take_end(std::string_view text, Outcome& outcome) {
+    const std::size_t blank = text.starts_with("left ") ? text.npos : text.find(' ');
+    outcome.ends = text.substr(0, blank);
+    if (blank != text.npos) outcome.reason = text.substr(blank + 1);
+}
+
 // One line of a row. False if it makes no sense there.
 bool read_line(std::string_view line, std::vector<Row>& rows) {
     if (take(line, "row ")) {
@@ -84,7 +91,7 @@ bool read_line(std::string_view line, std::vector<Row>& rows) {
     } else if (word == "field" && !expected.messages.empty()) {
         expected.messages.back().fields.push_back(*rest);
     } else if (word == "ends" && expected.ends.empty()) {
-        expected.ends = *rest;
+        take_end(*rest, expected);
     } else {
         return false;
     }

@@ -22,7 +22,8 @@ struct Message {
 // What becomes of the bytes of one connection.
 struct Outcome {
     std::vector<Message> messages;
-    std::string ends;  // a status, `cut`, `left N`, or nothing
+    std::string ends;    // a status, `cut`, `left N`, or nothing
+    std::string reason;  // of a status; empty if there is none
     bool operator==(const Outcome&) const = default;
 };
 

@@ -62,11 +62,12 @@ std::vector<std::size_t> cuts(std::size_t size) {
 std::string text_of(const Outcome& outcome) {
     std::string text;
     for (const Message& message : outcome.messages) text += "gives " + escape(message.gives) + "; ";
-    return text + (outcome.ends.empty() ? "nothing left" : "ends " + outcome.ends);
+    return text +
+           (outcome.ends.empty() ? "nothing left" : "ends " + outcome.ends + " " + outcome.reason);
 }
 
 bool meets(const Outcome& outcome, const Outcome& expected) {
-    if (outcome.ends != expected.ends) return false;
+    if (outcome.ends != expected.ends || outcome.reason != expected.reason) return false;
     if (outcome.messages.size() != expected.messages.size()) return false;
     for (std::size_t i = 0; i < outcome.messages.size(); ++i) {
         if (outcome.messages[i].gives != expected.messages[i].gives) return false;
