@@ -215,8 +215,9 @@ void RedisCheck::choose_master() {
         if (one.facts.epoch) vote.epoch = static_cast<std::uint64_t>(*one.facts.epoch);
         votes.push_back(vote);
     }
-    const auto choice = baton::choose_master(votes, sentinels_.size(), std::nullopt);
-    if (choice) master_ = choice->master;
+    const auto candidates =
+        master_candidates(votes, sentinels_.size(), std::nullopt, Agreement::fresh);
+    if (!candidates.empty()) master_ = candidates[0].master;
 }
 
 // Requests that wait are answered by the new master only if they wait as long as a failover takes.

@@ -37,6 +37,11 @@ Json degraded(const StoreView& store) {
         reasons.push_back("no sentinel answers");
     else if (silent > 0)
         reasons.push_back("a sentinel does not answer");
+    if (store.dissent)
+        reasons.push_back(store.dissent->is_majority() ? "most sentinels name another master"
+                                                       : "a sentinel names another master");
+    if (!store.other_trouble.empty())
+        reasons.push_back("the master that sentinels name cannot be used: " + store.other_trouble);
     if (store.state == StoreState::read_only) reasons.push_back("writes are refused");
     if (store.revocations > 0) reasons.push_back("logouts not yet repeated to this master");
     for (const StoreView::Replica& replica : store.replicas) {

@@ -13,7 +13,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::chrono::milliseconds rest_of_the_refused = 5s;
+// A password or an ACL that is mended is noticed within this.
+constexpr std::chrono::milliseconds rest_of_the_refused = 2s;
 // A server that says it is no master may become one, or Sentinel may not have heard yet.
 constexpr std::chrono::milliseconds rest_of_replicas = 200ms;
 // A failover that takes longer is none any more.
@@ -26,6 +27,20 @@ constexpr std::uint64_t refused_shown_ms = 10'000;
 // How long after a master became ready a worker may still tell of what it did at the one before.
 constexpr std::uint64_t late_reports_ms = 10'000;
 
+// How long questions wait for the Sentinels' answers after one of them told of a switch.
+constexpr std::uint64_t switch_hold_ms = 1000;
+// How long changes wait after a Sentinel told of a promotion: it finds out within a second that the
+// replica obeyed, and the others hear of it at once.
+constexpr std::uint64_t promotion_hold_ms = 3000;
+// How long changes wait at most while a majority names a newer master that cannot be used: the
+// Sentinels make the old one a replica meanwhile.
+constexpr std::uint64_t deposed_hold_ms = 10'000;
+constexpr std::uint64_t deposed_step_ms = 1500;  // a round comes each second
+// A Sentinel whose message led to no other master holds nobody up for this long.
+constexpr std::uint64_t doubt_ms = 60'000;
+// An address that was tried is forgotten after this.
+constexpr std::uint64_t rests_known_ms = 60'000;
+
 constexpr std::uint64_t tag_replication = 1;
 constexpr std::uint64_t tag_revocation = 2;
 constexpr std::uint64_t tag_settings = 3;
@@ -35,6 +50,11 @@ std::string command(std::initializer_list<std::string_view> words) {
     std::string out;
     append_command(out, words);
     return out;
+}
+
+// Nothing that will pass by itself.
+bool is_hopeless(RedisLoss loss) noexcept {
+    return loss == RedisLoss::refused || loss == RedisLoss::too_old;
 }
 
 // The value of "name=value" in a line of values separated by commas.
@@ -104,32 +124,35 @@ std::vector<std::string> setting_warnings(
 }
 
 const RedisLink::Events RedisGuide::link_events = {
-    [](void* guide) { static_cast<RedisGuide*>(guide)->on_ready(); },
-    [](void* guide, std::uint64_t tag, std::span<RedisReply> replies) {
-        static_cast<RedisGuide*>(guide)->on_answered(tag, replies);
+    [](void* contact) {
+        auto& self = *static_cast<Contact*>(contact);
+        self.guide->adopt(self);
     },
-    [](void* guide, RedisLoss loss, std::string_view text) {
-        static_cast<RedisGuide*>(guide)->on_lost(loss, text);
+    [](void* contact, std::uint64_t tag, std::span<RedisReply> replies) {
+        static_cast<Contact*>(contact)->guide->on_answered(tag, replies);
+    },
+    [](void* contact, RedisLoss loss, std::string_view text) {
+        auto& self = *static_cast<Contact*>(contact);
+        self.guide->on_lost(self, loss, text);
     },
 };
 
 const SentinelWatch::Events RedisGuide::sentinel_events = {
-    [](void* guide, const MasterChoice& choice) {
-        static_cast<RedisGuide*>(guide)->on_chosen(choice);
+    [](void* guide, const SentinelRound& round) {
+        static_cast<RedisGuide*>(guide)->on_found(round);
     },
-    [](void* guide, SentinelWatch::Why why) { static_cast<RedisGuide*>(guide)->on_unknown(why); },
-    [](void* guide, const Endpoint& to, const Endpoint& from) {
-        static_cast<RedisGuide*>(guide)->on_switched(to, from);
+    [](void* guide, const SentinelNews& news, const Endpoint& sentinel) {
+        static_cast<RedisGuide*>(guide)->on_told(news, sentinel);
     },
 };
 
+RedisGuide::Contact::Contact(RedisGuide& its_guide, MasterChoice its_choice)
+    : guide(&its_guide),
+      choice(std::move(its_choice)),
+      link(its_guide.loop_, its_guide.needs_.access, this, link_events, its_guide.tcp_) {}
+
 RedisGuide::RedisGuide(Loop& loop, Needs needs)
-    : loop_(loop),
-      needs_(std::move(needs)),
-      link_(loop, needs_.access, this, link_events, tcp_),
-      back_off_(static_cast<std::uint64_t>(uv_hrtime())),
-      rest_(loop, *this),
-      second_(loop, *this) {}
+    : loop_(loop), needs_(std::move(needs)), rest_(loop, *this), second_(loop, *this) {}
 
 void RedisGuide::start() {
     if (needs_.address.port == 0)
@@ -152,11 +175,14 @@ StoreView RedisGuide::view() const {
     StoreView view;
     view.state = state();
     view.ever_ready = ever_ready_;
-    if (master_) {
-        view.master = master_->master.text();
-        view.epoch = master_->epoch;
+    const auto& shown = announced_ ? std::optional{last_->choice} : tried_;
+    if (shown) {
+        view.master = shown->master.text();
+        view.epoch = shown->epoch;
     }
     if (!announced_) view.trouble = trouble_;
+    view.dissent = dissent_;
+    if (announced_) view.other_trouble = other_trouble_;
     view.replicas = replicas_;
     if (sentinels_) view.sentinels = sentinels_->view();
     view.failovers = failovers_;
@@ -167,65 +193,87 @@ StoreView RedisGuide::view() const {
     return view;
 }
 
+RedisLink* RedisGuide::master() const noexcept {
+    return master_ != nullptr && master_->link.is_ready() ? &master_->link : nullptr;
+}
+
+// ------------------------------------------------------------ who is master
+
 void RedisGuide::seek() {
     if (sentinels_) return sentinels_->ask_now();
-    on_chosen({needs_.address, {}});
+    const MasterChoice only = {needs_.address, {}};
+    consider({&only, 1});
 }
 
-void RedisGuide::on_chosen(const MasterChoice& choice) {
-    // A Sentinel that has not heard of the switch yet.
-    const bool is_newer = master_ && choice.epoch > master_->epoch;
-    if (choice.master == left_ && left_.port != 0 && !is_newer) return;
-    if (link_.is_open() && link_.peer() == choice.master) {
-        master_ = choice;
-        if (announced_) announce();  // for a store that has lost its connection
-        return;
+void RedisGuide::on_found(const SentinelRound& round) {
+    note_dissent(round);
+    if (!round.candidates.empty()) {
+        const bool in_use = master() != nullptr && round.candidates[0].master == master()->peer();
+        if (in_use && !round.out_of_date) give_up(all_hold_);
+        return consider(round.candidates);
     }
-    if (resting_ && master_ && choice.master == master_->master) return;
-    open(choice);
+    const auto& known = last_ ? std::optional{last_->choice} : tried_;
+    if (!needs_.last_known || !known) return;
+    consider({&*known, 1});
 }
 
-void RedisGuide::on_unknown(SentinelWatch::Why) {
-    if (!needs_.last_known || !master_ || resting_ || master_->master == left_) return;
-    if (!link_.is_open()) return open(*master_);
+// The first of them that is of use is the master.
+void RedisGuide::consider(std::span<const MasterChoice> candidates) {
+    for (const MasterChoice& choice : candidates) {
+        if (master() != nullptr && master()->peer() == choice.master) return keep(choice);
+        if (trial_ != nullptr && trial_->link.is_open() && trial_->choice.master == choice.master) {
+            trial_->choice = choice;
+            return;
+        }
+        if (!rests(choice.master)) return try_out(choice);
+    }
+    trial_.reset();
     if (announced_) announce();
 }
 
-void RedisGuide::on_switched(const Endpoint& to, const Endpoint& from) {
-    if (link_.is_ready() && link_.peer() == to) return;
-    log::info("session store: the master is another one now",
-              {{"master", to.text()}, {"before", from.text()}});
-    left_ = from;
-    if (!master_ || master_->master != from) return;
-    link_.close();
+void RedisGuide::keep(const MasterChoice& choice) {
+    trial_.reset();
+    if (last_->choice != choice) set_last(choice, true);
+    if (announced_) announce();  // for a store that has lost its connection
+}
+
+void RedisGuide::try_out(const MasterChoice& choice) {
+    tried_ = choice;
+    Address known;
+    for (const Contact* before : {master_.get(), trial_.get()})
+        if (before != nullptr && before->choice.master == choice.master)
+            known = before->link.known();
+    trial_ = std::make_unique<Contact>(*this, choice);
+    trial_->link.open(choice.master, known);
+}
+
+void RedisGuide::set_last(const MasterChoice& choice, bool reachable) {
+    LastMaster next = {choice, reachable, {}};
+    if (last_) {
+        const bool other = last_->choice.master != choice.master;
+        const bool overrules = other && choice.epoch <= last_->choice.epoch;
+        next.overruled = overrules ? last_->choice : last_->overruled;
+    }
+    last_ = next;
+    if (sentinels_) sentinels_->set_last(*last_);
+}
+
+// It is ready, and a master by its own word.
+void RedisGuide::adopt(Contact& contact) {
     if (std::exchange(announced_, false)) {
         lost_at_ms_ = loop_.now();
         ++losses_;
-    }
-    trouble_ = "the master is another one now";
-    seen_ready_ = false;
-    replicas_.clear();
-    needs_.lead({});
-}
-
-void RedisGuide::open(const MasterChoice& choice) {
-    if (link_.is_ready() && std::exchange(announced_, false)) {
-        lost_at_ms_ = loop_.now();
         needs_.lead({});
     }
-    master_ = choice;
-    resting_ = false;
-    rest_.disarm();
-    replicas_.clear();
-    link_.open(choice.master);
-}
-
-void RedisGuide::on_ready() {
+    set_last(contact.choice, true);
+    master_ = std::move(trial_);
+    std::erase_if(rests_, [&](const Rest& one) { return one.at == contact.choice.master; });
+    all_hold_ = changes_hold_ = {};
+    deposed_since_ms_.reset();
     trouble_.clear();
-    back_off_.reset();
-    left_ = Endpoint{};
+    other_trouble_.clear();
+    replicas_.clear();
     ready_since_ms_ = loop_.now();
-    if (sentinels_) sentinels_->set_last(*master_, true);
     to_revoke_ = revocations_.recent(loop_.now());
     revoking_.clear();
     refused_revocations_.clear();
@@ -233,17 +281,78 @@ void RedisGuide::on_ready() {
     for (const std::string_view name :
          {"maxmemory-policy", "min-replicas-to-write", "appendonly", "save"})
         append_command(settings, {"CONFIG", "GET", name});
-    if (ready_at_ != link_.peer()) link_.ask(tag_settings, settings, 4);
+    if (ready_at_ != master()->peer()) master()->ask(tag_settings, settings, 4);
     keys_ = 0;
     ask_replication();
     revoke();
 }
 
+// Sentinels that are not followed, and a master that is in use against the word of most of them.
+void RedisGuide::note_dissent(const SentinelRound& round) {
+    dissent_ = round.dissent;
+    if (dissent_ && announced_ && dissent_warning_.due(loop_.now()))
+        log::warn("session store: sentinels name another master",
+                  {{"master", last_->choice.master.text()},
+                   {"named", dissent_->master.text()},
+                   {"sentinels", static_cast<std::int64_t>(dissent_->sentinels)},
+                   {"known", static_cast<std::int64_t>(dissent_->known)}});
+    if (!announced_ || !round.deposed) return deposed_since_ms_.reset();
+    if (!deposed_since_ms_) deposed_since_ms_ = loop_.now();
+    if (loop_.now() < *deposed_since_ms_ + deposed_hold_ms)
+        begin(changes_hold_, deposed_step_ms, {});
+}
+
+// ------------------------------------------------------------ what Sentinels tell by themselves
+
+// Nobody is left because of a message. But what is asked meanwhile might be answered by a master
+// that is one no more.
+void RedisGuide::on_told(const SentinelNews& news, const Endpoint& sentinel) {
+    if (!announced_ || news.to == last_->choice.master) return;
+    switch (news.kind) {
+    case SentinelNews::Kind::switched: return begin(all_hold_, switch_hold_ms, sentinel);
+    case SentinelNews::Kind::promoting:
+        if (news.from == last_->choice.master) begin(changes_hold_, promotion_hold_ms, sentinel);
+        return;
+    case SentinelNews::Kind::aborted:
+        if (changes_hold_.by == sentinel) give_up(changes_hold_);
+        return;
+    default: return;
+    }
+}
+
+void RedisGuide::begin(Hold& hold, std::uint64_t ms, const Endpoint& by) {
+    look_at_holds();
+    const std::uint64_t now = loop_.now();
+    std::erase_if(doubted_, [&](const auto& one) { return one.second <= now; });
+    const bool doubted = std::any_of(doubted_.begin(), doubted_.end(),
+                                     [&](const auto& one) { return one.first == by; });
+    if (doubted) return;
+    hold = {std::max(hold.until_ms, now + ms), by};
+    lead();
+}
+
+// It led to no other master. Else a Sentinel that is wrong all the time would hold everybody up all
+// the time.
+void RedisGuide::give_up(Hold& hold) {
+    if (hold.until_ms == 0) return;
+    if (hold.by.port != 0) doubted_.emplace_back(hold.by, loop_.now() + doubt_ms);
+    hold = {};
+    lead();
+}
+
+// The stores know by themselves when it is over.
+void RedisGuide::look_at_holds() {
+    for (Hold* hold : {&all_hold_, &changes_hold_})
+        if (hold->until_ms <= loop_.now()) give_up(*hold);
+}
+
+// ------------------------------------------------------------ while there is a master
+
 void RedisGuide::ask_replication() {
     std::string commands;
     append_command(commands, {"INFO", "replication"});
     append_command(commands, {"DBSIZE"});
-    link_.ask(tag_replication, commands, 2);
+    master()->ask(tag_replication, commands, 2);
 }
 
 // A flush, or a master that came back empty: nothing breaks, but everybody is logged out.
@@ -252,7 +361,7 @@ void RedisGuide::on_keys(std::int64_t keys) {
     if (keys_ >= worth_a_word && keys < keys_ / 2) {
         ++data_losses_;
         log::error("session store: most keys are gone",
-                   {{"master", link_.peer().text()}, {"keys", keys}, {"before", keys_}});
+                   {{"master", master()->peer().text()}, {"keys", keys}, {"before", keys_}});
     }
     keys_ = keys;
 }
@@ -265,11 +374,11 @@ void RedisGuide::revoke() {
         return;
     }
     std::string commands;
-    link_.ask(tag_script, command({"SCRIPT", "LOAD", text_of(RedisScript::kill)}));
+    master()->ask(tag_script, command({"SCRIPT", "LOAD", text_of(RedisScript::kill)}));
     while (!to_revoke_.empty() && revoking_.size() < revocations_at_once) {
         commands.clear();
         append_kill(commands, redis_key(needs_.prefix, to_revoke_.back()));
-        link_.ask(tag_revocation, commands);
+        master()->ask(tag_revocation, commands);
         revoking_.push_back(to_revoke_.back());
         to_revoke_.pop_back();
     }
@@ -302,47 +411,104 @@ void RedisGuide::warn_of_wait() {
 void RedisGuide::announce() {
     warn_of_wait();
     if (!std::exchange(announced_, true)) {
-        const bool other = ever_ready_ && ready_at_ != link_.peer();
-        if (other) {
+        const Endpoint& at = master()->peer();
+        const std::string epoch =
+            last_->choice.epoch ? std::to_string(*last_->choice.epoch) : "none";
+        if (ever_ready_ && ready_at_ != at) {
             ++failovers_;
             last_failover_ms_ = loop_.now();
+            log::info("session store: the master is another one now",
+                      {{"master", at.text()}, {"before", ready_at_.text()}, {"epoch", epoch}});
         }
         ever_ready_ = true;
-        ready_at_ = link_.peer();
+        ready_at_ = at;
         if (!std::exchange(seen_ready_, true))
-            log::info("session store ready",
-                      {{"master", link_.peer().text()},
-                       {"epoch", master_->epoch ? std::to_string(*master_->epoch) : "none"}});
+            log::info("session store ready", {{"master", at.text()}, {"epoch", epoch}});
     }
-    needs_.lead({link_.peer(), master_->epoch.value_or(0)});
+    lead();
 }
 
-void RedisGuide::on_lost(RedisLoss loss, std::string_view text) {
+void RedisGuide::lead() {
+    if (!announced_) return;
+    needs_.lead({.address = last_->choice.master,
+                 .epoch = last_->choice.epoch.value_or(0),
+                 .all_wait_until_ms = all_hold_.until_ms,
+                 .changes_wait_until_ms = std::max(all_hold_.until_ms, changes_hold_.until_ms)});
+}
+
+// ------------------------------------------------------------ what goes wrong
+
+void RedisGuide::on_lost(Contact& contact, RedisLoss loss, std::string_view text) {
+    std::string words{text_of(loss)};
+    if (!text.empty()) words.append(": ").append(text);
+    if (&contact == master_.get()) lose_master();
+    if (announced_)
+        other_trouble_ = contact.choice.master.text() + ": " + words;
+    else
+        trouble_ = words;
+    warn(contact, loss, text);
+    let_rest(contact.choice.master, loss);
+}
+
+void RedisGuide::lose_master() {
     if (std::exchange(announced_, false)) {
         lost_at_ms_ = loop_.now();
         ++losses_;
     }
-    trouble_ = std::string{text_of(loss)} + ": " + std::string{text};
-    const bool hopeless = loss == RedisLoss::refused || loss == RedisLoss::too_old;
-    log::OncePerMinute& warning = lost_warnings_[static_cast<std::size_t>(loss)];
-    if (std::exchange(seen_ready_, false) || warning.due(loop_.now())) {
-        const std::string master = link_.peer().text();
-        const log::Fields fields = {{"master", master}, {"reason", text_of(loss)}, {"error", text}};
-        hopeless ? log::error("session store not ready", fields)
-                 : log::warn("session store not ready", fields);
-    }
+    all_hold_ = changes_hold_ = {};
     replicas_.clear();
-    if (sentinels_ && master_) sentinels_->set_last(*master_, false);
-    auto rest = back_off_.next();
-    if (hopeless) rest = rest_of_the_refused;
+    set_last(last_->choice, false);
+}
+
+void RedisGuide::warn(const Contact& contact, RedisLoss loss, std::string_view text) {
+    const std::string server = contact.choice.master.text();
+    if (announced_) {
+        if (trial_warning_.due(loop_.now()))
+            log::warn("session store: the master that sentinels name cannot be used",
+                      {{"named", server},
+                       {"reason", text_of(loss)},
+                       {"error", text},
+                       {"master", last_->choice.master.text()}});
+        return;
+    }
+    log::OncePerMinute& warning = lost_warnings_[static_cast<std::size_t>(loss)];
+    if (!std::exchange(seen_ready_, false) && !warning.due(loop_.now())) return;
+    const log::Fields fields = {{"master", server}, {"reason", text_of(loss)}, {"error", text}};
+    is_hopeless(loss) ? log::error("session store not ready", fields)
+                      : log::warn("session store not ready", fields);
+}
+
+void RedisGuide::let_rest(const Endpoint& at, RedisLoss loss) {
+    const std::uint64_t now = loop_.now();
+    std::erase_if(rests_, [&](const Rest& one) {
+        return one.at != at && one.until_ms + rests_known_ms <= now;
+    });
+    auto rest =
+        std::find_if(rests_.begin(), rests_.end(), [&](const Rest& one) { return one.at == at; });
+    if (rest == rests_.end()) rest = rests_.insert(rest, Rest{at, BackOff{uv_hrtime()}, 0});
+    auto time = rest->back_off.next();
+    if (is_hopeless(loss)) time = rest_of_the_refused;
     if (loss == RedisLoss::not_master || loss == RedisLoss::busy)
-        rest = std::max(rest, rest_of_replicas);
-    resting_ = true;
-    rest_.arm(rest);
+        time = std::max(time, rest_of_replicas);
+    rest->until_ms = now + static_cast<std::uint64_t>(time.count());
+    arm_rest(now);
+}
+
+bool RedisGuide::rests(const Endpoint& at) const noexcept {
+    return std::any_of(rests_.begin(), rests_.end(),
+                       [&](const Rest& one) { return one.at == at && one.until_ms > loop_.now(); });
+}
+
+// For the rest that is over first, of those that are at `from_ms` or later.
+void RedisGuide::arm_rest(std::uint64_t from_ms) {
+    std::optional<std::uint64_t> first;
+    for (const Rest& one : rests_)
+        if (one.until_ms >= from_ms) first = std::min(first.value_or(one.until_ms), one.until_ms);
+    if (first) rest_.arm(std::chrono::milliseconds{*first - loop_.now()});
 }
 
 void RedisGuide::on_rest_over() {
-    resting_ = false;
+    arm_rest(loop_.now() + 1);
     seek();
 }
 
@@ -358,13 +524,14 @@ void RedisGuide::reported(const RedisReport& report) {
 // The master before may have been the one that was told of it: a worker's report comes later.
 void RedisGuide::on_killed(const SessionKey& key) {
     revocations_.add(key, loop_.now());
-    if (!link_.is_ready() || loop_.now() >= ready_since_ms_ + late_reports_ms) return;
+    if (master() == nullptr || loop_.now() >= ready_since_ms_ + late_reports_ms) return;
     to_revoke_.push_back(key);
     revoke();
 }
 
 void RedisGuide::on_second() {
-    if (!link_.is_ready()) return;
+    look_at_holds();
+    if (master() == nullptr) return;
     ask_replication();
     if (!revoking_.empty() || refused_revocations_.empty()) return;
     to_revoke_ = std::exchange(refused_revocations_, {});
@@ -392,7 +559,7 @@ void RedisGuide::on_settings(std::span<const RedisReply> replies) {
     };
     for (const std::string& warning : setting_warnings(value, sentinels_ != nullptr))
         log::warn("session store: unwise setting",
-                  {{"master", link_.peer().text()}, {"setting", warning}});
+                  {{"master", master()->peer().text()}, {"setting", warning}});
 }
 
 }  // namespace baton

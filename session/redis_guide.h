@@ -1,8 +1,9 @@
 #pragma once
 
 // Leads the stores of all loops to the master: finds it, through Sentinel or by its one address;
-// goes there first; tells it of ids that are dead; then says where it is. One per process, on the
-// control thread. It never gives up.
+// goes there first; tells it of ids that are dead; then says where it is. A master that is in use is
+// left only for one that was tried and says that it is a master. One per process, on the control
+// thread. It never gives up.
 
 #include <array>
 #include <cstddef>
@@ -14,6 +15,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "net/log.h"
@@ -44,6 +46,9 @@ struct StoreView {
     std::string master;  // "host:port", empty if there is none
     std::optional<std::uint64_t> epoch;
     std::string trouble;  // why it is not ready
+    // It is ready, and the Sentinels name another master: what they say, and why it is not used.
+    std::optional<SentinelDissent> dissent;
+    std::string other_trouble;  // "10.0.0.6:6379: refused: WRONGPASS"; empty: none was tried
     struct Replica {
         std::string address;
         std::string state;     // "online", …
@@ -88,23 +93,58 @@ public:
     StoreView view() const;
 
 private:
+    // A connection to the master, or to a server that may be it.
+    struct Contact {
+        RedisGuide* guide;
+        MasterChoice choice;
+        RedisLink link;
+        Contact(RedisGuide& its_guide, MasterChoice its_choice);
+    };
+    // A server that was of no use is not tried again before the rest is over.
+    struct Rest {
+        Endpoint at;
+        BackOff back_off;
+        std::uint64_t until_ms = 0;
+    };
+    // Questions wait for the word of all Sentinels, because one of them told of something.
+    struct Hold {
+        std::uint64_t until_ms = 0;  // 0: they do not
+        Endpoint by;                 // port 0: by what all of them say
+    };
     static const RedisLink::Events link_events;
     static const SentinelWatch::Events sentinel_events;
 
     void seek();
-    void on_chosen(const MasterChoice& choice);
-    void on_unknown(SentinelWatch::Why why);
-    void on_switched(const Endpoint& to, const Endpoint& from);
-    void open(const MasterChoice& choice);
-    void on_ready();
-    void on_lost(RedisLoss loss, std::string_view text);
+    void on_found(const SentinelRound& round);
+    void on_told(const SentinelNews& news, const Endpoint& sentinel);
+    void consider(std::span<const MasterChoice> candidates);
+    void keep(const MasterChoice& choice);
+    void try_out(const MasterChoice& choice);
+    void adopt(Contact& contact);
+    void set_last(const MasterChoice& choice, bool reachable);
+    void note_dissent(const SentinelRound& round);
+
+    void begin(Hold& hold, std::uint64_t ms, const Endpoint& by);
+    void give_up(Hold& hold);
+    void look_at_holds();
+
+    void on_lost(Contact& contact, RedisLoss loss, std::string_view text);
+    void lose_master();
+    void warn(const Contact& contact, RedisLoss loss, std::string_view text);
+    void let_rest(const Endpoint& at, RedisLoss loss);
+    bool rests(const Endpoint& at) const noexcept;
+    void arm_rest(std::uint64_t from_ms);
+    void on_rest_over();
+
+    // The master's, while it is ready; else null.
+    RedisLink* master() const noexcept;
     void on_answered(std::uint64_t tag, std::span<RedisReply> replies);
     void revoke();
     void on_revoked(const RedisReply& reply);
     void on_killed(const SessionKey& key);
     void announce();
+    void lead();
     void warn_of_wait();
-    void on_rest_over();
     void on_second();
     void ask_replication();
     void on_keys(std::int64_t keys);
@@ -113,9 +153,10 @@ private:
     Loop& loop_;
     const Needs needs_;
     TcpCounts tcp_;
-    RedisLink link_;
+    std::unique_ptr<Contact> master_;           // the one in use, or that was
+    std::unique_ptr<Contact> trial_;            // one that may be the next
     std::unique_ptr<SentinelWatch> sentinels_;  // none with an address of its own
-    BackOff back_off_;
+    std::vector<Rest> rests_;
     Timer<&RedisGuide::on_rest_over> rest_;
     Timer<&RedisGuide::on_second> second_;
     Revocations revocations_;
@@ -123,10 +164,15 @@ private:
     std::deque<SessionKey> revoking_;              // asked, in the order of their answers
     std::vector<SessionKey> refused_revocations_;  // for now: another second, another try
 
-    std::optional<MasterChoice> master_;  // the last one that was gone to
-    Endpoint left_;                       // a master that was told to be one no more
-    bool resting_ = false;                // after a failure
-    bool announced_ = false;              // all stores know of the master, and it is ready
+    std::optional<LastMaster> last_;     // the master that is in use, or was last
+    std::optional<MasterChoice> tried_;  // who was gone to last
+    Hold all_hold_;                      // all questions: it told of a switch
+    Hold changes_hold_;                  // changes: it told of a promotion
+    std::vector<std::pair<Endpoint, std::uint64_t>> doubted_;  // Sentinels, and until when
+    std::optional<std::uint64_t> deposed_since_ms_;            // the master, by a majority
+    std::optional<SentinelDissent> dissent_;
+    std::string other_trouble_;
+    bool announced_ = false;  // all stores know of the master, and it is ready
     bool wait_judged_ = false;
     bool ever_ready_ = false;
     bool seen_ready_ = false;             // since the last failure that was logged
@@ -142,6 +188,8 @@ private:
     std::int64_t keys_ = 0;  // of the master, a second ago
     std::uint64_t data_losses_ = 0;
     std::array<log::OncePerMinute, redis_losses_count> lost_warnings_;  // one for each reason
+    log::OncePerMinute trial_warning_;
+    log::OncePerMinute dissent_warning_;
 };
 
 // The replicas that INFO replication tells of (https://redis.io/commands/info/).

@@ -95,9 +95,10 @@ RedisLink::RedisLink(Loop& loop, const RedisAccess& access, void* holder, const 
       counts_(counts),
       second_(loop, *this) {}
 
-void RedisLink::open(const Endpoint& to) {
+void RedisLink::open(const Endpoint& to, const Address& known) {
     close();
     if (to != peer_) known_ = Address{};
+    if (known.raw()->sa_family != AF_UNSPEC) known_ = known;
     peer_ = to;
     pipe_ =
         std::make_unique<RedisPipe>(loop_, to, known_, access_.times, this, pipe_events, counts_);

@@ -59,8 +59,11 @@ public:
     RedisLink(const RedisLink&) = delete;
     RedisLink& operator=(const RedisLink&) = delete;
 
-    // Leaves where it was, without an event, and begins anew.
-    void open(const Endpoint& to);
+    // Leaves where it was, without an event, and begins anew. `known`: the address that the name of
+    // `to` had last time, or unset.
+    void open(const Endpoint& to, const Address& known = {});
+    // The one that the peer's name had when it was connected last; unset if it never was.
+    const Address& known() const noexcept { return known_; }
     void close() noexcept;  // without an event
     bool is_open() const noexcept { return pipe_ != nullptr; }
     bool is_ready() const noexcept { return ready_; }

@@ -70,7 +70,10 @@ void RedisStore::follow(const RedisMaster& master) {
         link_.close();
         return put_aside();
     }
-    if (link_.is_open() && link_.peer() == master_.address) return;
+    if (link_.is_open() && link_.peer() == master_.address) {
+        if (link_.is_ready()) on_waiting();  // what was held back
+        return;
+    }
     retry_.disarm();
     link_.open(master_.address);
     put_aside();
@@ -125,7 +128,8 @@ std::optional<StoreAnswer> RedisStore::kill(const SessionKey& key, const StoreAs
 
 void RedisStore::touch(const SessionKey& key, std::int64_t slack_ms, std::int64_t) {
     const bool rests = refused_at_ms_ != 0 && loop_.now() < refused_at_ms_ + touches_rest_ms;
-    if (!link_.is_ready() || rests) return counters_.touches_dropped.add();
+    const bool held = loop_.now() < master_.changes_wait_until_ms;
+    if (!link_.is_ready() || rests || held) return counters_.touches_dropped.add();
     if (!touching_.insert(key).second) return;
     Question touch = question(Kind::touch, key, {});
     touch.script = RedisScript::touch;
@@ -147,7 +151,9 @@ void RedisStore::forget(StoreTicket ticket) noexcept {
 }
 
 std::optional<StoreAnswer> RedisStore::ask_or_wait(Question question) {
-    if (link_.is_ready()) {
+    // Whoever does not wait for a master that is away waits for the word of the Sentinels.
+    question.give_up_at_ms = std::max(question.give_up_at_ms, held_until_ms(question));
+    if (may_ask(question)) {
         send(std::move(question));
         return std::nullopt;
     }
@@ -157,6 +163,16 @@ std::optional<StoreAnswer> RedisStore::ask_or_wait(Question question) {
     }
     counters_.unavailable.add();
     return only(StoreAnswer::Kind::unavailable);
+}
+
+// Until when it waits although there is a master; 0: it does not.
+std::uint64_t RedisStore::held_until_ms(const Question& question) const noexcept {
+    return question.kind == Kind::load ? master_.all_wait_until_ms : master_.changes_wait_until_ms;
+}
+
+bool RedisStore::may_ask(const Question& question) const noexcept {
+    const std::uint64_t held_until = held_until_ms(question);
+    return link_.is_ready() && (held_until == 0 || held_until <= loop_.now());
 }
 
 bool RedisStore::may_wait(const Question& question) const noexcept {
@@ -347,9 +363,9 @@ void RedisStore::on_retry() {
 void RedisStore::on_waiting() {
     std::deque<Question> before = std::exchange(waiting_, {});
     for (Question& question : before) {
-        if (link_.is_ready() && question.not_before_ms <= loop_.now())
+        if (may_ask(question) && question.not_before_ms <= loop_.now())
             send(std::move(question));
-        else if (question.give_up_at_ms <= loop_.now())
+        else if (std::max(question.give_up_at_ms, held_until_ms(question)) <= loop_.now())
             over_.push_back(std::move(question));
         else
             waiting_.push_back(std::move(question));

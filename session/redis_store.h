@@ -48,6 +48,10 @@ struct RedisCounters {
 struct RedisMaster {
     Endpoint address;  // port 0: there is none, leave the one you have
     std::uint64_t epoch = 0;
+    // Until then, by the loop's clock, it may be one no more: questions wait, or those that change
+    // something. 0: they do not.
+    std::uint64_t all_wait_until_ms = 0;
+    std::uint64_t changes_wait_until_ms = 0;
 };
 
 // What a store tells who leads it.
@@ -112,6 +116,8 @@ private:
 
     Question question(Kind kind, const SessionKey& key, const StoreAsk& ask) const;
     std::optional<StoreAnswer> ask_or_wait(Question question);
+    std::uint64_t held_until_ms(const Question& question) const noexcept;
+    bool may_ask(const Question& question) const noexcept;
     bool may_wait(const Question& question) const noexcept;
     void send(Question question);
     void wait(Question question);

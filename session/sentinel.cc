@@ -37,14 +37,15 @@ void SentinelWatch::add(const Endpoint& sentinel, bool configured) {
                                                     peer_events));
 }
 
-void SentinelWatch::discover(const std::vector<Endpoint>& sentinels) {
-    for (const Endpoint& sentinel : sentinels) {
-        // One that is configured by its name, and told by its address.
-        const auto address = sentinel.address();
-        const bool known =
-            address && std::any_of(peers_.begin(), peers_.end(),
-                                   [&](const auto& peer) { return peer->address() == *address; });
-        if (!known) add(sentinel, false);
+void SentinelWatch::discover(const std::vector<SentinelAnswer::Other>& sentinels) {
+    for (const SentinelAnswer::Other& sentinel : sentinels) {
+        // One that is known by its name or by another address of it.
+        const auto address = sentinel.at.address();
+        const bool known = std::any_of(peers_.begin(), peers_.end(), [&](const auto& peer) {
+            return (address && peer->address() == *address) ||
+                   (!sentinel.identity.empty() && peer->said().identity == sentinel.identity);
+        });
+        if (!known) add(sentinel.at, false);
     }
 }
 
@@ -90,39 +91,95 @@ bool SentinelWatch::is_over() const noexcept {
     return answered;
 }
 
-// Whether it is an earlier one under another name.
-bool SentinelWatch::is_double(std::size_t place) const noexcept {
-    const Address& address = peers_[place]->address();
-    return address.raw()->sa_family != AF_UNSPEC &&
-           std::any_of(peers_.begin(), peers_.begin() + static_cast<std::ptrdiff_t>(place),
-                       [&](const auto& peer) { return peer->address() == address; });
+// Each Sentinel once, whatever its names and addresses: by one that `speaks`, if there is one.
+std::vector<const SentinelPeer*> SentinelWatch::distinct(
+    const std::function<bool(const SentinelPeer&)>& speaks) const {
+    const auto is_same = [](const SentinelPeer& one, const SentinelPeer& other) {
+        const bool found = one.address().raw()->sa_family != AF_UNSPEC;
+        return (found && one.address() == other.address()) ||
+               (!one.said().identity.empty() && one.said().identity == other.said().identity);
+    };
+    std::vector<const SentinelPeer*> all;
+    for (const auto& peer : peers_) {
+        const auto known = std::find_if(all.begin(), all.end(), [&](const SentinelPeer* other) {
+            return is_same(*peer, *other);
+        });
+        if (known == all.end())
+            all.push_back(peer.get());
+        else if (!speaks(**known) && speaks(*peer))
+            *known = peer.get();
+    }
+    return all;
 }
 
 void SentinelWatch::finish() {
     running_ = false;
     late_.disarm();
+    const auto answered = [this](const SentinelPeer& peer) { return peer.has_answered(round_); };
     std::vector<MasterVote> votes;
     std::size_t known = 0;
     bool named = false;
-    for (std::size_t i = 0; i < peers_.size(); ++i) {
-        const SentinelPeer& peer = *peers_[i];
-        if (is_double(i)) continue;
+    for (const SentinelPeer* peer : distinct(answered)) {
         // One that was told and never reached may be beyond reach: it would be missed by every
         // majority.
-        if (peer.configured() || peer.ever_answered()) ++known;
-        if (!peer.has_answered(round_)) continue;
-        votes.push_back(peer.said().vote);
-        named = named || peer.said().vote.knows;
+        if (peer->configured() || peer->ever_answered()) ++known;
+        if (!answered(*peer)) continue;
+        votes.push_back(peer->said().vote);
+        named = named || peer->said().vote.knows;
     }
-    const auto choice = choose_master(votes, known, last_);
-    found_ = choice.has_value();
+    SentinelRound round;
+    round.candidates = master_candidates(votes, known, last_, judge_agreement(votes, known));
+    round.dissent = judge_dissent(votes, known);
+    const auto agreed = agreed_master(votes, known);
+    round.deposed = known >= 3 && agreed && last_ && agreed->master != last_->choice.master &&
+                    agreed->epoch > last_->choice.epoch;
+    round.out_of_date = again_;
+    round.why = votes.empty() ? NoMaster::no_answer
+                : !named      ? NoMaster::unknown_name
+                              : NoMaster::only_older;
+    found_ = !round.candidates.empty();
     if (!votes.empty() && !named && unknown_master_.due(needs_.loop.now()))
         log::error("no sentinel knows the master", {{"master", needs_.master}});
     if (again_) begin();
-    if (choice) return events_->chosen(holder_, *choice);
-    events_->unknown(holder_, votes.empty() ? Why::no_answer
-                              : !named      ? Why::unknown_name
-                                            : Why::only_older);
+    events_->found(holder_, round);
+}
+
+// A majority stands until as many say otherwise that it cannot be one any more: a Sentinel that is
+// slow now and then does not end it.
+Agreement SentinelWatch::judge_agreement(std::span<const MasterVote> votes, std::size_t known) {
+    const auto agreed = agreed_master(votes, known);
+    if (agreed && (!last_ || agreed->master == last_->choice.master)) agreed_ = Endpoint{};
+    if (agreed && last_ && agreed->master != last_->choice.master && agreed->master != agreed_) {
+        agreed_ = agreed->master;
+        agreed_since_ms_ = needs_.loop.now();
+    }
+    const auto against = static_cast<std::size_t>(
+        std::count_if(votes.begin(), votes.end(),
+                      [&](const MasterVote& vote) { return vote.master != agreed_; }));
+    if (known - against < known / 2 + 1) agreed_ = Endpoint{};
+    const bool lasting = agreed_.port != 0 && needs_.loop.now() >= agreed_since_ms_ + agreement_ms;
+    return lasting ? Agreement::lasting : Agreement::fresh;
+}
+
+std::optional<SentinelDissent> SentinelWatch::judge_dissent(std::span<const MasterVote> votes,
+                                                            std::size_t known) {
+    SentinelDissent dissent;
+    dissent.known = known;
+    for (const MasterVote& vote : votes) {
+        if (!vote.knows || !last_ || vote.master == last_->choice.master) continue;
+        const auto same = static_cast<std::size_t>(std::count_if(
+            votes.begin(), votes.end(),
+            [&](const MasterVote& other) { return other.knows && other.master == vote.master; }));
+        if (same <= dissent.sentinels) continue;
+        dissent.master = vote.master;
+        dissent.sentinels = same;
+    }
+    if (dissent.sentinels == 0)
+        dissent_since_ms_.reset();
+    else if (!dissent_since_ms_)
+        dissent_since_ms_ = needs_.loop.now();
+    const bool lasts = dissent_since_ms_ && needs_.loop.now() >= *dissent_since_ms_ + dissent_ms;
+    return lasts ? std::optional{dissent} : std::nullopt;
 }
 
 void SentinelWatch::on_second() {
@@ -140,24 +197,20 @@ void SentinelWatch::on_told(const SentinelPeer& peer, const SentinelNews& news) 
     } else {
         ask_now();
     }
-    if (news.kind != SentinelNews::Kind::switched) return;
-    if (news.to != told_)
-        log::info("master switched", {{"master", needs_.master},
-                                      {"from", news.from.text()},
-                                      {"to", news.to.text()},
-                                      {"sentinel", peer.at().text()}});
-    told_ = news.to;
-    events_->switched(holder_, news.to, news.from);
+    if (news.kind != SentinelNews::Kind::changed) events_->told(holder_, news, peer.at());
 }
 
-void SentinelWatch::set_last(const MasterChoice& choice, bool reachable) {
-    last_ = LastMaster{choice, reachable};
+void SentinelWatch::set_last(const LastMaster& last) {
+    const bool same = last_ && last_->choice.master == last.choice.master;
+    last_ = last;
+    if (same) return;
+    agreed_ = Endpoint{};
+    dissent_since_ms_.reset();
 }
 
 std::vector<SentinelView> SentinelWatch::view() const {
     std::vector<SentinelView> views;
-    views.reserve(peers_.size());
-    for (const auto& peer : peers_) views.push_back(peer->view());
+    for (const SentinelPeer* peer : distinct(&SentinelPeer::answers)) views.push_back(peer->view());
     return views;
 }
 

@@ -7,9 +7,15 @@
 namespace baton {
 namespace {
 
-constexpr std::array<std::string_view, 8> channels = {"+switch-master", "+reset-master", "+monitor",
-                                                      "+sentinel",      "+sdown",        "-sdown",
-                                                      "+odown",         "-odown"};
+// https://redis.io/docs/management/sentinel/#pubsub-messages
+constexpr std::array<std::string_view, 11> channels = {
+    "+switch-master",  "+failover-state-send-slaveof-noone",
+    "+promoted-slave", "-failover-abort-slave-timeout",
+    "+reset-master",   "+monitor",
+    "+sentinel",       "+sdown",
+    "-sdown",          "+odown",
+    "-odown"};
+constexpr std::size_t identity_max = 64;  // Redis' own have 40 digits
 
 // A host, or an IPv6 address without brackets, and a port.
 std::optional<Endpoint> endpoint_of(std::string_view host, std::string_view port) {
@@ -83,8 +89,19 @@ bool read_sentinels(const RedisReply& reply, SentinelAnswer& answer) {
         const auto fields = FieldList::of(element);
         auto endpoint = fields ? fields->endpoint() : std::nullopt;
         if (!endpoint) return false;
-        answer.sentinels.push_back(std::move(*endpoint));
+        const RedisReply* runid = fields->find("runid");
+        answer.sentinels.push_back({std::move(*endpoint), {}});
+        if (runid != nullptr && runid->text.size() <= identity_max)
+            answer.sentinels.back().identity = runid->text;
     }
+    return true;
+}
+
+// https://redis.io/commands/sentinel-myid/
+bool read_identity(const RedisReply& reply, SentinelAnswer& answer) {
+    if (reply.is_error()) return true;
+    if (!is_text(reply) || reply.text.size() > identity_max) return false;
+    answer.identity = reply.text;
     return true;
 }
 
@@ -108,6 +125,7 @@ std::string sentinel_question(std::string_view master, bool discover) {
     // has the number.
     append_command(commands, {"SENTINEL", "MASTER", master});
     append_command(commands, {"SENTINEL", "GET-MASTER-ADDR-BY-NAME", master});
+    append_command(commands, {"SENTINEL", "MYID"});
     if (discover) append_command(commands, {"SENTINEL", "SENTINELS", master});
     return commands;
 }
@@ -116,8 +134,13 @@ std::optional<SentinelAnswer> read_sentinel_answer(std::span<const RedisReply> r
     SentinelAnswer answer;
     const RedisReply& address = address_reply(replies);
     if (!read_state(replies[0], answer)) return std::nullopt;
-    if (replies.size() > 2 && !read_sentinels(replies[2], answer)) return std::nullopt;
-    if (address.type == RedisReply::Type::nil) return SentinelAnswer{};
+    if (!read_identity(replies[2], answer)) return std::nullopt;
+    if (replies.size() > 3 && !read_sentinels(replies[3], answer)) return std::nullopt;
+    if (address.type == RedisReply::Type::nil) {
+        SentinelAnswer unknown;
+        unknown.identity = std::move(answer.identity);
+        return unknown;
+    }
     if (!address.is_array() || address.elements.size() != 2 || !is_text(address.elements[0]) ||
         !is_text(address.elements[1]))
         return std::nullopt;
@@ -159,7 +182,7 @@ SentinelNews read_sentinel_news(const RedisReply& message, std::string_view mast
         !is_text(message.elements[2]))
         return news;
     news.word = message.elements[1].view();
-    const auto words = words_of(message.elements[2].view(), 8);
+    const auto words = words_of(message.elements[2].view(), 9);
     if (std::find(channels.begin(), channels.end(), news.word) == channels.end()) return news;
     if (news.word == "+switch-master") {
         if (words.size() != 5 || words[0] != master) return news;
@@ -167,12 +190,21 @@ SentinelNews read_sentinel_news(const RedisReply& message, std::string_view mast
         auto to = endpoint_of(words[3], words[4]);
         if (!from || !to) return news;
         news = {SentinelNews::Kind::switched, news.word, std::move(*from), std::move(*to)};
+    } else if (news.word == "+promoted-slave" ||
+               news.word == "+failover-state-send-slaveof-noone") {
+        // "slave <name> <ip> <port> @ <master> <ip> <port>"
+        if (words.size() != 8 || words[4] != "@" || words[5] != master) return news;
+        auto from = endpoint_of(words[6], words[7]);
+        auto to = endpoint_of(words[2], words[3]);
+        if (!from || !to) return news;
+        news = {SentinelNews::Kind::promoting, news.word, std::move(*from), std::move(*to)};
     } else if (news.word == "+sentinel") {
         const bool ours = words.size() >= 6 && words[4] == "@" && words[5] == master;
         if (ours) news.kind = SentinelNews::Kind::changed;
     } else if (words.size() >= 4 && words[0] == "master" && words[1] == master) {
-        const bool is_state = news.word.ends_with("down");
-        news.kind = is_state ? SentinelNews::Kind::state : SentinelNews::Kind::changed;
+        news.kind = SentinelNews::Kind::changed;
+        if (news.word.ends_with("down")) news.kind = SentinelNews::Kind::state;
+        if (news.word.starts_with("-failover-abort")) news.kind = SentinelNews::Kind::aborted;
     }
     return news;
 }

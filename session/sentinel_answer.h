@@ -23,8 +23,14 @@ struct SentinelAnswer {
     std::optional<unsigned> others;  // Sentinels besides itself
     std::optional<unsigned> replicas;
     std::optional<std::int64_t>
-        down_after_ms;                // how long a master is silent before it counts as down
-    std::vector<Endpoint> sentinels;  // those others, if it was asked
+        down_after_ms;  // how long a master is silent before it counts as down
+    // The name that it has for ever, wherever it listens ("runid"). Empty: it may not tell.
+    std::string identity;
+    struct Other {
+        Endpoint at;
+        std::string identity;
+    };
+    std::vector<Other> sentinels;  // those others, if it was asked
 };
 
 // What an answer is that tells nothing of a master.
@@ -42,7 +48,7 @@ std::string_view text_of(SentinelRefusal refusal) noexcept;
 
 // The bytes of one question of `sentinel_replies` replies.
 std::string sentinel_question(std::string_view master, bool discover);
-constexpr unsigned sentinel_replies(bool discover) noexcept { return discover ? 3 : 2; }
+constexpr unsigned sentinel_replies(bool discover) noexcept { return discover ? 4 : 3; }
 // The answer to it, or nothing if any of it is not what a Sentinel says.
 std::optional<SentinelAnswer> read_sentinel_answer(std::span<const RedisReply> replies);
 // The reply that tells the master's address, of those to a question.
@@ -53,14 +59,16 @@ inline const RedisReply& address_reply(std::span<const RedisReply> replies) noex
 // What a message of a channel tells of the master of that name.
 struct SentinelNews {
     enum class Kind : std::uint8_t {
-        nothing,   // of another one, or not understood
-        switched,  // the master is another one now
-        changed,   // ask again
-        state,     // found down by this Sentinel or by the quorum, or no more
+        nothing,    // of another one, or not understood
+        switched,   // the master is another one now
+        promoting,  // a replica is about to be the master, or has become it and is not named yet
+        aborted,    // it has not become one
+        changed,    // ask again
+        state,      // found down by this Sentinel or by the quorum, or no more
     };
     Kind kind = Kind::nothing;
     std::string_view word;  // "+sdown"; as long as the message
-    Endpoint from, to;      // of a switch
+    Endpoint from, to;      // of a switch, and of a promotion
 };
 SentinelNews read_sentinel_news(const RedisReply& message, std::string_view master);
 

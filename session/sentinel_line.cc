@@ -27,6 +27,12 @@ void SentinelComplaints::make(SentinelRefusal refusal, const Endpoint& sentinel,
     }
 }
 
+bool SentinelComplaints::is_worth_a_line(std::string_view word, std::uint64_t now_ms) {
+    auto at = words_.find(word);
+    if (at == words_.end()) at = words_.try_emplace(std::string{word}).first;
+    return at->second.due(now_ms);
+}
+
 const RedisPipe::Events SentinelLine::pipe_events = {
     .connected = [](void* line) { static_cast<SentinelLine*>(line)->on_connected(); },
     .answered =

@@ -93,7 +93,7 @@ SentinelView SentinelPeer::view() const {
     SentinelView view;
     view.address = at_.text();
     view.configured = configured_;
-    view.answers = state_ == State::answers;
+    view.answers = answers();
     if (said_.vote.knows) view.master = said_.vote.master.text();
     view.epoch = said_.vote.epoch;
     view.answered_at_ms = answered_at_ms_;
@@ -130,15 +130,13 @@ void SentinelPeer::on_listen_reply(std::uint64_t tag, const RedisReply& reply) {
 
 void SentinelPeer::on_message(const RedisReply& message) {
     const SentinelNews news = read_sentinel_news(message, needs_.master);
-    switch (news.kind) {
-    case SentinelNews::Kind::nothing: return;
-    case SentinelNews::Kind::state:
+    if (news.kind == SentinelNews::Kind::nothing) return;
+    const bool worth_a_line = news.kind != SentinelNews::Kind::changed &&
+                              complaints_.is_worth_a_line(news.word, needs_.loop.now());
+    if (worth_a_line)
         log::info("sentinel told of the master",
                   {{"word", news.word}, {"master", needs_.master}, {"sentinel", at_.text()}});
-        return;
-    case SentinelNews::Kind::switched:
-    case SentinelNews::Kind::changed: return events_->told(holder_, *this, news);
-    }
+    if (news.kind != SentinelNews::Kind::state) events_->told(holder_, *this, news);
 }
 
 void SentinelPeer::on_second() {

@@ -57,6 +57,7 @@ public:
     const SentinelAnswer& said() const noexcept { return said_; }
     // Failed since it answered last, or at all: nobody should wait for it.
     bool has_failed() const noexcept { return state_ == State::failed; }
+    bool answers() const noexcept { return state_ == State::answers; }
     bool ever_answered() const noexcept { return answered_.has_value(); }
     bool configured() const noexcept { return configured_; }
     const Endpoint& at() const noexcept { return at_; }

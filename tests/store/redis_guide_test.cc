@@ -31,6 +31,7 @@ const std::string noreplicas = resp_error("NOREPLICAS Not enough good replicas t
 struct Site {
     Loop loop;
     std::vector<std::string> led;
+    RedisMaster last_lead;
     std::vector<std::unique_ptr<FakeMaster>> masters;
     std::unique_ptr<RedisGuide> guide;
 
@@ -48,6 +49,7 @@ struct Site {
         needs.prefix = "p";
         needs.lead = [this](const RedisMaster& master) {
             led.push_back(master.address.port == 0 ? "" : master.address.text());
+            last_lead = master;
         };
         return needs;
     }
@@ -63,45 +65,91 @@ struct Site {
     }
     bool until(const std::function<bool()>& so) { return turns_until(loop, so); }
     bool is_led_to(std::size_t place) { return !led.empty() && led.back() == name(place); }
+    bool waits_all() { return last_lead.all_wait_until_ms > loop.now(); }
+    bool changes_wait() { return last_lead.changes_wait_until_ms > loop.now(); }
     void kills(std::uint64_t from, std::uint64_t end) {
         for (std::uint64_t n = from; n < end; ++n) guide->reported({Report::killed, key_of(n)});
     }
 };
 
-// And one Sentinel, which knows them by the name of "m".
-struct SentinelSite : Site {
-    RedisPeer sentinel{loop};
-    std::size_t named = 0;  // the master
+// A Sentinel that knows the masters of a site by the name of "m".
+struct FakeSentinel {
+    RedisPeer peer;
+    std::string named;  // the port of the master
     unsigned epoch = 7;
 
-    explicit SentinelSite(std::size_t count = 2) : Site(count) {
-        sentinel.on("SENTINEL MASTER", [this](auto& connection, const auto&) {
+    explicit FakeSentinel(Loop& loop) : peer(loop) {
+        peer.on("SENTINEL MASTER", [this](auto& connection, const auto&) {
             connection.send(
-                resp_texts({"name", "m", "ip", "127.0.0.1", "port", port(named), "flags", "master",
+                resp_texts({"name", "m", "ip", "127.0.0.1", "port", named, "flags", "master",
                             "config-epoch", std::to_string(epoch), "num-slaves", "1",
                             "num-other-sentinels", "0", "quorum", "1"}));
         });
-        sentinel.on("SENTINEL GET-MASTER-ADDR-BY-NAME", [this](auto& connection, const auto&) {
-            connection.send(resp_texts({"127.0.0.1", port(named)}));
+        peer.on("SENTINEL GET-MASTER-ADDR-BY-NAME", [this](auto& connection, const auto&) {
+            connection.send(resp_texts({"127.0.0.1", named}));
         });
-        sentinel.on("SENTINEL SENTINELS", std::string_view{"*0\r\n"});
+        peer.on("SENTINEL SENTINELS", std::string_view{"*0\r\n"});
+    }
+    std::size_t rounds() const { return peer.heard("SENTINEL GET-MASTER"); }
+    bool is_listened_to() {
+        return std::ranges::any_of(peer.connections(), [](const auto* connection) {
+            return connection->channels == sentinel_channels().size();
+        });
+    }
+};
+
+// And Sentinels.
+struct SentinelSite : Site {
+    std::vector<std::unique_ptr<FakeSentinel>> sentinels;
+
+    explicit SentinelSite(std::size_t count = 2, std::size_t sentinel_count = 1) : Site(count) {
+        for (std::size_t i = 0; i < sentinel_count; ++i)
+            sentinels.push_back(std::make_unique<FakeSentinel>(loop));
+        for (std::size_t i = 0; i < sentinel_count; ++i) name_at(i, 0, 7);
+    }
+    FakeSentinel& sentinel(std::size_t place = 0) { return *sentinels[place]; }
+    // What one of them, or all, say from now on.
+    void name_at(std::size_t place, std::size_t master, unsigned epoch) {
+        sentinel(place).named = port(master);
+        sentinel(place).epoch = epoch;
+    }
+    void name_all(std::size_t master, unsigned epoch) {
+        for (std::size_t i = 0; i < sentinels.size(); ++i) name_at(i, master, epoch);
     }
     std::string port(std::size_t place) { return std::to_string(at(place).endpoint().port); }
-    std::size_t rounds() const { return sentinel.heard("SENTINEL GET-MASTER"); }
+    std::size_t rounds() const { return sentinels[0]->rounds(); }
+    // Whole rounds from now on, without the second between two of them.
+    bool rounds_more(std::size_t count) {
+        for (std::size_t i = 0; i < count; ++i) {
+            const std::size_t before = rounds();
+            guide->reported({Report::wants_master});
+            if (!until([&] { return rounds() > before; })) return false;
+            turns_for(loop, 20ms);
+        }
+        return true;
+    }
     RedisGuide::Needs needs() {
         RedisGuide::Needs all = Site::needs();
-        all.sentinels = {sentinel.endpoint()};
+        for (const auto& one : sentinels) all.sentinels.push_back(one->peer.endpoint());
         all.master = "m";
         return all;
     }
     void start() { start(needs()); }
     using Site::start;
     bool is_listened_to() {
-        return std::ranges::any_of(sentinel.connections(),
-                                   [](const auto* connection) { return connection->channels > 0; });
+        return std::ranges::all_of(sentinels,
+                                   [](const auto& one) { return one->is_listened_to(); });
     }
-    void tells_of_switch(std::size_t from, std::size_t to) {
-        sentinel.publish("+switch-master", "m 127.0.0.1 " + port(from) + " 127.0.0.1 " + port(to));
+    bool serves() {
+        return until([&] { return is_led_to(0) && is_listened_to(); });
+    }
+    void tells_of_switch(std::size_t from, std::size_t to, std::size_t by = 0) {
+        sentinel(by).peer.publish("+switch-master",
+                                  "m 127.0.0.1 " + port(from) + " 127.0.0.1 " + port(to));
+    }
+    void tells_of_promotion(std::size_t from, std::size_t to, std::size_t by = 0) {
+        sentinel(by).peer.publish("+promoted-slave", "slave 127.0.0.1:" + port(to) + " 127.0.0.1 " +
+                                                         port(to) + " @ m 127.0.0.1 " + port(from));
     }
 };
 
@@ -280,28 +328,20 @@ TEST_CASE("what a master refuses for now it is told again, until it takes it") {
 
 // ------------------------------------------------------------ Sentinels
 
-TEST_CASE("a switch is obeyed at once, and the old master is no choice any more") {
+TEST_CASE("a failover: what was ended is ended at the new master, too") {
     SentinelSite site;
     site.start();
-    REQUIRE(site.until([&] { return site.is_led_to(0) && site.is_listened_to(); }));
+    REQUIRE(site.serves());
     CHECK(site.guide->view().epoch == 7);
     site.kills(0, 2);
-    const std::size_t rounds = site.rounds();
+    site.name_all(1, 8);
     site.tells_of_switch(0, 1);
-    REQUIRE(site.until([&] { return site.led.back().empty(); }));
-    CHECK(site.guide->state() == StoreState::failover);
-    REQUIRE(site.until([&] { return site.at(0).peer.connections().empty(); }));
-    // The Sentinel still names the old one, under the old number.
-    REQUIRE(site.until([&] { return site.rounds() >= rounds + 3; }));
-    CHECK(site.led.back().empty());
-    CHECK(site.at(0).peer.accepted() == 1);
-    site.guide->reported({Report::wants_master});
-    REQUIRE(site.until([&] { return site.rounds() >= rounds + 4; }));
-    CHECK(site.at(0).peer.accepted() == 1);
-    site.named = 1;
-    ++site.epoch;
     REQUIRE(site.until([&] { return site.is_led_to(1); }));
+    CHECK(std::ranges::count(site.led, "") == 1);  // the first was left
     CHECK(killed(site.at(1)).size() == 2);
+    CHECK(!site.waits_all());
+    CHECK(!site.changes_wait());
+    REQUIRE(site.until([&] { return site.at(0).peer.connections().empty(); }));
     const StoreView view = site.guide->view();
     CHECK(view.state == StoreState::ready);
     CHECK(view.master == site.name(1));
@@ -311,28 +351,355 @@ TEST_CASE("a switch is obeyed at once, and the old master is no choice any more"
     CHECK(view.losses == 1);
 }
 
-TEST_CASE("an old master that is elected again is one") {
-    SentinelSite site;
+TEST_CASE("F:one-liar a message of a switch closes nothing, and holds questions up for a round") {
+    SentinelSite site(2, 4);
     site.start();
-    REQUIRE(site.until([&] { return site.is_led_to(0) && site.is_listened_to(); }));
+    REQUIRE(site.serves());
+    const std::size_t leads = site.led.size();
+    // It lies once, and says the truth when it is asked.
+    site.tells_of_switch(0, 1, 3);
+    REQUIRE(site.until([&] { return site.led.size() > leads; }));
+    CHECK(site.is_led_to(0));
+    CHECK(site.waits_all());
+    CHECK(site.last_lead.all_wait_until_ms <= site.loop.now() + 1000);
+    CHECK(site.changes_wait());
+    REQUIRE(site.until([&] { return !site.waits_all() && !site.changes_wait(); }));
+    REQUIRE(site.rounds_more(3));
+    CHECK(std::ranges::count(site.led, "") == 0);
+    CHECK(site.at(0).peer.accepted() == 1);
+    CHECK(site.at(1).peer.accepted() == 0);
+    CHECK(site.guide->state() == StoreState::ready);
+    CHECK(site.guide->view().losses == 0);
+    // It is not believed again: it would hold everybody up all the time.
+    for (int i = 0; i < 20; ++i) {
+        site.tells_of_switch(0, 1, 3);
+        turns_for(site.loop, 10ms);
+        CHECK(!site.waits_all());
+    }
+    // Others are.
+    site.tells_of_switch(0, 1, 1);
+    CHECK(site.until([&] { return site.waits_all(); }));
+}
+
+TEST_CASE("F:one-liar a higher epoch is followed only to a server that is a master") {
+    enum class There { nobody, replica, hangs, refuses, loads, no_name };
+    for (const There there : {There::nobody, There::replica, There::hangs, There::refuses,
+                              There::loads, There::no_name}) {
+        CAPTURE(static_cast<int>(there));
+        SentinelSite site(2, 3);
+        RedisGuide::Needs needs = site.needs();
+        needs.access.times = {200ms, 200ms};
+        FakeMaster& other = site.at(1);
+        if (there == There::nobody) other.peer.refuse();
+        if (there == There::replica) other.role = "slave";
+        if (there == There::hangs) other.peer.silence(true);
+        if (there == There::refuses)
+            other.peer.on("INFO SERVER", resp_error("NOPERM no permissions to run the 'info'"));
+        if (there == There::loads) other.peer.on("SCRIPT", resp_error("LOADING Redis is loading"));
+        site.start(std::move(needs));
+        REQUIRE(site.serves());
+        site.name_at(2, 1, 99);
+        if (there == There::no_name)
+            site.sentinel(2).peer.on("SENTINEL GET-MASTER-ADDR-BY-NAME",
+                                     resp_texts({"nobody.invalid", "1"}));
+        site.tells_of_switch(0, 1, 2);
+        REQUIRE(site.until([&] { return site.waits_all(); }));
+        REQUIRE(site.until([&] { return !site.waits_all(); }));
+        REQUIRE(site.rounds_more(2));
+        CHECK(std::ranges::count(site.led, "") == 0);
+        CHECK(site.is_led_to(0));
+        CHECK(site.at(0).peer.accepted() == 1);
+        StoreView view = site.guide->view();
+        CHECK(view.state == StoreState::ready);
+        CHECK(view.master == site.name(0));
+        CHECK(view.trouble.empty());
+        REQUIRE(site.until([&] { return !site.guide->view().other_trouble.empty(); }));
+        // It becomes a master: it is one, then, as by a failover that the others have not heard of.
+        if (there != There::replica) continue;
+        other.role = "master";
+        REQUIRE(site.until([&] { return site.is_led_to(1); }));
+        CHECK(site.guide->view().epoch == 99);
+        CHECK(site.guide->view().other_trouble.empty());
+    }
+}
+
+TEST_CASE("F:one-liar a lie does not hide a failover, nor the master that was lost") {
+    SentinelSite site(3, 4);
+    RedisGuide::Needs needs = site.needs();
+    needs.access.times = {200ms, 200ms};
+    site.at(2).role = "slave";
+    site.start(std::move(needs));
+    REQUIRE(site.serves());
+    site.name_at(3, 2, 99);
+    site.tells_of_switch(0, 2, 3);
+    REQUIRE(site.until([&] { return site.at(2).peer.accepted() > 0; }));
+    // Its connections break: it is found again.
+    site.at(0).peer.reset_all();
+    REQUIRE(site.until([&] { return site.at(0).peer.accepted() == 2 && site.is_led_to(0); }));
+    for (const std::size_t i : {0U, 1U, 2U}) site.name_at(i, 1, 8);
+    site.tells_of_switch(0, 1, 0);
+    REQUIRE(site.until([&] { return site.is_led_to(1); }));
+    CHECK(site.guide->view().epoch == 8);
+}
+
+TEST_CASE("F:one-liar a switch that is true and slow to be answered is followed when it is") {
+    SentinelSite site(2, 3);
+    site.at(1).peer.silence(true);
+    site.start();
+    REQUIRE(site.serves());
+    site.name_all(1, 8);
+    for (const std::size_t i : {0U, 1U, 2U}) site.tells_of_switch(0, 1, i);
+    REQUIRE(site.until([&] { return site.waits_all(); }));
+    REQUIRE(site.until([&] { return !site.waits_all(); }));  // no longer than a second
+    CHECK(site.is_led_to(0));
+    // A majority has a newer one: what is changed at the old one would be lost.
+    REQUIRE(site.until([&] { return site.changes_wait(); }));
+    site.at(1).peer.reset_all();
+    site.at(1).peer.silence(false);
+    REQUIRE(site.until([&] { return site.is_led_to(1); }));
+    CHECK(!site.changes_wait());
+}
+
+TEST_CASE("F:sentinels-agree a lower epoch is followed after ten seconds, or at once") {
+    SentinelSite site(2, 3);
+    site.start();
+    REQUIRE(site.serves());
+    // SENTINEL REMOVE and MONITOR at two of three; the old master still answers.
+    site.name_at(0, 1, 0);
+    site.name_at(1, 1, 0);
+    SUBCASE("after ten seconds of agreement") {
+        REQUIRE(site.rounds_more(2));
+        put_clock_forward(9s);
+        REQUIRE(site.rounds_more(1));
+        CHECK(site.is_led_to(0));
+        CHECK(site.at(1).peer.accepted() == 0);
+        put_clock_forward(2s);
+        REQUIRE(site.until([&] { return site.is_led_to(1); }));
+        CHECK(site.guide->view().epoch == 0);
+        CHECK(site.guide->view().failovers == 1);
+        // The third still names the old one, with its high epoch: no news.
+        REQUIRE(site.rounds_more(3));
+        CHECK(site.is_led_to(1));
+        // The next failover counts from the new epoch on.
+        site.name_at(1, 0, 1);
+        REQUIRE(site.until([&] { return site.is_led_to(0); }));
+        CHECK(site.guide->view().epoch == 7);
+    }
+    SUBCASE("a Sentinel that is slow now and then ends no agreement") {
+        REQUIRE(site.rounds_more(2));
+        site.sentinel(1).peer.refuse();
+        site.sentinel(1).peer.close_all();
+        REQUIRE(site.until([&] { return site.sentinel(1).peer.connections().empty(); }));
+        REQUIRE(site.rounds_more(2));
+        site.sentinel(1).peer.listen();
+        put_clock_forward(11s);
+        CHECK(site.until([&] { return site.is_led_to(1); }));
+    }
+    SUBCASE("an agreement that ended begins anew") {
+        REQUIRE(site.rounds_more(2));
+        put_clock_forward(9s);
+        site.name_at(0, 0, 7);
+        REQUIRE(site.rounds_more(2));
+        site.name_at(0, 1, 0);
+        put_clock_forward(9s);
+        REQUIRE(site.rounds_more(2));
+        CHECK(site.is_led_to(0));
+    }
+    SUBCASE("to a server that is a master only") {
+        site.at(1).role = "slave";
+        REQUIRE(site.rounds_more(1));
+        put_clock_forward(11s);
+        REQUIRE(site.until([&] { return site.at(1).peer.accepted() > 0; }));
+        REQUIRE(site.rounds_more(2));
+        CHECK(site.is_led_to(0));
+        CHECK(site.guide->state() == StoreState::ready);
+        site.at(1).role = "master";
+        CHECK(site.until([&] { return site.is_led_to(1); }));
+    }
+    SUBCASE("at once, if the old one cannot be reached") {
+        site.at(0).peer.refuse();
+        site.at(0).peer.reset_all();
+        CHECK(site.until([&] { return site.is_led_to(1); }));
+    }
+    SUBCASE("at once, if the old one says that it is a replica") {
+        site.at(0).role = "slave";
+        CHECK(site.until([&] { return site.is_led_to(1); }));
+    }
+}
+
+TEST_CASE("F:sentinels-agree less than a majority is shown, and not followed") {
+    SentinelSite site(2, 3);
+    site.start();
+    REQUIRE(site.serves());
+    site.name_at(2, 1, 3);
+    REQUIRE(site.rounds_more(2));
+    CHECK(!site.guide->view().dissent);  // they may be about to agree
+    put_clock_forward(4s);
+    REQUIRE(site.until([&] { return site.guide->view().dissent.has_value(); }));
+    const SentinelDissent dissent = *site.guide->view().dissent;
+    CHECK(dissent.master.text() == site.name(1));
+    CHECK(dissent.sentinels == 1);
+    CHECK(dissent.known == 3);
+    CHECK(!dissent.is_majority());
+    put_clock_forward(60s);
+    REQUIRE(site.rounds_more(3));
+    CHECK(site.is_led_to(0));
+    CHECK(site.at(1).peer.accepted() == 0);
+    site.name_at(2, 0, 7);
+    CHECK(site.until([&] { return !site.guide->view().dissent; }));
+}
+
+TEST_CASE("F:way-back a master that was left is a master when it is named again") {
+    SentinelSite site(2, 3);
+    site.start();
+    REQUIRE(site.serves());
+    site.name_all(1, 8);
     site.tells_of_switch(0, 1);
-    REQUIRE(site.until([&] { return site.led.back().empty(); }));
-    site.epoch = 9;
-    REQUIRE(site.until([&] { return site.is_led_to(0); }));
-    CHECK(site.at(0).peer.accepted() == 2);
-    // It was no failover: the master is who it was.
-    CHECK(site.guide->view().failovers == 0);
+    SUBCASE("while the new one refuses us") {
+        // Our user is missing there; the old one becomes its replica.
+        site.at(1).peer.on("INFO SERVER", resp_error("NOPERM no permissions to run the 'info'"));
+        REQUIRE(site.until([&] { return site.at(1).peer.accepted() > 0; }));
+        site.at(0).role = "slave";
+        REQUIRE(site.until([&] { return site.guide->state() == StoreState::failover; }));
+        CHECK(site.until(
+            [&] { return site.guide->view().trouble.find("NOPERM") != std::string::npos; }));
+        // The operators lead back by hand: the epochs begin anew.
+        site.at(0).role = "master";
+        site.name_all(0, 0);
+    }
+    SUBCASE("after the new one was used") {
+        REQUIRE(site.until([&] { return site.is_led_to(1); }));
+        site.at(1).role = "slave";
+        site.name_all(0, 0);
+    }
+    const std::uint64_t begun = now_us();
+    REQUIRE(site.until(
+        [&] { return site.guide->view().epoch == 0 && site.guide->state() == StoreState::ready; }));
+    CHECK(now_us() - begun < 3'000'000);
+    CHECK(site.is_led_to(0));
+    // And again by a failover.
+    site.at(1).role = "master";
+    site.at(1).peer.on("INFO SERVER", resp_text("# Server\r\nredis_version:7.0.15\r\n"));
+    site.name_all(1, 1);
+    CHECK(site.until([&] { return site.is_led_to(1); }));
+}
+
+TEST_CASE("F:way-back each kind of trouble ends within seconds of its cause") {
+    struct Trouble {
+        const char* name;
+        std::function<void(FakeMaster&)> begin;
+        std::function<void(FakeMaster&)> end;
+    };
+    const auto says = [](const char* command, const char* error) {
+        return [=](FakeMaster& master) { master.peer.on(command, resp_error(error)); };
+    };
+    const std::string info = resp_text("# Server\r\nredis_version:7.0.15\r\n");
+    const auto takes = [](const char* command, std::string reply) {
+        return [=](FakeMaster& master) { master.peer.on(command, reply); };
+    };
+    const std::string loaded = resp_text("0000000000000000000000000000000000000000");
+    const std::vector<Trouble> troubles = {
+        {"WRONGPASS", says("AUTH", "WRONGPASS invalid"), takes("AUTH", std::string{resp_ok})},
+        {"NOAUTH", says("INFO SERVER", "NOAUTH Authentication required."),
+         takes("INFO SERVER", info)},
+        {"NOPERM", says("INFO SERVER", "NOPERM no permissions"), takes("INFO SERVER", info)},
+        {"NOPERM of a script", says("SCRIPT", "NOPERM no permissions"), takes("SCRIPT", loaded)},
+        {"LOADING", says("SCRIPT", "LOADING Redis is loading"), takes("SCRIPT", loaded)},
+        {"BUSY", says("SCRIPT", "BUSY Redis is busy"), takes("SCRIPT", loaded)},
+        {"MASTERDOWN", says("SCRIPT", "MASTERDOWN Link with MASTER is down"),
+         takes("SCRIPT", loaded)},
+        {"READONLY", says("SCRIPT", "READONLY You can't write"), takes("SCRIPT", loaded)},
+        {"ERR", says("SCRIPT", "ERR something"), takes("SCRIPT", loaded)},
+        {"a replica", [](FakeMaster& master) { master.role = "slave"; },
+         [](FakeMaster& master) { master.role = "master"; }},
+        {"too old", takes("INFO SERVER", resp_text("redis_version:6.2.14\r\n")),
+         takes("INFO SERVER", info)},
+        {"garbage", takes("INFO SERVER", "HTTP/1.1 400 Bad Request\r\n\r\n"),
+         takes("INFO SERVER", info)},
+        {"refused", [](FakeMaster& master) { master.peer.refuse(); },
+         [](FakeMaster& master) { master.peer.listen(); }},
+        {"silent", [](FakeMaster& master) { master.peer.silence(true); },
+         [](FakeMaster& master) { master.peer.silence(false); }},
+    };
+    for (const bool with_sentinel : {true, false}) {
+        SentinelSite site(1);
+        RedisGuide::Needs needs = site.needs();
+        if (!with_sentinel) needs.address = site.at(0).endpoint();
+        needs.access.password = "sesame";
+        needs.access.times = {300ms, 300ms};
+        site.start(std::move(needs));
+        for (const Trouble& trouble : troubles) {
+            CAPTURE(trouble.name);
+            CAPTURE(with_sentinel);
+            REQUIRE(site.until([&] { return site.guide->state() == StoreState::ready; }));
+            trouble.begin(site.at(0));
+            site.at(0).peer.reset_all();
+            REQUIRE(site.until([&] { return !site.guide->view().trouble.empty(); }));
+            if (!with_sentinel) turns_for(site.loop, 200ms);  // several tries
+            trouble.end(site.at(0));
+            const std::uint64_t ended = now_us();
+            REQUIRE(site.until([&] { return site.guide->state() == StoreState::ready; }));
+            CHECK(now_us() - ended < 3'000'000);
+        }
+    }
+}
+
+TEST_CASE("F:planned changes wait from a promotion on until the new master is named") {
+    SentinelSite site(2, 3);
+    site.at(1).role = "slave";
+    site.start();
+    REQUIRE(site.serves());
+    site.tells_of_promotion(0, 1, 1);
+    REQUIRE(site.until([&] { return site.changes_wait(); }));
+    CHECK(!site.waits_all());
+    CHECK(site.is_led_to(0));
+    // Rounds that name the old one end nothing.
+    REQUIRE(site.rounds_more(2));
+    CHECK(site.changes_wait());
+    SUBCASE("it is named") {
+        site.at(1).role = "master";
+        site.name_at(1, 1, 8);
+        site.tells_of_switch(0, 1, 1);
+        REQUIRE(site.until([&] { return site.is_led_to(1); }));
+        CHECK(!site.changes_wait());
+    }
+    SUBCASE("it never is: no longer than some seconds, and not again by that Sentinel") {
+        put_clock_forward(4s);
+        site.loop.turn();
+        CHECK(!site.changes_wait());
+        REQUIRE(site.rounds_more(2));
+        site.tells_of_promotion(0, 1, 1);
+        turns_for(site.loop, 50ms);
+        CHECK(!site.changes_wait());
+        site.tells_of_promotion(0, 1, 0);
+        CHECK(site.until([&] { return site.changes_wait(); }));
+    }
+    SUBCASE("the Sentinel gives it up") {
+        site.sentinel(0).peer.publish("-failover-abort-slave-timeout",
+                                      "master m 127.0.0.1 " + site.port(0));
+        turns_for(site.loop, 50ms);
+        CHECK(site.changes_wait());  // another one does
+        site.sentinel(1).peer.publish("-failover-abort-slave-timeout",
+                                      "master m 127.0.0.1 " + site.port(0));
+        CHECK(site.until([&] { return !site.changes_wait(); }));
+    }
+    SUBCASE("a promotion under another master is none of ours") {
+        put_clock_forward(4s);
+        site.loop.turn();
+        site.tells_of_promotion(1, 1, 0);
+        turns_for(site.loop, 50ms);
+        CHECK(!site.changes_wait());
+    }
 }
 
 TEST_CASE("a master that is found to be another one is gone to, and the stores leave the first") {
     SentinelSite site;
     site.start();
     REQUIRE(site.until([&] { return site.is_led_to(0); }));
-    site.named = 1;
-    ++site.epoch;
+    site.name_all(1, 8);
     REQUIRE(site.until([&] { return site.is_led_to(1); }));
     CHECK(std::ranges::count(site.led, "") == 1);
-    CHECK(site.at(0).peer.connections().empty());
+    CHECK(site.until([&] { return site.at(0).peer.connections().empty(); }));
     CHECK(site.guide->view().failovers == 1);
 }
 
@@ -345,9 +712,9 @@ TEST_CASE("the last master goes on while no Sentinel answers, if that is wanted"
         needs.access.times = {100ms, 100ms};
         site.start(std::move(needs));
         REQUIRE(site.until([&] { return site.is_led_to(0); }));
-        site.sentinel.refuse();
-        site.sentinel.close_all();
-        REQUIRE(site.until([&] { return site.sentinel.connections().empty(); }));
+        site.sentinel().peer.refuse();
+        site.sentinel().peer.close_all();
+        REQUIRE(site.until([&] { return site.sentinel().peer.connections().empty(); }));
         // Those who have it keep it.
         CHECK(site.guide->state() == StoreState::ready);
         site.at(0).peer.reset_all();
@@ -358,7 +725,7 @@ TEST_CASE("the last master goes on while no Sentinel answers, if that is wanted"
         } else {
             turns_for(site.loop, 1500ms);
             CHECK(site.at(0).peer.accepted() == 1);
-            site.sentinel.listen();
+            site.sentinel().peer.listen();
             REQUIRE(site.until([&] { return site.guide->state() == StoreState::ready; }));
         }
     }
@@ -485,8 +852,7 @@ TEST_CASE("the replicas of the master are known, and its settings are asked once
         return site.at(0).peer.accepted() == 2 && site.at(0).peer.heard("INFO replication") > infos;
     }));
     CHECK(site.at(0).peer.heard("CONFIG GET") == 4);
-    site.named = 1;
-    ++site.epoch;
+    site.name_all(1, 8);
     REQUIRE(site.until([&] { return site.is_led_to(1); }));
     REQUIRE(site.until([&] { return site.at(1).peer.heard("CONFIG GET") == 4; }));
     CHECK(site.guide->view().replicas.empty());

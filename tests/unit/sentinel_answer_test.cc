@@ -34,8 +34,9 @@ std::vector<RedisReply> replies_of(std::string_view bytes) {
 
 // "10.0.0.1:6379 7 quorum 2 others 1 replicas 3, 10.0.0.2:26379"; "-": not known; "none": no answer.
 std::string read(std::string_view bytes) {
-    const auto replies = replies_of(bytes);
+    auto replies = replies_of(bytes);
     REQUIRE(replies.size() >= 2);
+    replies.insert(replies.begin() + 2, replies_of(resp_text("0a1b"))[0]);
     const auto answer = read_sentinel_answer(replies);
     if (!answer) return "none";
     if (!answer->vote.knows) {
@@ -46,7 +47,10 @@ std::string read(std::string_view bytes) {
                        (answer->vote.epoch ? std::to_string(*answer->vote.epoch) : "-") +
                        " quorum " + number_text(answer->quorum) + " others " +
                        number_text(answer->others) + " replicas " + number_text(answer->replicas);
-    for (const Endpoint& sentinel : answer->sentinels) text += ", " + sentinel.text();
+    CHECK(answer->identity == "0a1b");
+    for (const SentinelAnswer::Other& sentinel : answer->sentinels)
+        text +=
+            ", " + sentinel.at.text() + (sentinel.identity.empty() ? "" : " " + sentinel.identity);
     return text;
 }
 
@@ -79,6 +83,14 @@ TEST_CASE("an answer of a Sentinel is read, and nothing else is one") {
         {"with two",
          state() + address + resp_array({sentinel("10.0.0.2", "26379"), sentinel("s-3", "26380")}),
          good + ", 10.0.0.2:26379, s-3:26380"},
+        {"with one that has an identity",
+         state() + address +
+             resp_array({resp_texts({"ip", "10.0.0.2", "port", "26379", "runid", "2c3d"})}),
+         good + ", 10.0.0.2:26379 2c3d"},
+        {"with one whose identity is too long",
+         state() + address +
+             resp_array({resp_texts({"ip", "s", "port", "1", "runid", std::string(65, 'f')})}),
+         good + ", s:1"},
         {"the state is not allowed", noperm + address, bare},
         {"the others are not allowed", state() + address + noperm, good},
         {"a name", state() + resp_texts({"redis-1.example", "6379"}),
@@ -180,14 +192,31 @@ TEST_CASE("an answer of a Sentinel is read, and nothing else is one") {
     }
 }
 
+TEST_CASE("an identity is a text, or may not be told") {
+    const auto identity = [](std::string_view bytes) -> std::string {
+        const auto answer =
+            read_sentinel_answer(replies_of(state() + address + std::string{bytes}));
+        return answer ? answer->identity : "none";
+    };
+    CHECK(identity(resp_text("0a1b")) == "0a1b");
+    CHECK(identity(noperm).empty());
+    CHECK(identity(resp_error("ERR Unknown sentinel subcommand 'myid'")).empty());
+    CHECK(identity(resp_text(std::string(65, 'f'))) == "none");
+    CHECK(identity(":1\r\n") == "none");
+    CHECK(identity("*-1\r\n") == "none");
+    CHECK(identity("+OK\r\n") == "none");
+}
+
 TEST_CASE("a question asks as many as its replies") {
     for (const bool discover : {false, true}) {
         // A command is an array of texts, as a reply may be.
         const auto commands = replies_of(sentinel_question("m 1", discover));
         CHECK(commands.size() == sentinel_replies(discover));
         for (const RedisReply& command : commands) {
-            REQUIRE(command.elements.size() == 3);
+            REQUIRE(command.elements.size() >= 2);
             CHECK(command.elements[0].view() == "SENTINEL");
+            if (command.elements[1].view() == "MYID") continue;
+            REQUIRE(command.elements.size() == 3);
             CHECK(command.elements[2].view() == "m 1");
         }
     }
@@ -250,6 +279,18 @@ TEST_CASE("messages count if they are of our master") {
         {"+sentinel", "sentinel 0a1b 10.0.0.5 26379 @ x 10.0.0.1 6379", Kind::nothing},
         {"+sentinel", "sentinel m 10.0.0.5 26379", Kind::nothing},
         {"+sentinel", "sentinel 0a1b 10.0.0.5 26379 @", Kind::nothing},
+        {"+promoted-slave", "slave 10.0.0.2:1 10.0.0.2 1 @ m 10.0.0.1 6379", Kind::promoting},
+        {"+promoted-slave", "slave 10.0.0.2:1 10.0.0.2 1 @ x 10.0.0.1 6379", Kind::nothing},
+        {"+promoted-slave", "slave 10.0.0.2:1 10.0.0.2 1 @ m 10.0.0.1", Kind::nothing},
+        {"+promoted-slave", "slave 10.0.0.2:1 10.0.0.2 1 @ m 10.0.0.1 6379 x", Kind::nothing},
+        {"+promoted-slave", "slave 10.0.0.2:1 10.0.0.2 0 @ m 10.0.0.1 6379", Kind::nothing},
+        {"+promoted-slave", "slave 10.0.0.2:1 10.0.0.2 1 @ m 10.0.0.1 0", Kind::nothing},
+        {"+promoted-slave", "master m 10.0.0.1 6379", Kind::nothing},
+        {"+promoted-slave", "", Kind::nothing},
+        {"+failover-state-send-slaveof-noone", "slave a:1 a 1 @ m b 2", Kind::promoting},
+        {"+failover-state-send-slaveof-noone", "slave a:1 a 1 @ x b 2", Kind::nothing},
+        {"-failover-abort-slave-timeout", "master m 10.0.0.1 6379", Kind::aborted},
+        {"-failover-abort-slave-timeout", "master x 10.0.0.1 6379", Kind::nothing},
         {"+sdown", "master m 10.0.0.1 6379", Kind::state},
         {"-sdown", "master m 10.0.0.1 6379", Kind::state},
         {"+odown", "master m 10.0.0.1 6379 #quorum 2/2", Kind::state},

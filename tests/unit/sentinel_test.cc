@@ -72,6 +72,8 @@ struct FakeSentinel {
     bool knows = true;
     bool tells_epoch = true;
     std::vector<Endpoint> others;
+    std::string identity;                 // empty: it may not tell
+    std::vector<std::string> identities;  // of the others
 
     explicit FakeSentinel(Loop& loop) : peer(loop) {
         peer.on("SENTINEL MASTER",
@@ -89,15 +91,19 @@ struct FakeSentinel {
                     if (!knows || asked[2] != "m") return connection.send(resp_nil_array);
                     connection.send(resp_texts({host, "6379"}));
                 });
-        peer.on("SENTINEL SENTINELS", [this](RedisPeer::Connection& connection,
-                                             const RedisPeer::Command& asked) {
-            if (!knows || asked[2] != "m")
-                return connection.send(resp_error("ERR No such master with that name"));
-            std::string bytes = "*" + std::to_string(others.size()) + "\r\n";
-            for (const Endpoint& other : others)
-                bytes +=
-                    resp_texts({"name", "x", "ip", other.host, "port", std::to_string(other.port)});
-            connection.send(bytes);
+        peer.on("SENTINEL SENTINELS",
+                [this](RedisPeer::Connection& connection, const RedisPeer::Command& asked) {
+                    if (!knows || asked[2] != "m")
+                        return connection.send(resp_error("ERR No such master with that name"));
+                    std::string bytes = "*" + std::to_string(others.size()) + "\r\n";
+                    for (std::size_t i = 0; i < others.size(); ++i)
+                        bytes += resp_texts({"name", "x", "ip", others[i].host, "port",
+                                             std::to_string(others[i].port), "runid",
+                                             i < identities.size() ? identities[i] : ""});
+                    connection.send(bytes);
+                });
+        peer.on("SENTINEL MYID", [this](RedisPeer::Connection& connection, const auto&) {
+            connection.send(identity.empty() ? noperm : resp_text(identity));
         });
     }
     void switches_to(std::string_view next) {
@@ -109,7 +115,7 @@ struct FakeSentinel {
     std::size_t rounds() const { return peer.heard("SENTINEL GET-MASTER"); }
     bool is_listened_to() {
         for (RedisPeer::Connection* connection : peer.connections())
-            if (connection->channels == 8) return true;
+            if (connection->channels == sentinel_channels().size()) return true;
         return false;
     }
 };
@@ -121,6 +127,8 @@ struct Site {
     EventLines log;
     std::vector<std::unique_ptr<FakeSentinel>> sentinels;
     std::vector<std::string> told;
+    SentinelRound round;  // the last
+    Endpoint teller;      // of the last news
     std::function<void()> on_event;
     std::vector<Endpoint> configured;
     std::string master = "m", username, password;
@@ -173,19 +181,26 @@ struct Site {
 };
 
 const SentinelWatch::Events Site::events = {
-    .chosen =
-        [](void* site, const MasterChoice& choice) {
-            static_cast<Site*>(site)->tell(choice.master.host + " " +
-                                           (choice.epoch ? std::to_string(*choice.epoch) : "-"));
-        },
-    .unknown =
-        [](void* site, SentinelWatch::Why why) {
+    .found =
+        [](void* site, const SentinelRound& round) {
+            auto& self = *static_cast<Site*>(site);
+            self.round = round;
+            if (!round.candidates.empty()) {
+                const MasterChoice& choice = round.candidates[0];
+                return self.tell(choice.master.host + " " +
+                                 (choice.epoch ? std::to_string(*choice.epoch) : "-"));
+            }
             constexpr std::string_view names[] = {"no_answer", "unknown_name", "only_older"};
-            static_cast<Site*>(site)->tell(std::string{names[static_cast<std::size_t>(why)]});
+            self.tell(std::string{names[static_cast<std::size_t>(round.why)]});
         },
-    .switched =
-        [](void* site, const Endpoint& to, const Endpoint& from) {
-            static_cast<Site*>(site)->tell("switched " + from.host + " to " + to.host);
+    .told =
+        [](void* site, const SentinelNews& news, const Endpoint& sentinel) {
+            auto& self = *static_cast<Site*>(site);
+            self.teller = sentinel;
+            if (news.kind == SentinelNews::Kind::aborted) return self.tell("aborted");
+            const bool switched = news.kind == SentinelNews::Kind::switched;
+            self.tell((switched ? "switched " : "promoting ") + news.from.host + " to " +
+                      news.to.host);
         },
 };
 
@@ -236,7 +251,7 @@ TEST_CASE("a switch is told at once, and the new master follows") {
     site.open();
     REQUIRE(site.waits_for("10.0.0.1 7"));
     REQUIRE(site.is_listened_to());
-    site.watch->set_last({{"10.0.0.1", 6379}, 7}, true);
+    site.watch->set_last({{{"10.0.0.1", 6379}, 7}, true, {}});
     for (const auto& sentinel : site.sentinels) sentinel->switches_to("10.0.0.2");
     REQUIRE(site.waits_for("10.0.0.2 8"));
     CHECK(site.count("switched 10.0.0.1 to 10.0.0.2") >= 1);
@@ -245,7 +260,7 @@ TEST_CASE("a switch is told at once, and the new master follows") {
     };
     CHECK(place("switched 10.0.0.1 to 10.0.0.2") < place("10.0.0.2 8"));
     CHECK(site.until([&] { return site.count("switched 10.0.0.1 to 10.0.0.2") == 3; }));
-    CHECK(site.log.count("master switched") == 1);
+    CHECK(site.log.count("word=+switch-master") == 1);
 }
 
 TEST_CASE("what was answered before a switch is not told after it") {
@@ -260,7 +275,7 @@ TEST_CASE("what was answered before a switch is not told after it") {
     site.watch->ask_now();
     REQUIRE(site.until([&] {
         return site.at(0).rounds() > rounds &&
-               site.at(0).peer.connections()[0]->asked.size() >= 3 * (rounds + 1);
+               site.at(0).peer.connections()[0]->asked.size() >= 4 * (rounds + 1);
     }));
     site.at(0).switches_to("10.0.0.2");
     REQUIRE(site.waits_for("switched 10.0.0.1 to 10.0.0.2"));
@@ -353,7 +368,7 @@ TEST_CASE("Sentinels that tell nothing but the address are followed") {
     site.eager = true;
     site.open();
     REQUIRE(site.waits_for("10.0.0.1 -"));
-    site.watch->set_last({{"10.0.0.1", 6379}, std::nullopt}, true);
+    site.watch->set_last({{{"10.0.0.1", 6379}, std::nullopt}, false, {}});
     // One is no majority of three.
     site.at(0).host = "10.0.0.2";
     REQUIRE(site.waits_for("10.0.0.1 -", 2));
@@ -393,7 +408,7 @@ TEST_CASE("S40 an address that becomes a data node's is not listened to any more
         site.at(0).peer.on(command, no_command);
     REQUIRE(site.until([&] { return site.log.count("Redis data node") == 1; }));
     CHECK(site.until([&] { return !site.at(0).is_listened_to(); }));
-    CHECK(site.at(0).peer.heard("SUBSCRIBE") == 8);
+    CHECK(site.at(0).peer.heard("SUBSCRIBE") == sentinel_channels().size());
     CHECK(site.waits_for("10.0.0.1 7"));
 }
 
@@ -563,9 +578,85 @@ TEST_CASE("a Sentinel under two names has one vote") {
     site.open();
     // One says this and one says that: neither is a majority.
     REQUIRE(site.waits_for("only_older", 2));
-    CHECK(site.watch->view().size() == 3);
+    CHECK(site.watch->view().size() == 2);
     CHECK(std::none_of(site.told.begin(), site.told.end(),
                        [](const std::string& what) { return what.starts_with("10."); }));
+}
+
+TEST_CASE("F:sentinels-agree a Sentinel under two addresses counts once") {
+    // It listens on two, as `bind 10.0.0.5 127.0.0.1` lets it: the same answers, and one identity.
+    Site site{2};
+    FakeSentinel& twin = site.add();
+    site.at(0).identity = twin.identity = std::string(40, 'a');
+    site.at(1).identity = std::string(40, 'b');
+    for (const auto& sentinel : site.sentinels) sentinel->tells_epoch = false;
+    site.eager = true;
+    SUBCASE("both configured") {
+        site.configured.push_back(twin.peer.endpoint());
+        site.at(1).host = "10.0.0.2";
+        site.open();
+        REQUIRE(site.until([&] { return twin.rounds() >= 3 && site.at(1).rounds() >= 3; }));
+        REQUIRE(site.waits_for("only_older", 2));  // one says this and one says that
+        CHECK(site.watch->view().size() == 2);
+        // If it is not reached by the one address, its vote comes by the other.
+        site.at(1).host = "10.0.0.1";
+        site.at(0).peer.refuse();
+        site.at(0).peer.close_all();
+        REQUIRE(site.until([&] { return site.log.count("sentinel lost") == 1; }));
+        CHECK(site.waits_for("10.0.0.1 -"));
+        CHECK(site.watch->view().size() == 2);
+        CHECK(std::ranges::all_of(site.watch->view(),
+                                  [](const SentinelView& view) { return view.answers; }));
+    }
+    SUBCASE("one of them told by another Sentinel") {
+        site.at(1).others = {twin.peer.endpoint()};
+        site.at(1).identities = {twin.identity};
+        site.open();
+        REQUIRE(site.waits_for("10.0.0.1 -", 3));
+        REQUIRE(site.until([&] { return site.at(0).rounds() >= 3 && site.at(1).rounds() >= 3; }));
+        CHECK(site.watch->view().size() == 2);
+    }
+    SUBCASE("told before its identity is known") {
+        site.at(1).others = {twin.peer.endpoint()};
+        site.open();
+        REQUIRE(site.until([&] { return twin.rounds() >= 3; }));
+        CHECK(site.watch->view().size() == 2);
+    }
+    SUBCASE("others have identities of their own") {
+        twin.identity = std::string(40, 'c');
+        site.at(1).others = {twin.peer.endpoint()};
+        site.at(1).identities = {twin.identity};
+        site.open();
+        REQUIRE(site.until([&] { return twin.rounds() >= 3; }));
+        CHECK(site.watch->view().size() == 3);
+    }
+}
+
+TEST_CASE(
+    "F:planned a promotion and its end are told, and each kind of message is logged once a "
+    "minute") {
+    Site site;
+    site.open();
+    REQUIRE(site.waits_for("10.0.0.1 7"));
+    REQUIRE(site.is_listened_to());
+    const std::string slave = "slave 10.0.0.2:6379 10.0.0.2 6379 @ m 10.0.0.1 6379";
+    for (int i = 0; i < 5; ++i)
+        for (const auto& sentinel : site.sentinels) {
+            sentinel->peer.publish("+failover-state-send-slaveof-noone", slave);
+            sentinel->peer.publish("+promoted-slave", slave);
+            sentinel->peer.publish("-failover-abort-slave-timeout", "master m 10.0.0.1 6379");
+            sentinel->peer.publish("+sdown", "master m 10.0.0.1 6379");
+            sentinel->peer.publish("-sdown", "master m 10.0.0.1 6379");
+        }
+    REQUIRE(site.until([&] { return site.count("aborted") == 15; }));
+    CHECK(site.count("promoting 10.0.0.1 to 10.0.0.2") == 30);
+    CHECK(std::ranges::any_of(site.configured,
+                              [&](const Endpoint& one) { return one == site.teller; }));
+    CHECK(site.log.count("sentinel told of the master") == 5);
+    for (const char* const word :
+         {"word=+failover-state-send-slaveof-noone", "word=+promoted-slave",
+          "word=-failover-abort-slave-timeout", "word=+sdown", "word=-sdown"})
+        CHECK(site.log.count(word) == 1);
 }
 
 TEST_CASE("a Sentinel that was cut off moves nothing back") {
@@ -575,13 +666,13 @@ TEST_CASE("a Sentinel that was cut off moves nothing back") {
     site.eager = true;
     site.open();
     REQUIRE(site.waits_for("10.0.0.1 7"));
-    site.watch->set_last({{"10.0.0.1", 6379}, 7}, true);
+    site.watch->set_last({{{"10.0.0.1", 6379}, 7}, true, {}});
     site.at(1).peer.refuse();
     site.at(2).peer.refuse();
     site.at(1).peer.close_all();
     site.at(2).peer.close_all();
     REQUIRE(site.waits_for("only_older", 2));
-    site.watch->set_last({{"10.0.0.1", 6379}, 7}, false);
+    site.watch->set_last({{{"10.0.0.1", 6379}, 7}, false, {}});
     REQUIRE(site.waits_for("only_older", 2));
     CHECK(site.count("10.0.0.9 6") == 0);
     // Two that have begun anew are a majority, while the last master is lost.
