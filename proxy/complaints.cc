@@ -15,6 +15,13 @@ std::string_view parent_of(std::string_view path) noexcept {
     return last == std::string_view::npos ? std::string_view{} : path.substr(0, last);
 }
 
+std::vector<Complaint> by_position(std::vector<Complaint> all) {
+    std::stable_sort(all.begin(), all.end(), [](const Complaint& a, const Complaint& b) {
+        return std::tie(a.line, a.column) < std::tie(b.line, b.column);
+    });
+    return all;
+}
+
 }  // namespace
 
 std::string format_complaint(std::string_view file, const Complaint& complaint) {
@@ -34,10 +41,16 @@ void Complaints::add(const std::string& path, std::string_view text, const std::
 }
 
 void Complaints::add_at(Position position, const std::string& path, std::string_view text) {
-    if (about(path)) return;
+    if (about(path) || shapes_.find(path) != shapes_.end()) return;
     paths_.insert(path);
     complaints_.push_back(
         Complaint{position.line, position.column, path + ": " + std::string{text}});
+}
+
+void Complaints::add_shape(const std::string& path, std::string_view text) {
+    if (about(path) || !shapes_.insert(path).second) return;
+    const auto [line, column] = position_of(path, {});
+    complaints_.push_back(Complaint{line, column, path + ": " + std::string{text}});
 }
 
 bool Complaints::about(std::string_view path) const {
@@ -47,13 +60,14 @@ bool Complaints::about(std::string_view path) const {
     return false;
 }
 
-std::vector<Complaint> Complaints::take() {
-    std::stable_sort(complaints_.begin(), complaints_.end(),
-                     [](const Complaint& a, const Complaint& b) {
-                         return std::tie(a.line, a.column) < std::tie(b.line, b.column);
-                     });
-    return std::move(complaints_);
+void Complaints::warn(const std::string& path, std::string_view text) {
+    const Position position = position_of(path, {});
+    warnings_.push_back(Complaint{position.line, position.column, path + ": " + std::string{text}});
 }
+
+std::vector<Complaint> Complaints::take() { return by_position(std::move(complaints_)); }
+
+std::vector<Complaint> Complaints::take_warnings() { return by_position(std::move(warnings_)); }
 
 Position Complaints::position_of(const std::string& path, const std::string& with) const {
     if (const auto found = positions_.find(path); found != positions_.end()) return found->second;

@@ -32,19 +32,27 @@ public:
     // At the value called `path`. If there is none: at `with`, else where the table begins.
     void add(const std::string& path, std::string_view text, const std::string& with = {});
     void add_at(Position position, const std::string& path, std::string_view text);
+    // About how a table is written: what is wrong within it is not silenced.
+    void add_shape(const std::string& path, std::string_view text);
 
     // Whether there is a complaint about `path` or about something that it is within.
     bool about(std::string_view path) const;
 
+    // What is taken, although it is unwise.
+    void warn(const std::string& path, std::string_view text);
+
     // By position.
     std::vector<Complaint> take();
+    std::vector<Complaint> take_warnings();
 
 private:
     Position position_of(const std::string& path, const std::string& with) const;
 
     std::map<std::string, Position, std::less<>> positions_;
     std::set<std::string, std::less<>> paths_;
+    std::set<std::string, std::less<>> shapes_;
     std::vector<Complaint> complaints_;
+    std::vector<Complaint> warnings_;
 };
 
 }  // namespace baton

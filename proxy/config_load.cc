@@ -1,8 +1,13 @@
 #include "proxy/config_load.h"
 
+#include <sys/stat.h>
+
+#include <cerrno>
 #include <cstddef>
+#include <cstring>
 #include <utility>
 
+#include "proxy/address_hint.h"
 #include "proxy/config_check.h"
 #include "proxy/config_redis.h"
 #include "proxy/config_syntax.h"
@@ -24,31 +29,25 @@ constexpr std::uint64_t kib = std::uint64_t{1} << 10;
 constexpr std::uint64_t mib = std::uint64_t{1} << 20;
 constexpr std::uint64_t tib = std::uint64_t{1} << 40;
 
-constexpr std::string_view address_expected = "an IP address or localhost with a port";
 constexpr std::string_view network_expected = "an IP address or a network such as \"10.0.0.0/8\"";
-constexpr std::string_view server_port_expected = "a port from 1 to 65535";
 constexpr std::string_view host_expected =
     "a host without a port such as \"example.com\", \"*.example.com\" or \"*\"";
 constexpr std::string_view upstream_name_expected =
     "a name of 1 to 64 letters, digits, \".\", \"_\" or \"-\"";
 
-// Why `text` is no address of a server or listener: names are what people try first.
-std::string_view lookup_hint(std::string_view text) {
-    return needs_lookup(text) ? "; names are not supported yet" : "";
-}
-
-void read_address(TomlTable& table, std::string_view key, Address& out) {
+void read_address(TomlTable& table, std::string_view key, const AddressForm& form, Address& out) {
     table.require(key, address_expected);
     const TomlValue* value = table.find(key);
     if (value == nullptr) return;
     const auto address = parse_address(value->text);
-    if (!address) return table.refuse(key, address_expected, lookup_hint(value->text));
+    if (value->kind != TomlValue::Kind::text || !address)
+        return table.refuse(key, address_expected, address_hint(text_of(*value), form));
     out = *address;
 }
 
 ListenerConfig read_listener(TomlTable table) {
     ListenerConfig listener;
-    read_address(table, "address", listener.address);
+    read_address(table, "address", anywhere, listener.address);
     for (const TomlTable::Item& item : table.items("trusted_proxies", "an array of networks")) {
         const auto network = parse_network(item.value->text);
         if (!network) table.refuse(item, network_expected);
@@ -61,7 +60,7 @@ ListenerConfig read_listener(TomlTable table) {
 
 ServerConfig read_server(TomlTable table) {
     ServerConfig server;
-    read_address(table, "address", server.address);
+    read_address(table, "address", here, server.address);
     if (const TomlValue* value = table.find("address")) server.text = value->text;
     if (server.address.raw()->sa_family != AF_UNSPEC && server.address.port() == 0) {
         table.refuse("address", server_port_expected);
@@ -133,7 +132,7 @@ std::vector<std::string> read_hosts(TomlTable& table) {
             hosts.push_back(std::move(host));
             continue;
         }
-        table.refuse(item, host_expected);
+        table.refuse(item, host_expected, host_hint(item.value->text));
         hosts.emplace_back();
     }
     if (items.empty()) table.refuse("hosts", "at least one host, such as \"*\"");
@@ -174,16 +173,16 @@ void read_session_headers(TomlTable table, SessionConfig& out) {
 void read_session_api(TomlTable table, SessionApiConfig& out) {
     constexpr std::string_view expected =
         "the path of a file with a scope and a token in each line";
-    read_address(table, "address", out.listener.address);
+    read_address(table, "address", here, out.listener.address);
     table.require("token_file", expected);
     std::string path;
     table.text("token_file", path, expected, [](std::string_view text) { return !text.empty(); });
     table.finish();
     if (path.empty()) return;
-    std::string complaint;
-    if (const auto text = read_secret_file(path, complaint))
-        out.tokens = parse_api_tokens(*text, complaint);
-    if (!complaint.empty()) table.refuse("token_file", expected, "; " + complaint);
+    SecretFile secret = read_secret_file(path);
+    if (secret.complaint.empty()) out.tokens = parse_api_tokens(secret.text, secret.complaint);
+    if (!secret.complaint.empty()) table.refuse("token_file", expected, "; " + secret.complaint);
+    if (!secret.warning.empty()) table.warn("token_file", secret.warning);
 }
 
 void read_session(TomlTable table, Config& config) {
@@ -224,7 +223,8 @@ void read_session(TomlTable table, Config& config) {
                                 {"always", SecureCookie::always},
                                 {"never", SecureCookie::never}});
     read_session_headers(table.table("headers"), out);
-    if (table.has("api")) read_session_api(table.table("api"), config.session_api);
+    if (const TomlTable api = table.table("api"); api.exists())
+        read_session_api(api, config.session_api);
     table.finish({"send_id", "hmac_secret", "url_param", "send_times", "cookie_max_age", "hash_ids",
                   "kill_wait_replicas"});
 }
@@ -233,7 +233,7 @@ constexpr std::string_view admin_address_expected = "a loopback address with a p
 
 void read_admin(TomlTable table, AdminConfig& out) {
     table.require("address", admin_address_expected);
-    read_address(table, "address", out.address);
+    read_address(table, "address", here, out.address);
     if (out.address.raw()->sa_family != AF_UNSPEC && !out.address.is_loopback()) {
         table.refuse("address", admin_address_expected);
         out.address = Address{};
@@ -264,6 +264,18 @@ void read_limits(TomlTable table, LimitsConfig& out) {
     table.finish();
 }
 
+// Whether the log's file can be where it is told to be; who may write there only its user knows.
+void check_log_file(TomlTable& table, const std::string& path) {
+    struct stat about {};
+    if (path.find('/') == std::string::npos) return;
+    if (::stat(path.c_str(), &about) == 0 && S_ISDIR(about.st_mode))
+        return table.refuse("access", "a file's path", "; it is a folder");
+    const std::string folder = path.substr(0, path.rfind('/') + 1);
+    if (::stat(folder.c_str(), &about) != 0)
+        table.refuse("access", "a file in a folder that exists",
+                     "; " + quoted(folder) + ": " + std::strerror(errno));
+}
+
 void read_log(TomlTable table, LogConfig& out) {
     table.choice<log::Level>("level", out.level,
                              {{"debug", log::Level::debug},
@@ -272,6 +284,7 @@ void read_log(TomlTable table, LogConfig& out) {
                               {"error", log::Level::error}});
     table.text("access", out.access, "\"stdout\", \"off\" or a file's path with a \"/\" in it",
                is_access_target);
+    check_log_file(table, out.access);
     table.only("format", "json", {"logfmt", "combined"});
     table.boolean("query", out.query);
     table.finish();
@@ -289,9 +302,10 @@ void read_workers(TomlTable& table, unsigned& out) {
 // The tables of one of the arrays that a configuration cannot do without.
 std::vector<TomlTable> read_tables(TomlTable& table, std::string_view key) {
     const std::string expected = "at least one [[" + std::string{key} + "]]";
-    table.require(key, expected);
     std::vector<TomlTable> tables = table.tables(key, expected);
-    if (tables.empty()) table.refuse(key, expected);
+    if (!tables.empty()) return tables;
+    table.require(key, expected);
+    table.refuse(key, expected);
     return tables;
 }
 
@@ -301,45 +315,21 @@ void read_config(TomlTable table, Config& out) {
     table.duration("drain_delay", out.drain_delay, {1ms, hour, "no delay"});
     read_session(table.table("session"), out);
     const bool redis = out.session.store == SessionStore::redis;
-    if (table.has("redis") && !redis)
+    // What is wrong within it is said first, for a complaint about a table silences those below it.
+    read_redis(table.table("redis"), out.redis, redis);
+    if (!redis)
         table.refuse("redis", "store = \"redis\" in [session]", "; the sessions are in memory");
-    else
-        read_redis(table.table("redis"), out.redis, redis);
     for (const TomlTable& listener : read_tables(table, "listener"))
         out.listeners.push_back(read_listener(listener));
     for (const TomlTable& upstream : read_tables(table, "upstream"))
         out.upstreams.push_back(read_upstream(upstream));
     for (const TomlTable& route : read_tables(table, "route"))
         out.routes.push_back(read_route(route, out.session));
-    if (table.has("admin")) read_admin(table.table("admin"), out.admin);
+    if (const TomlTable admin = table.table("admin"); admin.exists()) read_admin(admin, out.admin);
     read_client_timeouts(table.table("timeouts"), out.timeouts);
     read_limits(table.table("limits"), out.limits);
     read_log(table.table("log"), out.log);
     table.finish({"error_pages", "tls"});
-}
-
-// What stands between commas; blanks around are no part of it.
-std::vector<std::string_view> split(std::string_view list) {
-    std::vector<std::string_view> parts;
-    while (true) {
-        const std::size_t comma = list.find(',');
-        std::string_view part = list.substr(0, comma);
-        while (!part.empty() && part.front() == ' ') part.remove_prefix(1);
-        while (!part.empty() && part.back() == ' ') part.remove_suffix(1);
-        parts.push_back(part);
-        if (comma == std::string_view::npos) return parts;
-        list.remove_prefix(comma + 1);
-    }
-}
-
-Address address_of(std::string_view option, std::string_view text,
-                   std::vector<Complaint>& complaints) {
-    if (const auto address = parse_address(text)) return *address;
-    complaints.push_back(Complaint{0, 0,
-                                   std::string{option} + ": expected " +
-                                       std::string{address_expected} + ", found " + quoted(text) +
-                                       std::string{lookup_hint(text)}});
-    return Address{};
 }
 
 }  // namespace
@@ -352,6 +342,14 @@ Loaded load_config(std::string_view toml_text) {
         loaded.complaints.push_back(Complaint{line, column, parsed.error});
         return loaded;
     }
+    if (parsed.root.items.empty()) {
+        const bool blank = toml_text.find_first_not_of(" \t\r\n") == std::string_view::npos;
+        loaded.complaints.push_back(
+            Complaint{1, 1,
+                      std::string{"expected [[listener]], [[upstream]] and [[route]], found "} +
+                          (blank ? "an empty file" : "nothing but comments")});
+        return loaded;
+    }
     Complaints complaints;
     read_config(TomlTable{&parsed.root, "", complaints}, loaded.config);
     for (const Finding& finding : check(loaded.config, own_addresses())) {
@@ -361,40 +359,8 @@ Loaded load_config(std::string_view toml_text) {
         complaints.add(finding.path, finding.text + as_in, finding.with);
     }
     loaded.complaints = complaints.take();
+    loaded.warnings = complaints.take_warnings();
     return loaded;
-}
-
-Config config_of_command_line(std::string_view listen, std::string_view to,
-                              std::vector<Complaint>& complaints) {
-    Config config;
-    for (const std::string_view text : split(listen)) {
-        config.listeners.push_back(ListenerConfig{address_of("--listen", text, complaints), {}});
-    }
-    UpstreamConfig upstream;
-    upstream.name = upstream.scope = "default";
-    for (const std::string_view text : split(to)) {
-        Address address = address_of("--to", text, complaints);
-        if (address.raw()->sa_family != AF_UNSPEC && address.port() == 0) {
-            complaints.push_back(Complaint{
-                0, 0,
-                "--to: expected " + std::string{server_port_expected} + ", found " + quoted(text)});
-            address = Address{};
-        }
-        upstream.servers.push_back(ServerConfig{address, std::string{text}, 1});
-    }
-    config.upstreams.push_back(std::move(upstream));
-    RouteConfig route;
-    route.name = "*/";
-    route.hosts = {"*"};
-    route.upstream = "default";
-    config.routes.push_back(std::move(route));
-
-    for (const Finding& finding : check(config, own_addresses())) {
-        const bool about_listener = finding.path.compare(0, 8, "listener") == 0;
-        complaints.push_back(
-            Complaint{0, 0, (about_listener ? "--listen: " : "--to: ") + finding.text});
-    }
-    return config;
 }
 
 }  // namespace baton

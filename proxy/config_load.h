@@ -15,6 +15,7 @@ namespace baton {
 struct Loaded {
     Config config;                      // of use only if there are no complaints
     std::vector<Complaint> complaints;  // by position
+    std::vector<Complaint> warnings;    // of what is taken, although it is unwise
 };
 Loaded load_config(std::string_view toml_text);
 

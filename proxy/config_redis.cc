@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "proxy/address_hint.h"
 #include "proxy/secret_file.h"
 
 namespace baton {
 namespace {
 
 constexpr std::string_view endpoint_expected = "a host with a port such as \"redis-1:6379\"";
+constexpr std::string_view redis_port = "6379";
+constexpr std::string_view sentinel_port = "26379";
 constexpr std::string_view master_expected =
     "the name the Sentinels know the master by: 1 to 128 letters, digits, \".\", \"_\" or \"-\"";
 constexpr std::string_view where_expected =
@@ -47,11 +50,13 @@ struct PasswordKeys {
 
 void read_password_file(TomlTable& table, std::string_view key, const std::string& path,
                         std::string& out) {
-    std::string complaint;
-    const auto secret = read_secret_file(path, complaint);
-    if (secret && without_line_end(*secret).empty()) complaint = "it is empty";
+    SecretFile secret = read_secret_file(path);
+    std::string& complaint = secret.complaint;
+    if (complaint.empty() && without_line_end(secret.text).empty()) complaint = "it is empty";
+    if (secret.text.starts_with("\xEF\xBB\xBF")) complaint = "it begins with a byte order mark";
     if (!complaint.empty()) return table.refuse(key, "a file with a password", "; " + complaint);
-    out = without_line_end(*secret);
+    if (!secret.warning.empty()) table.warn(key, secret.warning);
+    out = without_line_end(secret.text);
 }
 
 void read_password(TomlTable& table, const PasswordKeys& keys, std::string& out) {
@@ -83,11 +88,20 @@ void read_password(TomlTable& table, const PasswordKeys& keys, std::string& out)
     read_password_file(table, keys.credential, std::string{folder} + "/" + credential, out);
 }
 
+std::string endpoint_hint(const TomlValue& value, std::string_view port) {
+    return address_hint(
+        text_of(value),
+        {.is_address = [](std::string_view one) { return parse_endpoint(one).has_value(); },
+         .host = "127.0.0.1",
+         .port = port,
+         .names = true});
+}
+
 void read_endpoint(TomlTable& table, std::string_view key, Endpoint& out) {
     const TomlValue* value = table.find(key);
     if (value == nullptr) return;
     const auto endpoint = parse_endpoint(value->text);
-    if (!endpoint) return table.refuse(key, endpoint_expected);
+    if (!endpoint) return table.refuse(key, endpoint_expected, endpoint_hint(*value, redis_port));
     out = *endpoint;
 }
 
@@ -99,7 +113,7 @@ void read_redis(TomlTable table, RedisConfig& out, bool used) {
     for (const TomlTable::Item& item : table.items("sentinels", "an array of hosts with ports")) {
         const auto endpoint = parse_endpoint(item.value->text);
         if (!endpoint)
-            table.refuse(item, endpoint_expected);
+            table.refuse(item, endpoint_expected, endpoint_hint(*item.value, sentinel_port));
         else if (std::find(out.sentinels.begin(), out.sentinels.end(), *endpoint) !=
                  out.sentinels.end())
             table.refuse(item, "each Sentinel once");

@@ -50,13 +50,22 @@ unsigned waiting_at(int fd) noexcept {
 }
 
 bool fail(const Address& address, const char* what, ListenerSockets& out, std::string& complaint) {
-    complaint = std::string{"cannot "} + what + " " + address.text() + ": " + std::strerror(errno);
+    complaint = std::string{"cannot "} + what + " " + address.text() + ": " + bind_error(errno);
     for (const int fd : out.fds) ::close(fd);
     out.fds.clear();
     return false;
 }
 
 }  // namespace
+
+std::string bind_error(int error) {
+    std::string text = std::strerror(error);
+    if (error == EACCES)
+        text +=
+            "; a port below 1024 needs the capability CAP_NET_BIND_SERVICE, with systemd "
+            "AmbientCapabilities=CAP_NET_BIND_SERVICE";
+    return text;
+}
 
 bool open_listener(const Address& address, unsigned workers, ListenerSockets& out,
                    std::string& complaint) {

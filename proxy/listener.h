@@ -38,6 +38,9 @@ struct ListenerSockets {
     std::vector<int> fds;
 };
 
+// Why bind(2) failed, with what to do where the system's word does not say so (capabilities(7)).
+std::string bind_error(int error);
+
 // Binds and listens. On failure `complaint` says which address and why, and nothing stays open. An
 // address that another process listens on is a failure, even if that process would share it: half
 // of the traffic would silently go there.

@@ -4,18 +4,17 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstring>
-#include <fstream>
-#include <iostream>
-#include <sstream>
 #include <string>
 #include <vector>
 
+#include "net/log.h"
 #include "net/resolve.h"
 #include "proxy/command_session_key.h"
 #include "proxy/config_load.h"
 #include "proxy/control.h"
+#include "proxy/file_text.h"
 #include "proxy/redis_check.h"
+#include "proxy/toml_table.h"
 #include "session/id.h"
 
 namespace {
@@ -36,8 +35,8 @@ const char usage[] =
     "                                and those nodes too: exit 0 if all is well, 1 if not\n"
     "       baton session key ID -c FILE [--scope NAME]\n"
     "                                the key of a session in Redis; ID - reads it from stdin\n"
-    "       baton -V                 version, and those of its libraries\n"
-    "       baton -h                 this text\n"
+    "       baton -V                 version, and those of its libraries (-v, --version, version)\n"
+    "       baton -h                 this text (--help, help)\n"
     "signals: TERM, INT  stop: finish what runs, at most `grace`; a second one ends at once\n"
     "         USR1       open the log files anew\n"
     "exit: 0 ok, 1 failure at run time or a second signal, 2 usage or configuration\n";
@@ -60,6 +59,10 @@ int read_verb(int count, char** words, Arguments& arguments) {
     const std::string_view word = count > 1 ? words[1] : "";
     if (word == "redis-check") {
         arguments.verb = Verb::redis_check;
+        return 1;
+    }
+    if (word == "help" || word == "version") {
+        arguments.verb = word == "help" ? Verb::help : Verb::version;
         return 1;
     }
     if (word != "session") return 0;
@@ -88,6 +91,14 @@ std::string complaint_about(const Arguments& arguments) {
     if (arguments.file != nullptr || (listens && forwards)) return {};
     return listens || forwards ? "--listen and --to go together"
                                : "expected -c FILE, or --listen and --to";
+}
+
+std::string unknown_argument(std::string_view word) {
+    const std::string_view near =
+        nearest(word, {"--listen", "--to", "--scope", "--node", "--version", "--help",
+                       "redis-check", "session", "version", "help"});
+    return "unknown argument " + std::string{word} +
+           (near.empty() ? "" : ", did you mean " + std::string{near});
 }
 
 Arguments parse(int count, char** words) {
@@ -125,12 +136,12 @@ Arguments parse(int count, char** words) {
                 arguments.complaint = "--node: expected a host with a port";
         } else if (word == "-t") {
             verb(Verb::check);
-        } else if (word == "-V" || word == "--version") {
+        } else if (word == "-V" || word == "-v" || word == "--version") {
             verb(Verb::version);
         } else if (word == "-h" || word == "--help") {
             verb(Verb::help);
         } else {
-            arguments.complaint = "unknown argument " + std::string{word};
+            arguments.complaint = unknown_argument(word);
         }
     }
     if (arguments.complaint.empty() && arguments.verb < Verb::version)
@@ -144,53 +155,60 @@ int print_version() {
     return 0;
 }
 
+// The whole usage only if nothing was said: else it would hide the reason.
+int refuse_usage(const std::string& complaint, bool nothing_said) {
+    constexpr const char* short_usage = "usage: baton -c FILE; baton -h tells the rest\n";
+    std::fprintf(stderr, "baton: %s\n%s", complaint.c_str(), nothing_said ? usage : short_usage);
+    return exit_usage;
+}
+
 int refuse(const std::string& file, const std::vector<Complaint>& complaints) {
     for (const Complaint& complaint : complaints)
         std::fprintf(stderr, "%s\n", format_complaint(file, complaint).c_str());
     return exit_usage;
 }
 
-bool read_file(const char* path, std::string& text) {
-    std::ifstream in{path, std::ios::binary};
-    std::ostringstream all;
-    if (!in || !(all << in.rdbuf())) return false;
-    text = std::move(all).str();
-    return true;
+Loaded load(const Arguments& arguments) {
+    constexpr std::size_t size_max = std::size_t{16} << 20;
+    Loaded loaded;
+    if (arguments.file == nullptr) {
+        loaded.config = config_of_command_line(arguments.listen, arguments.to, loaded.complaints);
+        return loaded;
+    }
+    FileText file = read_text_file(arguments.file, size_max);
+    if (file.complaint.empty()) return load_config(file.text);
+    loaded.complaints.push_back(Complaint{0, 0, std::move(file.complaint)});
+    return loaded;
 }
 
-int run(Config config) {
-    Control control{std::move(config)};
+int run(const std::string& name, Loaded loaded) {
+    log::set_level(loaded.config.log.level);
+    for (const Complaint& warning : loaded.warnings)
+        log::warn("unwise configuration", {{"reason", format_complaint(name, warning)}});
+    Control control{std::move(loaded.config)};
     return control.run();
+}
+
+int check(const std::string& name, const std::vector<Complaint>& warnings) {
+    for (const Complaint& warning : warnings)
+        std::fprintf(stderr, "%s (a warning)\n", format_complaint(name, warning).c_str());
+    std::printf("%s: ok\n", name.c_str());
+    return 0;
 }
 
 }  // namespace
 
 int main(int count, char** words) {
     const Arguments arguments = parse(count, words);
-    if (!arguments.complaint.empty()) {
-        std::fprintf(stderr, "baton: %s\n%s", arguments.complaint.c_str(), usage);
-        return exit_usage;
-    }
+    if (!arguments.complaint.empty()) return refuse_usage(arguments.complaint, count < 2);
     if (arguments.verb == Verb::help) return std::fputs(usage, stdout) < 0 ? 1 : 0;
     if (arguments.verb == Verb::version) return print_version();
-    const char* name = arguments.file != nullptr ? arguments.file : "command line";
-    Loaded loaded;
-    if (arguments.file == nullptr) {
-        loaded.config = config_of_command_line(arguments.listen, arguments.to, loaded.complaints);
-    } else {
-        std::string text;
-        if (!read_file(arguments.file, text)) {
-            std::fprintf(stderr, "%s: %s\n", arguments.file, std::strerror(errno));
-            return exit_usage;
-        }
-        loaded = load_config(text);
-    }
+    const std::string name = arguments.file != nullptr ? arguments.file : "command line";
+    Loaded loaded = load(arguments);
     if (!loaded.complaints.empty()) return refuse(name, loaded.complaints);
     switch (arguments.verb) {
-    case Verb::run: return run(std::move(loaded.config));
-    case Verb::check:
-        if (arguments.file != nullptr) std::printf("%s: ok\n", arguments.file);
-        return 0;
+    case Verb::run: return run(name, std::move(loaded));
+    case Verb::check: return check(name, loaded.warnings);
     case Verb::redis_check: return check_redis(loaded.config, arguments.nodes);
     case Verb::session_key:
         return print_session_keys(loaded.config, arguments.id,

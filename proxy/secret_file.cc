@@ -1,12 +1,16 @@
 #include "proxy/secret_file.h"
 
 #include <fcntl.h>
+#include <pwd.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+
+#include "proxy/file_text.h"
 
 namespace baton {
 
@@ -14,47 +18,60 @@ namespace {
 
 constexpr std::size_t size_max = std::size_t{64} << 10;
 
-std::optional<std::string> read_open_file(int fd, std::string& complaint) {
+// "baton", or "uid 1001" where the user has no name.
+std::string own_user() {
+    const uid_t uid = ::geteuid();
+    passwd entry{};
+    passwd* found = nullptr;
+    char text[4096];
+    if (::getpwuid_r(uid, &entry, text, sizeof text, &found) == 0 && found != nullptr)
+        return entry.pw_name;
+    return "uid " + std::to_string(uid);
+}
+
+std::string belongs() {
+    return "it must belong to the user that baton runs as, now " + own_user() +
+           ", or to a group of that user";
+}
+
+SecretFile read_open_file(int fd) {
     struct stat about {};
-    if (::fstat(fd, &about) != 0 || !S_ISREG(about.st_mode)) {
-        complaint = "it is no file";
-        return std::nullopt;
+    if (::fstat(fd, &about) != 0 || !S_ISREG(about.st_mode)) return {{}, "it is no file", {}};
+    struct statvfs mount {};
+    const bool read_only = ::fstatvfs(fd, &mount) == 0 && (mount.f_flag & ST_RDONLY) != 0;
+    SecretFile secret;
+    switch (exposure_of(about.st_mode, read_only)) {
+    case Exposure::none: break;
+    case Exposure::unavoidable:
+        secret.warning = "everybody may read it, as its read-only mount has it";
+        break;
+    case Exposure::avoidable:
+        secret.complaint = "everybody may read it: chmod o-r; " + belongs();
+        return secret;
     }
-    if ((about.st_mode & S_IROTH) != 0) {
-        complaint = "everybody may read it: chmod o-r";
-        return std::nullopt;
-    }
-    std::string text(size_max + 1, '\0');
-    std::size_t size = 0;
-    while (size < text.size()) {
-        const ssize_t got = ::read(fd, text.data() + size, text.size() - size);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) {
-            complaint = std::strerror(errno);
-            return std::nullopt;
-        }
-        if (got == 0) break;
-        size += static_cast<std::size_t>(got);
-    }
-    if (size > size_max) {
-        complaint = "it is larger than 64KiB";
-        return std::nullopt;
-    }
-    text.resize(size);
-    return text;
+    FileText file = read_text(fd, size_max);
+    secret.text = std::move(file.text);
+    secret.complaint = std::move(file.complaint);
+    return secret;
 }
 
 }  // namespace
 
-std::optional<std::string> read_secret_file(const std::string& path, std::string& complaint) {
+Exposure exposure_of(mode_t mode, bool mount_is_read_only) noexcept {
+    if ((mode & S_IROTH) == 0) return Exposure::none;
+    return mount_is_read_only ? Exposure::unavoidable : Exposure::avoidable;
+}
+
+SecretFile read_secret_file(const std::string& path) {
     const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
-        complaint = std::strerror(errno);
-        return std::nullopt;
+        const bool denied = errno == EACCES;
+        const std::string error = std::strerror(errno);
+        return {{}, denied ? error + "; " + belongs() : error, {}};
     }
-    auto text = read_open_file(fd, complaint);
+    SecretFile secret = read_open_file(fd);
     ::close(fd);
-    return text;
+    return secret;
 }
 
 }  // namespace baton

@@ -77,6 +77,11 @@ std::string range_text(const SizeRange& range) {
     return out;
 }
 
+// A number that only lacks its unit.
+bool is_count(const TomlValue& value) noexcept {
+    return value.kind == Kind::integer && value.integer > 0 && value.text.empty();
+}
+
 }  // namespace
 
 std::string_view nearest(std::string_view word, const std::vector<std::string_view>& names) {
@@ -117,7 +122,9 @@ void TomlTable::duration(std::string_view key, std::chrono::milliseconds& out,
     if (value == nullptr) return;
     const std::string example =
         quoted(duration_text(out.count() == 0 ? std::chrono::seconds{30} : out));
-    if (value->kind != Kind::text) return refuse(key, "a duration such as " + example);
+    if (value->kind != Kind::text)
+        return refuse(key, "a duration in quotes, such as " +
+                               (is_count(*value) ? quoted(shown(*value) + "s") : example));
     const auto duration = parse_duration(value->text);
     if (!duration) return refuse(key, "a duration such as " + example + " in ms, s, m, h or d");
     const bool is_zero = duration->count() == 0 && !range.zero_means.empty();
@@ -138,24 +145,34 @@ void TomlTable::only(std::string_view key, std::string_view name, Names later) {
     (void)chosen_of(key, {name}, later);
 }
 
-std::vector<TomlTable::Item> TomlTable::items(std::string_view key, std::string_view expected) {
+std::vector<TomlTable::Item> TomlTable::items_of(const TomlValue& array) {
     std::vector<Item> items;
-    const TomlValue* value = find(key);
-    if (value == nullptr) return items;
-    if (value->kind != Kind::array) {
-        refuse(key, expected);
-        return items;
-    }
-    for (std::size_t i = 0; i < value->items.size(); ++i) {
-        items.push_back(Item{&value->items[i], path_of(key) + "[" + std::to_string(i) + "]"});
-        complaints_->place(items.back().path, value->items[i].position);
+    for (std::size_t i = 0; i < array.items.size(); ++i) {
+        items.push_back(Item{&array.items[i], path_of(array.key) + "[" + std::to_string(i) + "]"});
+        complaints_->place(items.back().path, array.items[i].position);
     }
     return items;
 }
 
+std::vector<TomlTable::Item> TomlTable::items(std::string_view key, std::string_view expected) {
+    const TomlValue* value = find(key);
+    if (value == nullptr) return {};
+    if (value->kind == Kind::array) return items_of(*value);
+    refuse(key, expected);
+    return {};
+}
+
 std::vector<TomlTable> TomlTable::tables(std::string_view key, std::string_view expected) {
     std::vector<TomlTable> tables;
-    for (const Item& item : items(key, expected)) {
+    const TomlValue* value = find_or_slip(key, Kind::array);
+    if (value != nullptr && value->kind == Kind::table) {
+        refuse_shape(*value, expected);
+        complaints_->place(path_of(key) + "[0]", value->position);
+        tables.emplace_back(value, path_of(key), *complaints_);
+        return tables;
+    }
+    const bool is_slip = value != nullptr && value->key != key;
+    for (const Item& item : is_slip ? items_of(*value) : items(key, expected)) {
         // One that is none keeps its place, so that the others have the index that the operator
         // counts.
         if (item.value->kind != Kind::table) refuse(item, "a table");
@@ -165,9 +182,35 @@ std::vector<TomlTable> TomlTable::tables(std::string_view key, std::string_view 
 }
 
 TomlTable TomlTable::table(std::string_view key) {
-    const TomlValue* value = find(key);
-    if (value != nullptr && value->kind != Kind::table) refuse(key, "a table");
-    return TomlTable{value, path_of(key), *complaints_};
+    const TomlValue* value = find_or_slip(key, Kind::table);
+    if (value == nullptr) return TomlTable{nullptr, path_of(key), *complaints_};
+    const std::string path = path_of(value->key);
+    if (value->kind == Kind::table) return TomlTable{value, path, *complaints_};
+    if (value->kind != Kind::array || value->items.empty() || value->items[0].kind != Kind::table) {
+        refuse(key, "a table");
+        return TomlTable{value, path, *complaints_};
+    }
+    // [[session]] for [session].
+    refuse_shape(*value, "a table");
+    return TomlTable{&value->items[0], path, *complaints_};
+}
+
+void TomlTable::refuse_shape(const TomlValue& value, std::string_view expected) {
+    complaints_->add_shape(path_of(value.key),
+                           "expected " + std::string{expected} + ", found " + shown(value));
+}
+
+const TomlValue* TomlTable::find_or_slip(std::string_view key, Kind kind) {
+    if (const TomlValue* value = find(key)) return value;
+    if (value_ == nullptr) return nullptr;
+    for (const TomlValue& item : value_->items) {
+        const bool known = std::find(known_.begin(), known_.end(), item.key) != known_.end();
+        if (item.kind != kind || known || nearest(item.key, {key}).empty()) continue;
+        // What is missing in it, or does not go with other values, is looked for there.
+        complaints_->place(path_of(key), item.position);
+        return &item;
+    }
+    return nullptr;
 }
 
 const TomlValue* TomlTable::find(std::string_view key) {
@@ -193,6 +236,10 @@ void TomlTable::refuse(std::string_view key, std::string_view expected, std::str
 void TomlTable::refuse(const Item& item, std::string_view expected, std::string_view hint) {
     complaints_->add(item.path, "expected " + std::string{expected} + ", found " +
                                     shown(*item.value) + std::string{hint});
+}
+
+void TomlTable::warn(std::string_view key, std::string_view text) {
+    complaints_->warn(path_of(key), text);
 }
 
 void TomlTable::finish(Names later) {
@@ -227,14 +274,15 @@ std::optional<std::uint64_t> TomlTable::size_in(std::string_view key, std::uint6
     const bool zero_allowed = !range.zero_means.empty();
     if (zero_allowed && value->kind == Kind::integer && value->integer == 0) return 0;
 
-    std::string such_as = "a size such as " + quoted(size_text(example));
+    std::string such_as = quoted(size_text(example));
+    if (is_count(*value)) such_as = quoted(size_text(static_cast<std::uint64_t>(value->integer)));
     if (zero_allowed) such_as += " (0: " + std::string{range.zero_means} + ")";
     std::optional<std::uint64_t> bytes;
     if (value->kind == Kind::text) bytes = parse_size(value->text);
     if (value->kind != Kind::text) {
-        refuse(key, such_as);
+        refuse(key, "a size in quotes, such as " + such_as);
     } else if (!bytes) {
-        refuse(key, such_as + " in B, KiB, MiB, GiB or TiB");
+        refuse(key, "a size such as " + such_as + " in B, KiB, MiB, GiB or TiB");
     } else if (!(zero_allowed && *bytes == 0) && (*bytes < range.min || *bytes > range.max)) {
         refuse(key, range_text(range));
         bytes.reset();

@@ -85,20 +85,29 @@ public:
         std::string path;
     };
     std::vector<Item> items(std::string_view key, std::string_view expected);
+    // A table, or an array of tables, whose name is a slip of `key` is read in its place: `finish`
+    // complains of the name, and what is wrong below it is told at once.
     std::vector<TomlTable> tables(std::string_view key, std::string_view expected);
     TomlTable table(std::string_view key);
+    bool exists() const noexcept { return value_ != nullptr; }
 
     // Marks `key` as known and gives its value, null if it is not there.
     const TomlValue* find(std::string_view key);
     void require(std::string_view key, std::string_view expected);
     void refuse(std::string_view key, std::string_view expected, std::string_view hint = {});
     void refuse(const Item& item, std::string_view expected, std::string_view hint = {});
+    // What is taken, although it is unwise.
+    void warn(std::string_view key, std::string_view text);
 
     // The last call: complains about every key that nobody asked for. Those of `later` are not
     // supported yet.
     void finish(Names later = {});
 
 private:
+    // The item called `key`, or the one of this kind that is a slip of it.
+    const TomlValue* find_or_slip(std::string_view key, TomlValue::Kind kind);
+    std::vector<Item> items_of(const TomlValue& array);
+    void refuse_shape(const TomlValue& value, std::string_view expected);
     std::optional<std::int64_t> number_in(std::string_view key, const NumberRange& range);
     std::optional<std::uint64_t> size_in(std::string_view key, std::uint64_t example,
                                          const SizeRange& range);

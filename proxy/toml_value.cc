@@ -22,9 +22,13 @@
 #endif
 #include <toml++/toml.h>
 
+#include <algorithm>
 #include <cctype>
 #include <cstdio>
+#include <map>
 #include <utility>
+
+#include "proxy/toml_scan.h"
 
 namespace baton {
 
@@ -52,25 +56,42 @@ Position position_of(const toml::source_position& at) noexcept {
     return {static_cast<std::size_t>(at.line), static_cast<std::size_t>(at.column)};
 }
 
-TomlValue converted(const toml::node& node) {
+// By the line and column of their values.
+using LargeNumbers = std::map<std::pair<std::size_t, std::size_t>, std::string_view>;
+
+// The text with numbers in their place that the library can read. All positions stay.
+std::string with_small_numbers(std::string text, const std::vector<TomlNumber>& numbers) {
+    for (const TomlNumber& one : numbers) {
+        std::string small =
+            one.text.starts_with("0x") ? "0x7FFFFFFFFFFFFFFF" : "9223372036854775807";
+        small.resize(one.text.size(), ' ');
+        text.replace(one.offset, one.text.size(), small);
+    }
+    return text;
+}
+
+TomlValue converted(const toml::node& node, const LargeNumbers& large) {
     TomlValue value;
     value.position = position_of(node.source().begin);
     if (const toml::table* table = node.as_table()) {
         value.kind = TomlValue::Kind::table;
         for (const auto& [key, item] : *table) {
-            value.items.push_back(converted(item));
+            value.items.push_back(converted(item, large));
             value.items.back().key = key.str();
             value.items.back().key_position = position_of(key.source().begin);
         }
     } else if (const toml::array* array = node.as_array()) {
         value.kind = TomlValue::Kind::array;
-        for (const toml::node& item : *array) value.items.push_back(converted(item));
+        for (const toml::node& item : *array) value.items.push_back(converted(item, large));
     } else if (const auto* text = node.as_string()) {
         value.kind = TomlValue::Kind::text;
         value.text = text->get();
     } else if (const auto* integer = node.as_integer()) {
         value.kind = TomlValue::Kind::integer;
         value.integer = integer->get();
+        if (const auto found = large.find({value.position.line, value.position.column});
+            found != large.end())
+            value.text = found->second;
     } else if (const auto* real = node.as_floating_point()) {
         value.kind = TomlValue::Kind::real;
         value.real = real->get();
@@ -114,6 +135,20 @@ std::string syntax_error(std::string_view description) {
     return out;
 }
 
+// What cannot be read as TOML at all, with the line.
+std::pair<std::string, std::size_t> unreadable(std::string_view text) {
+    if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff"))
+        return {"expected UTF-8, found UTF-16", 1};
+    if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos) {
+        const std::string_view before = text.substr(0, nul);
+        const auto lines = std::count(before.begin(), before.end(), '\n');
+        return {"expected text, found a NUL byte", static_cast<std::size_t>(lines) + 1};
+    }
+    if (const std::size_t line = line_of_endless_key(text))
+        return {"key of more than " + std::to_string(dots_max) + " parts", line};
+    return {};
+}
+
 }  // namespace
 
 std::string quoted(std::string_view text) {
@@ -127,7 +162,8 @@ std::string shown(const TomlValue& value) {
     char number[32];
     switch (value.kind) {
     case TomlValue::Kind::boolean: return value.boolean ? "true" : "false";
-    case TomlValue::Kind::integer: return std::to_string(value.integer);
+    case TomlValue::Kind::integer:
+        return value.text.empty() ? std::to_string(value.integer) : value.text.substr(0, shown_max);
     case TomlValue::Kind::real:
         std::snprintf(number, sizeof number, "%g", value.real);
         return number;
@@ -139,21 +175,35 @@ std::string shown(const TomlValue& value) {
     return "";
 }
 
+std::string text_of(const TomlValue& value) {
+    return value.kind == TomlValue::Kind::text ? value.text : shown(value);
+}
+
 TomlText parse_toml(std::string_view text) {
     TomlText out;
-    if (const std::size_t line = line_of_endless_key(text)) {
-        out.error = "syntax error: key of more than " + std::to_string(dots_max) + " parts";
+    if (const auto [complaint, line] = unreadable(text); line != 0) {
+        out.error = "syntax error: " + complaint;
         out.error_position = {line, 1};
         return out;
     }
-    const toml::parse_result parsed = toml::parse(text);
+    const TomlScan scan = scan_toml(text);
+    LargeNumbers large;
+    for (const TomlNumber& one : scan.large_numbers)
+        large.emplace(std::pair{one.position.line, one.position.column}, one.text);
+    const toml::parse_result parsed =
+        large.empty() ? toml::parse(text)
+                      : toml::parse(with_small_numbers(std::string{text}, scan.large_numbers));
     if (parsed) {
-        out.root = converted(parsed.table());
+        out.root = converted(parsed.table(), large);
         out.root.position = {};
         return out;
     }
     out.error = syntax_error(parsed.error().description());
     out.error_position = position_of(parsed.error().source().begin);
+    if (const TomlSlip* slip = slip_of(scan, out.error_position.line)) {
+        out.error = "syntax error: " + slip->text;
+        out.error_position = slip->position;
+    }
     return out;
 }
 

@@ -25,7 +25,7 @@ struct TomlValue {
     bool boolean = false;
     std::int64_t integer = 0;
     double real = 0;
-    std::string text;
+    std::string text;  // of an integer: as it was written, if it does not fit into 64 bits
     std::vector<TomlValue> items;  // of an array, or of a table, whose items have keys
 
     std::string key;
@@ -36,6 +36,8 @@ struct TomlValue {
 // a line's worth.
 std::string shown(const TomlValue& value);
 std::string quoted(std::string_view text);
+// A text as it is, anything else as `shown`.
+std::string text_of(const TomlValue& value);
 
 struct TomlText {
     TomlValue root;

@@ -137,10 +137,12 @@ store = "redis"
             self.assertEqual(self.ask(first).status, 200)  # all of the traffic is still the first one's
 
     def test_access_log_that_cannot_be_opened(self):
-        text = config(["127.0.0.1:1"], log={"access": "/nonexistent/access.log"})
-        status, _, err = run_baton("-c", self.file("t.toml", text))
+        text = config(["127.0.0.1:1"], log={"access": "/proc/access.log"})
+        path = self.file("t.toml", text)
+        self.assertEqual(run_baton("-t", "-c", path)[0], 0)
+        status, _, err = run_baton("-c", path)
         self.assertEqual(status, 1)
-        self.assertIn("/nonexistent/access.log", err)
+        self.assertIn("/proc/access.log", err)
 
     def test_several_listeners(self):
         app = self.app()

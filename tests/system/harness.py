@@ -105,7 +105,8 @@ class Lines:
 class Baton:
     """A baton of its own, in a folder of its own. `stop` ends it and insists on a clean end."""
 
-    def __init__(self, text=None, *, arguments=None, descriptors=None):
+    def __init__(self, text=None, *, arguments=None, descriptors=None, before=()):
+        """`before`: the words of a command that becomes baton in the end."""
         self.folder = Path(tempfile.mkdtemp(prefix="baton-test-"))
         if text is not None:
             (self.folder / "baton.toml").write_text(text, encoding="utf-8")
@@ -114,7 +115,7 @@ class Baton:
         def limit():
             resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
 
-        self.process = subprocess.Popen([BATON, *arguments], cwd=self.folder, stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([*before, BATON, *arguments], cwd=self.folder, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                         preexec_fn=limit if descriptors else None)
         self._out = Lines(self.process.stdout)

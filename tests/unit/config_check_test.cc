@@ -344,7 +344,8 @@ TEST_CASE("the command line's mistakes come at once, without positions") {
     };
     static constexpr Row rows[] = {
         {"8080", "app:80,,127.0.0.1:0",
-         "baton: --listen: expected an IP address or localhost with a port, found \"8080\"\n"
+         "baton: --listen: expected an IP address or localhost with a port, found \"8080\", did "
+         "you mean \"0.0.0.0:8080\"\n"
          "baton: --to: expected an IP address or localhost with a port, found \"app:80\"; names "
          "are not supported yet\n"
          "baton: --to: expected an IP address or localhost with a port, found \"\"\n"

@@ -1,0 +1,113 @@
+#include "proxy/address_hint.h"
+
+#include <algorithm>
+
+#include "net/address.h"
+#include "proxy/config_syntax.h"
+#include "proxy/toml_value.h"
+
+namespace baton {
+
+namespace {
+
+bool is_number(std::string_view text) {
+    return !text.empty() &&
+           std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+bool is_foreign(std::string_view text) {
+    return std::any_of(text.begin(), text.end(),
+                       [](char c) { return static_cast<unsigned char>(c) >= 0x80; });
+}
+
+// "http://", "redis://"; empty if there is none.
+std::string_view scheme_of(std::string_view text) {
+    const std::size_t end = text.find("://");
+    return end == std::string_view::npos ? std::string_view{} : text.substr(0, end + 3);
+}
+
+bool is_encrypted(std::string_view scheme) {
+    return scheme == "https://" || scheme == "rediss://" || scheme == "tls://" ||
+           scheme == "wss://" || scheme == "h2://";
+}
+
+std::string_view port_of(std::string_view scheme, const AddressForm& form) {
+    return scheme == "http://" || scheme == "ws://" ? "80" : form.port;
+}
+
+std::string in_brackets(std::string_view text, std::string_view port) {
+    return "[" + std::string{text} + "]:" + std::string{port};
+}
+
+// The first address that `text` may be short for, of those that add one thing. Empty if none is.
+std::string meant(std::string_view text, std::string_view port, const AddressForm& form) {
+    const std::string host{form.host};
+    const std::size_t colon = text.rfind(':');
+    const bool v6 = text.find(':') != colon && text.find('[') == std::string_view::npos;
+    const std::string tries[] = {
+        std::string{text},
+        is_number(text) ? host + ":" + std::string{text} : "",
+        text.starts_with(':') ? host + std::string{text} : "",
+        text.starts_with("*:") ? host + std::string{text.substr(1)} : "",
+        v6 && is_number(text.substr(colon + 1))
+            ? in_brackets(text.substr(0, colon), text.substr(colon + 1))
+            : "",
+        v6 && !port.empty() ? in_brackets(text, port) : "",
+        !port.empty() && !text.empty() ? std::string{text} + ":" + std::string{port} : "",
+    };
+    for (const std::string& one : tries)
+        if (!one.empty() && form.is_address(one)) return one;
+    return {};
+}
+
+bool is_ip_with_port(std::string_view text) { return parse_address(text).has_value(); }
+
+}  // namespace
+
+const AddressForm anywhere{.is_address = is_ip_with_port, .host = "0.0.0.0", .port = {}};
+const AddressForm here{.is_address = is_ip_with_port, .host = "127.0.0.1", .port = {}};
+
+std::string address_hint(std::string_view text, const AddressForm& form) {
+    if (text.starts_with("unix:") || text.starts_with('/'))
+        return "; sockets of the file system are not supported yet";
+    const std::string_view scheme = scheme_of(text);
+    if (is_encrypted(scheme)) return "; TLS is not supported yet";
+    text.remove_prefix(scheme.size());
+    text = text.substr(0, text.find('/'));
+    while (text.starts_with(' ')) text.remove_prefix(1);
+    while (text.ends_with(' ')) text.remove_suffix(1);
+    std::string hint;
+    if (!scheme.empty()) hint = "; without " + quoted(scheme);
+    if (const std::string one = meant(text, port_of(scheme, form), form); !one.empty())
+        return hint + ", did you mean " + quoted(one);
+    if (!form.names && (is_foreign(text) || needs_lookup(text)))
+        return hint + "; names are not supported yet";
+    if (is_foreign(text)) return hint + "; write it in its xn-- form";
+    const bool lacks_port =
+        form.is_address(std::string{text} + ":1") || form.is_address(in_brackets(text, "1"));
+    return lacks_port ? hint + "; the port is missing" : hint;
+}
+
+std::string host_hint(std::string_view text) {
+    const std::string_view scheme = scheme_of(text);
+    if (!scheme.empty()) {
+        text.remove_prefix(scheme.size());
+        text = text.substr(0, text.find_first_of(":/"));
+        const std::string hint = "; without " + quoted(scheme);
+        return is_host_pattern(text) ? hint + ", did you mean " + quoted(text) : hint;
+    }
+    if (is_foreign(text)) return "; write it in its xn-- form";
+    const std::size_t slash = text.find('/');
+    if (slash != std::string_view::npos && is_host_pattern(text.substr(0, slash)))
+        return ", did you mean " + quoted(text.substr(0, slash)) +
+               " with path = " + quoted(text.substr(slash));
+    const std::size_t colon = text.rfind(':');
+    if (colon != std::string_view::npos && is_number(text.substr(colon + 1)) &&
+        is_host_pattern(text.substr(0, colon)))
+        return ", did you mean " + quoted(text.substr(0, colon));
+    if (text.starts_with('.') && is_host_pattern("*" + std::string{text}))
+        return ", did you mean " + quoted("*" + std::string{text});
+    return {};
+}
+
+}  // namespace baton
