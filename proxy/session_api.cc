@@ -246,7 +246,9 @@ LocalReply SessionApi::fault_reply(Error error) const {
         return error_reply(status,
                            "the body is longer than " + std::to_string(size_max) + " bytes");
     }
-    return error_reply(status, reason_of(status),
+    std::string text{reason_of(status)};
+    if (error.reason != Reason::none) text.append(": ").append(name(error.reason));
+    return error_reply(status, text,
                        status == 405 ? "Allow: GET, HEAD, POST, PATCH, DELETE\r\n" : "");
 }
 

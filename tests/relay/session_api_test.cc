@@ -506,13 +506,14 @@ TEST_CASE("F:json-end what HTTP itself refuses is refused in JSON on the API's l
         std::string error;
     };
     const Row rows[] = {
-        {"\x16\x03\x01 hello\r\n\r\n", "400", "Bad Request"},
-        {"GET / HTTP/1.1\nHost: h\n\n", "400", "Bad Request"},
-        {"GET / HTTP/1.1\r\n\r\n", "400", "Bad Request"},
-        {"GET / HTTP/1.1\r\nHost: h\r\n folded\r\n\r\n", "400", "Bad Request"},
-        {head + "Content-Length: 1\r\nContent-Length: 2\r\n\r\n", "400", "Bad Request"},
-        {head + "Transfer-Encoding: chunked\r\n\r\nzz\r\n", "400", "Bad Request"},
-        {head + "Transfer-Encoding: gzip\r\n\r\n", "501", "Not Implemented"},
+        {"\x16\x03\x01 hello\r\n\r\n", "400", "Bad Request: tls"},
+        {"GET / HTTP/1.1\nHost: h\n\n", "400", "Bad Request: bare_lf"},
+        {"GET / HTTP/1.1\r\n\r\n", "400", "Bad Request: no_host"},
+        {"GET / HTTP/1.1\r\nHost: h\r\n folded\r\n\r\n", "400", "Bad Request: folded_line"},
+        {head + "Content-Length: 1\r\nContent-Length: 2\r\n\r\n", "400",
+         "Bad Request: two_content_length"},
+        {head + "Transfer-Encoding: chunked\r\n\r\nzz\r\n", "400", "Bad Request: bad_chunk_size"},
+        {head + "Transfer-Encoding: gzip\r\n\r\n", "501", "Not Implemented: unknown_coding"},
         {"QUERY / HTTP/1.1\r\nHost: h\r\n\r\n", "501", "Not Implemented"},
         {"CONNECT h:1 HTTP/1.1\r\nHost: h:1\r\n\r\n", "405", "Method Not Allowed"},
         {"TRACE / HTTP/1.1\r\nHost: h\r\n\r\n", "405", "Method Not Allowed"},
@@ -520,7 +521,7 @@ TEST_CASE("F:json-end what HTTP itself refuses is refused in JSON on the API's l
         {head + "Expect: more\r\n\r\n", "417", "Expectation Failed"},
         {"GET /" + std::string(9000, 'x') + " HTTP/1.1\r\nHost: h\r\n\r\n", "414", "URI Too Long"},
         {"GET / HTTP/1.1\r\nHost: h\r\nX: " + std::string(40'000, 'x') + "\r\n\r\n", "431",
-         "Request Header Fields Too Large"},
+         "Request Header Fields Too Large: head_too_long"},
         {head + "Content-Length: 1001\r\n\r\n", "413", "the body is longer than 1000 bytes"},
         {head + "Transfer-Encoding: chunked\r\n\r\n3e9\r\n" + std::string(1001, ' ') + "\r\n",
          "413", "the body is longer than 1000 bytes"},
@@ -557,7 +558,7 @@ TEST_CASE("F:json-end an answer to HEAD has no body, also where HTTP refuses it"
     server.sends("HEAD / HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n");
     const std::string head = server.head();
     CHECK(head.substr(9, 3) == "400");
-    CHECK(head.find("Content-Length: 24\r\n") != std::string::npos);
+    CHECK(head.find("Content-Length: 35\r\n") != std::string::npos);
     CHECK(server.until_end() == "");
 }
 
@@ -566,16 +567,21 @@ TEST_CASE("F:json-end who is too slow is told so in JSON, too") {
                 config.timeouts.header = Milliseconds{50};
                 config.timeouts.body_idle = Milliseconds{50};
             }};
-    for (const std::string& begun :
-         {std::string{"GET / HTTP/1.1\r\nHo"},
-          "POST /v1/sessions HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer " + token +
-              "\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{"}) {
-        CAPTURE(begun);
+    struct Row {
+        std::string begun;
+        std::string reason;
+    };
+    for (const Row& row :
+         {Row{"GET / HTTP/1.1\r\nHo", "header_timeout"},
+          Row{"POST /v1/sessions HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer " + token +
+                  "\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{",
+              "body_idle_timeout"}}) {
+        CAPTURE(row.begun);
         Peer server = api.connect();
-        server.sends(begun);
+        server.sends(row.begun);
         std::string body;
         CHECK(status_of(server, &body) == "408");
-        CHECK(body == "{\"error\":\"Request Timeout\"}\n");
+        CHECK(body == "{\"error\":\"Request Timeout: " + row.reason + "\"}\n");
     }
 }
 
