@@ -11,7 +11,7 @@ large for a field.
 import json
 import os
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from html import escape
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -40,6 +40,10 @@ class App(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"  # connections are kept
     disable_nagle_algorithm = True
     name = "App"
+
+    def handle(self):
+        with suppress(ConnectionError):  # whoever was to read this is gone
+            super().handle()
 
     def do_GET(self):
         if self.path == "/logout":

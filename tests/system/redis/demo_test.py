@@ -31,7 +31,7 @@ class DemoTest(unittest.TestCase):
         demo = run_demo()
         verdicts = [line for line in demo.stdout.splitlines() if line.startswith(("ok ", "FAIL "))]
         self.assertEqual(verdicts, [f"ok   {claim}" for claim in CLAIMS], demo.stdout + demo.stderr)
-        self.assertEqual(demo.returncode, 0, demo.stderr)
+        self.assertEqual((demo.returncode, demo.stderr), (0, ""))
 
     def test_without_redis(self):
         # Python finds itself by its path; no server is in the one that it is told.
