@@ -1,4 +1,4 @@
-"""What `dev` compiles: no more than what its verbs need. Programs that it calls are replaced by ones that only note it."""
+"""What `dev` compiles: no more than what its verbs need. The programs that it calls only take notes here."""
 
 import os
 import subprocess
