@@ -63,7 +63,7 @@ std::vector<Listening> listening(const Config& config) {
 }
 
 void check_listeners(const Config& config, Findings& out) {
-    Uniques addresses{"an address of its own", out};
+    Uniques addresses{"an address that no other listener has", out};
     for (const Listening& one : listening(config))
         addresses.add(one.address.text(), quoted(one.address.text()), one.path);
 }
@@ -98,7 +98,7 @@ void check_server(const Config& config, const ServerConfig& server, const std::s
 }
 
 void check_upstreams(const Config& config, const std::vector<Address>& own, Findings& out) {
-    Uniques names{"a name of its own", out};
+    Uniques names{"a unique name", out};
     for (std::size_t i = 0; i < config.upstreams.size(); ++i) {
         const UpstreamConfig& upstream = config.upstreams[i];
         const std::string path = element("upstream", i);
@@ -114,7 +114,7 @@ void check_upstreams(const Config& config, const std::vector<Address>& own, Find
                                   {},
                                   {}});
         }
-        Uniques addresses{"each server once", out};
+        Uniques addresses{"each server only once", out};
         for (std::size_t j = 0; j < upstream.servers.size(); ++j) {
             const ServerConfig& server = upstream.servers[j];
             if (!is_known(server.address)) continue;
@@ -146,8 +146,8 @@ void check_route_upstreams(const Config& config, Findings& out) {
 }
 
 void check_routes(const Config& config, Findings& out) {
-    Uniques names{"a name of its own", out};
-    Uniques places{"each host and path once", out};
+    Uniques names{"a unique name", out};
+    Uniques places{"a host and path that no other route has", out};
     for (std::size_t i = 0; i < config.routes.size(); ++i) {
         const RouteConfig& route = config.routes[i];
         const std::string path = element("route", i);
@@ -221,7 +221,7 @@ void check_header_prefix(const SessionConfig& session, Findings& out) {
     for (const std::string_view field : needed) {
         if (!starts_with_ignoring_case(field, session.header_prefix)) continue;
         out.push_back(Finding{"session.headers.prefix",
-                              "expected a prefix of no other field, found " +
+                              "expected a prefix that no well-known field begins with, found " +
                                   quoted(session.header_prefix) + ", as in " + std::string{field},
                               {},
                               {}});
@@ -236,7 +236,7 @@ void check_api_scopes(const Config& config, Findings& out) {
             [&](const UpstreamConfig& upstream) { return upstream.scope == token.scope; });
         if (known) continue;
         out.push_back(Finding{"session.api.token_file",
-                              "expected scopes of upstreams, found " + quoted(token.scope),
+                              "expected the scope of an upstream, found " + quoted(token.scope),
                               {},
                               {}});
         return;

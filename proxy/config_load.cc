@@ -211,7 +211,7 @@ void read_session(TomlTable table, Config& config) {
         for (const std::string_view key : {"sessions_max", "memory_max"})
             if (table.has(key))
                 table.refuse(key, "nothing with store = \"redis\"",
-                             "; what Redis holds is bounded by its own maxmemory");
+                             "; Redis limits its memory itself (maxmemory)");
     table.number("attributes_max", out.attributes_max, {1, 10'000});
     table.size("attribute_max", out.attribute_max, {1, mib});
     table.size("data_max", out.data_max, {1, mib});

@@ -13,9 +13,9 @@ constexpr std::string_view endpoint_expected = "a host with a port such as \"red
 constexpr std::string_view redis_port = "6379";
 constexpr std::string_view sentinel_port = "26379";
 constexpr std::string_view master_expected =
-    "the name the Sentinels know the master by: 1 to 128 letters, digits, \".\", \"_\" or \"-\"";
+    "the master's name in `sentinel monitor`: 1 to 128 letters, digits, \".\", \"_\" or \"-\"";
 constexpr std::string_view where_expected =
-    "`sentinels` and `master`, or `address`, for the sessions are in Redis";
+    "`sentinels` and `master`, or `address`, because store = \"redis\"";
 
 bool is_word(std::string_view text) {
     return !text.empty() && text.size() <= 128 && std::all_of(text.begin(), text.end(), [](char c) {
@@ -62,16 +62,18 @@ void read_password_file(TomlTable& table, std::string_view key, const std::strin
 void read_password(TomlTable& table, const PasswordKeys& keys, std::string& out) {
     const auto text_of = [&](std::string_view key) {
         std::string text;
-        table.text(key, text, "a text that is not empty", is_text);
+        table.text(key, text, "a string that is not empty", is_text);
         return text;
     };
     const std::string path = text_of(keys.file);
     const std::string variable = text_of(keys.environment);
     const std::string credential = text_of(keys.credential);
     if (!path.empty() && !variable.empty())
-        return table.refuse(keys.environment, "one way to tell the password", "; there is another");
+        return table.refuse(keys.environment, "only one way to pass the password",
+                            "; there is another");
     if (!(path.empty() && variable.empty()) && !credential.empty())
-        return table.refuse(keys.credential, "one way to tell the password", "; there is another");
+        return table.refuse(keys.credential, "only one way to pass the password",
+                            "; there is another");
     if (!path.empty()) read_password_file(table, keys.file, path, out);
     if (!variable.empty()) {
         const char* value = std::getenv(variable.c_str());
@@ -83,7 +85,7 @@ void read_password(TomlTable& table, const PasswordKeys& keys, std::string& out)
     if (credential.empty()) return;
     const char* folder = std::getenv("CREDENTIALS_DIRECTORY");
     if (folder == nullptr)
-        return table.refuse(keys.credential, "a credential of systemd",
+        return table.refuse(keys.credential, "a systemd credential",
                             "; CREDENTIALS_DIRECTORY is not set");
     read_password_file(table, keys.credential, std::string{folder} + "/" + credential, out);
 }
@@ -116,14 +118,14 @@ void read_redis(TomlTable table, RedisConfig& out, bool used) {
             table.refuse(item, endpoint_expected, endpoint_hint(*item.value, sentinel_port));
         else if (std::find(out.sentinels.begin(), out.sentinels.end(), *endpoint) !=
                  out.sentinels.end())
-            table.refuse(item, "each Sentinel once");
+            table.refuse(item, "each Sentinel only once");
         else
             out.sentinels.push_back(*endpoint);
     }
     table.text("master", out.master, master_expected, is_word);
     read_endpoint(table, "address", out.address);
     if (has_sentinels && has_address)
-        table.refuse("address", "nothing beside `sentinels`, which tell it");
+        table.refuse("address", "no `address` together with `sentinels`");
     else if (has_sentinels)
         table.require("master", master_expected);
     else if (table.has("master"))

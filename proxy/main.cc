@@ -27,18 +27,17 @@ const char usage[] =
     "usage: baton -c FILE            run with this configuration, in the foreground\n"
     "       baton -t -c FILE         check the file: exit 0 if it is good, 2 if not\n"
     "       baton --listen ADDRESS[,ADDRESS] --to ADDRESS[,ADDRESS]\n"
-    "                                run without a file: round robin over the servers, managed\n"
-    "                                sessions in memory\n"
+    "                                run without a file: round robin, managed sessions in memory\n"
     "       baton redis-check -c FILE [--node HOST:PORT]...\n"
-    "                                ask every Sentinel, the master and its replicas how they "
-    "are,\n"
-    "                                and those nodes too: exit 0 if all is well, 1 if not\n"
+    "                                check every Sentinel, the master, its replicas and\n"
+    "                                these nodes: exit 0 if all is well, 1 if not\n"
     "       baton session key ID -c FILE [--scope NAME]\n"
-    "                                the key of a session in Redis; ID - reads it from stdin\n"
-    "       baton -V                 version, and those of its libraries (-v, --version, version)\n"
+    "                                print the key of a session in Redis; ID - reads stdin\n"
+    "       baton -V                 its version, and those of its libraries (-v, --version, "
+    "version)\n"
     "       baton -h                 this text (--help, help)\n"
-    "signals: TERM, INT  stop: finish what runs, at most `grace`; a second one ends at once\n"
-    "         USR1       open the log files anew\n"
+    "signals: TERM, INT  stop: finish running requests within `grace`; a second one exits at once\n"
+    "         USR1       reopen the access log\n"
     "exit: 0 ok, 1 failure at run time or a second signal, 2 usage or configuration\n";
 
 enum class Verb : std::uint8_t { run, check, redis_check, session_key, version, help };
@@ -157,7 +156,7 @@ int print_version() {
 
 // The whole usage only if nothing was said: else it would hide the reason.
 int refuse_usage(const std::string& complaint, bool nothing_said) {
-    constexpr const char* short_usage = "usage: baton -c FILE; baton -h tells the rest\n";
+    constexpr const char* short_usage = "usage: baton -c FILE; baton -h prints the rest\n";
     std::fprintf(stderr, "baton: %s\n%s", complaint.c_str(), nothing_said ? usage : short_usage);
     return exit_usage;
 }
@@ -184,7 +183,7 @@ Loaded load(const Arguments& arguments) {
 int run(const std::string& name, Loaded loaded) {
     log::set_level(loaded.config.log.level);
     for (const Complaint& warning : loaded.warnings)
-        log::warn("unwise configuration", {{"reason", format_complaint(name, warning)}});
+        log::warn("risky configuration", {{"reason", format_complaint(name, warning)}});
     Control control{std::move(loaded.config)};
     return control.run();
 }

@@ -36,17 +36,17 @@ std::string belongs() {
 
 SecretFile read_open_file(int fd) {
     struct stat about {};
-    if (::fstat(fd, &about) != 0 || !S_ISREG(about.st_mode)) return {{}, "it is no file", {}};
+    if (::fstat(fd, &about) != 0 || !S_ISREG(about.st_mode)) return {{}, "it is not a file", {}};
     struct statvfs mount {};
     const bool read_only = ::fstatvfs(fd, &mount) == 0 && (mount.f_flag & ST_RDONLY) != 0;
     SecretFile secret;
     switch (exposure_of(about.st_mode, read_only)) {
     case Exposure::none: break;
     case Exposure::unavoidable:
-        secret.warning = "everybody may read it, as its read-only mount has it";
+        secret.warning = "everybody can read it, on a read-only mount";
         break;
     case Exposure::avoidable:
-        secret.complaint = "everybody may read it: chmod o-r; " + belongs();
+        secret.complaint = "everybody can read it: chmod o-r; " + belongs();
         return secret;
     }
     FileText file = read_text(fd, size_max);

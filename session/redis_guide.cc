@@ -558,7 +558,7 @@ void RedisGuide::on_settings(std::span<const RedisReply> replies) {
         return std::nullopt;
     };
     for (const std::string& warning : setting_warnings(value, sentinels_ != nullptr))
-        log::warn("session store: unwise setting",
+        log::warn("session store: risky setting",
                   {{"master", master()->peer().text()}, {"setting", warning}});
 }
 

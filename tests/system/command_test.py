@@ -40,7 +40,7 @@ store = "redis"
         status, out, err = run_baton("-t", "-c", path)
         self.assertEqual((status, out), (2, ""))
         self.assertEqual([line.removeprefix(f"{path}:") for line in err.splitlines()], [
-            '1:1: redis.sentinels: expected `sentinels` and `master`, or `address`, for the sessions are in Redis, '
+            '1:1: redis.sentinels: expected `sentinels` and `master`, or `address`, because store = \"redis\", '
             'found none',
             '1:11: workers: expected "auto" or a whole number from 1 to 256, found 0',
             '2:1: foo: expected a known key, found "foo"',
@@ -48,9 +48,9 @@ store = "redis"
             '4:9: grace: expected a duration such as "30s" in ms, s, m, h or d, found "3 seconds"',
             '11:56: upstream[0].servers[1].address: expected a server, found "127.0.0.1:8080", the proxy itself, '
             'as in listener[0].address',
-            '11:88: upstream[0].servers[2].address: expected each server once, found "127.0.0.1:9001" again, '
+            '11:88: upstream[0].servers[2].address: expected each server only once, found "127.0.0.1:9001" again, '
             'as in upstream[0].servers[0].address',
-            '14:8: upstream[1].name: expected a name of its own, found "shop" again, as in upstream[0].name',
+            '14:8: upstream[1].name: expected a unique name, found "shop" again, as in upstream[0].name',
             '15:11: upstream[1].servers: expected at least one server, found none',
             '18:12: route[0].upstream: expected the name of an upstream, found "shopp", did you mean "shop"',
             '19:11: route[0].session: expected "managed" or "off", found "adopt", which is not supported yet',

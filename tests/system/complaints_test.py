@@ -31,7 +31,7 @@ def may_mount(folder):
 
 class CommandLineTest(ApiTest):
     def test_F_messages_the_reason_is_not_hidden_by_the_usage(self):
-        usage = "usage: baton -c FILE; baton -h tells the rest\n"
+        usage = "usage: baton -c FILE; baton -h prints the rest\n"
         for arguments, reason in ((["-x"], "unknown argument -x"), (["-c"], "-c needs a value"),
                                   (["--lisen", "127.0.0.1:1"], "unknown argument --lisen, did you mean --listen"),
                                   (["redis-chek", "-c", "a"], "unknown argument redis-chek, did you mean redis-check"),
@@ -116,7 +116,7 @@ class SecretTest(ApiTest):
             status, out, err = run_baton("-t", "-c", path)
             self.assertEqual((status, out), (2, ""))
             for key in ("session.api.token_file", "redis.password_file"):
-                self.assertRegex(err, rf"{key}: expected .*; everybody may read it: chmod o-r; it must belong to the "
+                self.assertRegex(err, rf"{key}: expected .*; everybody can read it: chmod o-r; it must belong to the "
                                       "user that baton runs as, now .+, or to a group of that user\n")
             self.assertNotIn(TOKEN, err)
 
@@ -130,12 +130,12 @@ class SecretTest(ApiTest):
                                   timeout=PATIENCE)
             self.assertEqual((done.returncode, done.stdout), (0, f"{path}: ok\n"))
             for key in ("session.api.token_file", "redis.password_file"):
-                self.assertRegex(done.stderr, rf":\d+:\d+: {key}: everybody may read it, as its read-only mount has it")
+                self.assertRegex(done.stderr, rf":\d+:\d+: {key}: everybody can read it, on a read-only mount")
             self.assertEqual(len(done.stderr.splitlines()), 2)
             baton = self.started(Baton(path.read_text(encoding="utf-8"), before=before))
-            warnings = [event for event in baton.events() if event["event"] == "unwise configuration"]
+            warnings = [event for event in baton.events() if event["event"] == "risky configuration"]
             self.assertEqual(len(warnings), 2)
-            self.assertIn("everybody may read it", warnings[0]["reason"])
+            self.assertIn("everybody can read it", warnings[0]["reason"])
 
     def test_F_messages_a_closed_secret_on_a_read_only_mount_is_no_warning(self):
         path, folder = self.configuration(0o400, 0o440)

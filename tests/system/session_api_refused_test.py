@@ -280,17 +280,17 @@ class ConfigurationTest(ApiTest):
         api = {"address": "127.0.0.1:8080", "token_file": str(self.token_file(f"app {TOKEN}"))}
         status, _, err = self.check(api, listener={"address": "127.0.0.1:8080"})
         self.assertEqual(status, 2)
-        self.assertIn("session.api.address: expected an address of its own", err)
+        self.assertIn("session.api.address: expected an address that no other listener has", err)
 
     def test_files_that_cannot_be_read(self):
         self.refused(r"\.token_file: expected .*No such file", f"app {TOKEN}", token_file="/nothing/of/this/name")
-        self.refused(r"\.token_file: expected .*it is no file", f"app {TOKEN}", token_file="/tmp")
-        self.refused(r"\.token_file: expected .*it is no file", f"app {TOKEN}", token_file="/dev/null")
+        self.refused(r"\.token_file: expected .*it is not a file", f"app {TOKEN}", token_file="/tmp")
+        self.refused(r"\.token_file: expected .*it is not a file", f"app {TOKEN}", token_file="/dev/null")
         self.refused(r"\.token_file: expected .*larger than 64KiB", f"app {TOKEN}\n" + "#" * (64 << 10))
 
     def test_files_that_others_may_read(self):
         for mode in (0o604, 0o644, 0o664, 0o777):
-            self.refused(r"\.token_file: expected .*everybody may read it", f"app {TOKEN}\n", mode=mode)
+            self.refused(r"\.token_file: expected .*everybody can read it", f"app {TOKEN}\n", mode=mode)
         for mode in (0o600, 0o400, 0o640, 0o660):
             path = self.token_file(f"app {TOKEN}\n", mode)
             self.assertEqual(self.check({"address": "127.0.0.1:8082", "token_file": str(path)})[0], 0)
@@ -306,7 +306,8 @@ class ConfigurationTest(ApiTest):
                      f"app {TOKEN}\napp {OTHER_TOKEN}\nb {TOKEN}\n")
 
     def test_scopes_that_are_none(self):
-        self.refused(r'\.token_file: expected scopes of upstreams, found "shop"', f"app {TOKEN}\nshop {OTHER_TOKEN}\n")
+        self.refused(r'\.token_file: expected the scope of an upstream, found "shop"',
+                     f"app {TOKEN}\nshop {OTHER_TOKEN}\n")
         api = {"address": "127.0.0.1:8082", "token_file": str(self.token_file(f"shared {TOKEN}\n"))}
         upstreams = [{"name": "a", "scope": "shared", "servers": [{"address": "127.0.0.1:9001"}]}]
         self.assertEqual(self.check(api, upstreams=upstreams, routes=[{"upstream": "a"}])[0], 0)

@@ -131,6 +131,13 @@ class TablesTest(unittest.TestCase):
         self.assertGreater(len(events), 30)
         self.assertEqual(sorted(rows), sorted(events))
 
+    def test_operating_has_every_command(self):
+        usage = re.search(r"const char usage\[\] =(.*?);\n\n", read("proxy/main.cc"), re.S)[1]
+        commands = re.findall(r'"(?:usage:|      ) (baton \S.*?)(?:   |\\n)', usage)
+        self.assertGreater(len(commands), 6)
+        manual = read("docs/operating.md")
+        self.assertEqual([command for command in commands if f"    {command}" not in manual], [])
+
     def test_sessions_has_every_field_of_the_contract(self):
         code = read("session/contract.cc")
         asked = set(re.findall(r'same_folded\(suffix, "([\w-]+)"\)', code))

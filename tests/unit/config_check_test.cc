@@ -88,9 +88,11 @@ TEST_CASE("listeners have addresses of their own, but any number may ask for a f
     CHECK(found(config_of({"127.0.0.1:0", "127.0.0.1:0"}, {"127.0.0.1:9"})) == "");
     CHECK(found(config_of({"127.0.0.1:1", "127.0.0.1:2", "localhost:1", "127.0.0.1:1"},
                           {"127.0.0.1:9"})) ==
-          "listener[2].address: expected an address of its own, found \"127.0.0.1:1\" again, as in "
+          "listener[2].address: expected an address that no other listener has, found "
+          "\"127.0.0.1:1\" again, as in "
           "listener[0].address\n"
-          "listener[3].address: expected an address of its own, found \"127.0.0.1:1\" again, as in "
+          "listener[3].address: expected an address that no other listener has, found "
+          "\"127.0.0.1:1\" again, as in "
           "listener[0].address\n");
     CHECK(found(config_of({"bad", "bad"}, {"bad", "bad"})) == "");
 }
@@ -104,10 +106,12 @@ TEST_CASE("the admin listener has an address of its own") {
     }
     config.admin.address = *parse_address("localhost:1");
     CHECK(found(config) ==
-          "admin.address: expected an address of its own, found \"127.0.0.1:1\" again, as in "
+          "admin.address: expected an address that no other listener has, found \"127.0.0.1:1\" "
+          "again, as in "
           "listener[0].address\n");
     CHECK(complaints_of("[admin]\naddress = \"127.0.0.1:8080\"") ==
-          "baton:2:11: admin.address: expected an address of its own, found \"127.0.0.1:8080\" "
+          "baton:2:11: admin.address: expected an address that no other listener has, found "
+          "\"127.0.0.1:8080\" "
           "again, as in listener[0].address\n");
 }
 
@@ -198,13 +202,13 @@ TEST_CASE("upstreams have names and servers of their own") {
     Config config = config_of({"127.0.0.1:1"}, {"127.0.0.1:9", "127.0.0.1:8", "localhost:9"});
     config.upstreams.push_back(upstream_of("ss", {"127.0.0.1:9"}));
     config.upstreams.push_back(upstream_of("tt", {}));
-    CHECK(
-        found(config) ==
-        "upstream[0].servers[2].address: expected each server once, found \"localhost:9\" again, "
-        "as in "
-        "upstream[0].servers[0].address\n"
-        "upstream[1].name: expected a name of its own, found \"ss\" again, as in upstream[0].name\n"
-        "upstream[2].servers: expected at least one server, found none\n");
+    CHECK(found(config) ==
+          "upstream[0].servers[2].address: expected each server only once, found \"localhost:9\" "
+          "again, "
+          "as in "
+          "upstream[0].servers[0].address\n"
+          "upstream[1].name: expected a unique name, found \"ss\" again, as in upstream[0].name\n"
+          "upstream[2].servers: expected at least one server, found none\n");
 }
 
 TEST_CASE("F:no-abort an upstream may have 5,000 servers, and is refused with more") {
@@ -240,22 +244,25 @@ TEST_CASE("routes have names, and pairs of host and path, of their own") {
     config.routes[0].name = config.routes[1].name = "same";
     config.routes[2].hosts = {"b", "*", "b"};
     CHECK(found(config) ==
-          "route[1].name: expected a name of its own, found \"same\" again, as in route[0].name\n"
-          "route[2].hosts[1]: expected each host and path once, found \"*\" with \"/\" again, as "
+          "route[1].name: expected a unique name, found \"same\" again, as in route[0].name\n"
+          "route[2].hosts[1]: expected a host and path that no other route has, found \"*\" with "
+          "\"/\" again, as "
           "in route[0].hosts[0]\n"
-          "route[2].hosts[2]: expected each host and path once, found \"b\" with \"/\" again, as "
+          "route[2].hosts[2]: expected a host and path that no other route has, found \"b\" with "
+          "\"/\" again, as "
           "in route[2].hosts[0]\n");
 }
 
 TEST_CASE("a name that one route was given and another has by default is found") {
     CHECK(complaints_of("[[route]]\nname = \"rest/\"\nupstream = \"ss\"") ==
-          "baton:9:1: route[1].name: expected a name of its own, found \"rest/\" again, as in "
+          "baton:9:1: route[1].name: expected a unique name, found \"rest/\" again, as in "
           "route[0].name\n");
 }
 
 TEST_CASE("two routes for everything are found at the second one") {
     CHECK(complaints_of("[[route]]\nupstream = \"ss\"\n[[route]]\nupstream = \"ss\"") ==
-          "baton:3:1: route[1].hosts[0]: expected each host and path once, found \"*\" with \"/\" "
+          "baton:3:1: route[1].hosts[0]: expected a host and path that no other route has, found "
+          "\"*\" with \"/\" "
           "again, as in "
           "route[0].hosts[0]\n");
 }
@@ -292,7 +299,8 @@ TEST_CASE("SameSite=None needs a cookie that can be secure") {
 
 TEST_CASE("the session's fields are nobody else's") {
     CHECK(complaints_of("[session.headers]\nprefix = \"x-\"") ==
-          "baton:2:10: session.headers.prefix: expected a prefix of no other field, found \"x-\", "
+          "baton:2:10: session.headers.prefix: expected a prefix that no well-known field begins "
+          "with, found \"x-\", "
           "as in "
           "X-Forwarded-For\n");
     CHECK(complaints_of("[session.headers]\nprefix = \"X-Session-\"") == "");
@@ -351,9 +359,10 @@ TEST_CASE("the command line's mistakes come at once, without positions") {
          "baton: --to: expected an IP address or localhost with a port, found \"\"\n"
          "baton: --to: expected a port from 1 to 65535, found \"127.0.0.1:0\"\n"},
         {"127.0.0.1:1,127.0.0.1:1", "127.0.0.1:1,127.0.0.1:2,127.0.0.1:2",
-         "baton: --listen: expected an address of its own, found \"127.0.0.1:1\" again\n"
+         "baton: --listen: expected an address that no other listener has, found \"127.0.0.1:1\" "
+         "again\n"
          "baton: --to: expected a server, found \"127.0.0.1:1\", the proxy itself\n"
-         "baton: --to: expected each server once, found \"127.0.0.1:2\" again\n"},
+         "baton: --to: expected each server only once, found \"127.0.0.1:2\" again\n"},
         {"", "",
          "baton: --listen: expected an IP address or localhost with a port, found \"\"\n"
          "baton: --to: expected an IP address or localhost with a port, found \"\"\n"},

@@ -238,13 +238,12 @@ constexpr Change changes[] = {
      "route.on_unavailable = 3"},
     {"[[route]]", "websocket = true", "websocket = false", "route.websocket = 0"},
     {"[session]", "store = \"memory\"", "store = \"redis\"",
-     "redis.sentinels: expected `sentinels` and `master`, or `address`, for the sessions are in "
-     "Redis, found none; "
-     "session.sessions_max: expected nothing with store = \"redis\", found 100000; what Redis "
-     "holds "
-     "is bounded by its own maxmemory; "
-     "session.memory_max: expected nothing with store = \"redis\", found \"256MiB\"; what Redis "
-     "holds is bounded by its own maxmemory"},
+     "redis.sentinels: expected `sentinels` and `master`, or `address`, because store = "
+     "\"redis\", found none; "
+     "session.sessions_max: expected nothing with store = \"redis\", found 100000; Redis limits "
+     "its memory itself (maxmemory); "
+     "session.memory_max: expected nothing with store = \"redis\", found \"256MiB\"; Redis limits "
+     "its memory itself (maxmemory)"},
     {"[session]", "cookie = \"JSESSIONID\"", "cookie = \"sid\"", "session.cookie = sid"},
     {"[session]", "create = \"on-demand\"", "create = \"always\"", "session.create = 1"},
     {"[session]", "idle = \"30m\"", "idle = \"60s\"", "session.idle = 60000"},
@@ -415,7 +414,7 @@ TEST_CASE("the table [redis] of conf/baton.toml holds every default, and no key 
          "redis.sentinel = redis-1:26379"},
         {"[redis]", "master = \"mymaster\"", "master = \"other\"", "redis.master = other"},
         {"[redis]", "#address = \"10.0.0.5:6379\"", "address = \"[::1]:6379\"",
-         "redis.address: expected nothing beside `sentinels`, which tell it, found "
+         "redis.address: expected no `address` together with `sentinels`, found "
          "\"[::1]:6379\""},
         {"[redis]", "username = \"\"", "username = \"baton\"", "redis.username = baton"},
         {"[redis]", "#password_file = \"/etc/baton/redis.password\"",
@@ -426,7 +425,7 @@ TEST_CASE("the table [redis] of conf/baton.toml holds every default, and no key 
          "password_env = \"BATON_TEST_PASSWORD\"", "redis.password = secret"},
         {"[redis]", "#password_credential = \"redis.password\"",
          "password_credential = \"redis.password\"",
-         "redis.password_credential: expected a credential of systemd, found \"redis.password\"; "
+         "redis.password_credential: expected a systemd credential, found \"redis.password\"; "
          "CREDENTIALS_DIRECTORY is not set"},
         {"[redis]", "sentinel_username = \"\"", "sentinel_username = \"baton\"",
          "redis.sentinel_username = baton"},
@@ -438,7 +437,7 @@ TEST_CASE("the table [redis] of conf/baton.toml holds every default, and no key 
          "sentinel_password_env = \"BATON_TEST_PASSWORD\"", "redis.sentinel_password = secret"},
         {"[redis]", "#sentinel_password_credential = \"sentinel.password\"",
          "sentinel_password_credential = \"sentinel.password\"",
-         "redis.sentinel_password_credential: expected a credential of systemd, found "
+         "redis.sentinel_password_credential: expected a systemd credential, found "
          "\"sentinel.password\"; CREDENTIALS_DIRECTORY is not set"},
         {"[redis]", "database = 0", "database = 3", "redis.database = 3"},
         {"[redis]", "prefix = \"baton\"", "prefix = \"shop\"", "redis.prefix = shop"},

@@ -366,7 +366,7 @@ TEST_CASE(
          "f:1:1: redis: expected store = \"redis\" in [session], found a table; the sessions are "
          "in memory\n"
          "f:2:1: redis.password: expected a known key, found \"password\"\n"
-         "f:3:10: redis.master: expected the name the Sentinels know the master by: 1 to 128 "
+         "f:3:10: redis.master: expected the master's name in `sentinel monitor`: 1 to 128 "
          "letters, digits, \".\", "
          "\"_\" or \"-\", found 5\n"
          "f:4:1: redis.prefx: expected a known key, found \"prefx\", did you mean prefix"},

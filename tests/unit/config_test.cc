@@ -403,10 +403,10 @@ TEST_CASE("the admin listener has a loopback address, or there is none") {
 
 TEST_CASE("where the sessions are in Redis is told in one way") {
     constexpr std::string_view where =
-        "expected `sentinels` and `master`, or `address`, for the sessions are in Redis, found "
+        "expected `sentinels` and `master`, or `address`, because store = \"redis\", found "
         "none";
     constexpr std::string_view master =
-        "the name the Sentinels know the master by: 1 to 128 letters, digits, \".\", \"_\" or "
+        "the master's name in `sentinel monitor`: 1 to 128 letters, digits, \".\", \"_\" or "
         "\"-\"";
     const std::string on = "session.store = \"redis\"\n";
     const std::string at = on + "[redis]\naddress = \"r:1\"\n";
@@ -427,14 +427,14 @@ TEST_CASE("where the sessions are in Redis is told in one way") {
         {on + "[redis]\nsentinels = [\"a:1\"]\nmaster = \"my master\"",
          "f:4:10: redis.master: expected " + std::string{master} + ", found \"my master\"\n"},
         {on + "[redis]\nsentinels = [\"a:1\"]\nmaster = \"m\"\naddress = \"r:1\"",
-         "f:5:11: redis.address: expected nothing beside `sentinels`, which tell it, found "
+         "f:5:11: redis.address: expected no `address` together with `sentinels`, found "
          "\"r:1\"\n"},
         {at + "master = \"m\"",
          "f:4:10: redis.master: expected nothing without `sentinels`, found \"m\"\n"},
         {on + "[redis]\nsentinels = [\"a:1\", \"a\", \"a:1\", 7, \"a:0\"]\nmaster = \"m\"",
          "f:3:21: redis.sentinels[1]: expected a host with a port such as \"redis-1:6379\", found "
          "\"a\", did you mean \"a:26379\"\n"
-         "f:3:26: redis.sentinels[2]: expected each Sentinel once, found \"a:1\"\n"
+         "f:3:26: redis.sentinels[2]: expected each Sentinel only once, found \"a:1\"\n"
          "f:3:33: redis.sentinels[3]: expected a host with a port such as \"redis-1:6379\", found "
          "7, did you mean \"127.0.0.1:7\"\n"
          "f:3:36: redis.sentinels[4]: expected a host with a port such as \"redis-1:6379\", found "
@@ -467,15 +467,18 @@ TEST_CASE("where the sessions are in Redis is told in one way") {
          "f:4:1: redis.pasword_file: expected a known key, found \"pasword_file\", did you mean "
          "password_file\n"},
         {at + "password_file = \"\"",
-         "f:4:17: redis.password_file: expected a text that is not empty, found \"\"\n"},
+         "f:4:17: redis.password_file: expected a string that is not empty, found \"\"\n"},
         {at + "password_file = \"a\"\npassword_env = \"b\"",
-         "f:5:16: redis.password_env: expected one way to tell the password, found \"b\"; there is "
+         "f:5:16: redis.password_env: expected only one way to pass the password, found \"b\"; "
+         "there is "
          "another\n"},
         {at + "password_env = \"a\"\npassword_credential = \"b\"",
-         "f:5:23: redis.password_credential: expected one way to tell the password, found \"b\"; "
+         "f:5:23: redis.password_credential: expected only one way to pass the password, found "
+         "\"b\"; "
          "there is another\n"},
         {at + "sentinel_password_file = \"a\"\nsentinel_password_credential = \"b\"",
-         "f:5:32: redis.sentinel_password_credential: expected one way to tell the password, found "
+         "f:5:32: redis.sentinel_password_credential: expected only one way to pass the password, "
+         "found "
          "\"b\"; there is another\n"},
         {at + "password_env = \"BATON_TEST_NO_SUCH_VARIABLE\"",
          "f:4:16: redis.password_env: expected the name of an environment variable that is set, "
@@ -491,10 +494,10 @@ TEST_CASE("where the sessions are in Redis is told in one way") {
 TEST_CASE("what bounds the table in memory is refused with Redis") {
     const std::string head = "redis.address = \"r:1\"\n[session]\nstore = \"redis\"\n";
     CHECK(complaints_of(head + "sessions_max = 5\nmemory_max = \"1MiB\"") ==
-          "f:4:16: session.sessions_max: expected nothing with store = \"redis\", found 5; what "
-          "Redis holds is bounded by its own maxmemory\n"
+          "f:4:16: session.sessions_max: expected nothing with store = \"redis\", found 5; "
+          "Redis limits its memory itself (maxmemory)\n"
           "f:5:14: session.memory_max: expected nothing with store = \"redis\", found \"1MiB\"; "
-          "what Redis holds is bounded by its own maxmemory\n");
+          "Redis limits its memory itself (maxmemory)\n");
     CHECK(complaints_of(head + "attributes_max = 2000") == "");
     CHECK(complaints_of(head + "attributes_max = 2001") ==
           "f:4:18: session.attributes_max: expected at most 2000 with store = \"redis\", found "

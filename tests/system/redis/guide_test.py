@@ -127,7 +127,7 @@ class PlannedTest(GuideTest):
         self.assertEqual(self.store(baton)["failovers"], 1)
         many = {what: count for what, count in counts.items()
                 if count > 1 and
-                what[0] not in ("sentinel connected", "listening", "session store: unwise setting")}
+                what[0] not in ("sentinel connected", "listening", "session store: risky setting")}
         self.assertEqual(many, {})
 
 
