@@ -139,6 +139,13 @@ std::string Address::host() const {
     return out;
 }
 
+std::string Address::customer() const {
+    const Address plain = unmapped(*this);
+    if (plain.any.sa_family == AF_INET)
+        return {reinterpret_cast<const char*>(&plain.v4.sin_addr), sizeof(plain.v4.sin_addr)};
+    return {reinterpret_cast<const char*>(&plain.v6.sin6_addr), sizeof(plain.v6.sin6_addr) / 2};
+}
+
 bool Address::operator==(const Address& other) const noexcept {
     if (any.sa_family != other.any.sa_family) return false;
     if (any.sa_family == AF_UNSPEC) return true;

@@ -35,6 +35,9 @@ struct Address {
     std::string text() const;
     // The host alone, without brackets. An IPv4 address mapped into IPv6 shows as IPv4.
     std::string host() const;
+    // What counts as one client: an IPv4 address, mapped into IPv6 or not, or the first 64 bits of an
+    // IPv6 address, which are what one customer is given. As bytes, 4 or 8 of them.
+    std::string customer() const;
     bool operator==(const Address& other) const noexcept;
 };
 

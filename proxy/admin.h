@@ -49,6 +49,8 @@ public:
     // Takes the listening socket, which is bound to `address`.
     void listen(int fd, const Address& address);
     const Address& address() const noexcept { return address_; }
+    // As of Clients.
+    void finish() { clients_.finish(); }
     void stop() { clients_.stop(); }
     void abort() { clients_.abort(); }
 

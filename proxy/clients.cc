@@ -1,22 +1,52 @@
 #include "proxy/clients.h"
 
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <utility>
 
 namespace baton {
 
+namespace {
+
+// So many idle connections are looked at for one that can be closed: the others have just sent
+// something, and will be read next.
+constexpr int looked_at_max = 16;
+
+void close_by_reset(int fd) noexcept {
+    const linger now{.l_onoff = 1, .l_linger = 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+    ::close(fd);
+}
+
+// Trusted proxies bring many clients each.
+bool is_counted(const ListenerConfig& listener, const Peer& peer) noexcept {
+    return listener.connections_per_client_max > 0 && !peer.trusted;
+}
+
+}  // namespace
+
+const Listener::Events Clients::listener_events{
+    .accepted =
+        [](void* holder, Listener& listener, int fd, const Address& peer) {
+            static_cast<Clients*>(holder)->adopt(listener, fd, peer);
+        },
+    .full = [](void* holder) { return static_cast<Clients*>(holder)->make_room(); },
+};
+
+Clients::Clients(Lane& lane, ConnectionGate& gate, void* holder, Emptied emptied)
+    : lane_(lane), gate_(gate), holder_(holder), emptied_(emptied), place_(gate.holders.size()) {
+    gate.holders.push_back(this);
+}
+
 void Clients::listen(int fd, const Address& address, const ListenerConfig& config,
                      LocalService* service) {
-    listeners_.push_back(std::make_unique<Listener>(
-        lane_.loop, fd, address, config, service, gate_, this,
-        [](void* holder, Listener& listener, int accepted, const Address& peer) {
-            static_cast<Clients*>(holder)->adopt(listener, accepted, peer);
-        }));
+    listeners_.push_back(std::make_unique<Listener>(lane_.loop, fd, address, config, service, gate_,
+                                                    this, listener_events));
 }
 
 void Clients::adopt(Listener& listener, int fd, const Address& address) {
-    auto stream = Tcp::adopt(lane_.loop, fd, lane_.tcp);
-    if (!stream) return gate_.give_back();
     Peer peer;
     peer.address = address;
     peer.host = address.host();
@@ -24,10 +54,99 @@ void Clients::adopt(Listener& listener, int fd, const Address& address) {
     const auto& trusted = listener.config().trusted_proxies;
     peer.trusted = std::any_of(trusted.begin(), trusted.end(),
                                [&](const Network& network) { return network.contains(address); });
+    if (!admit(listener, peer)) {
+        close_by_reset(fd);
+        return gate_.give_back();
+    }
+    auto stream = Tcp::adopt(lane_.loop, fd, lane_.tcp);
+    if (!stream) {
+        if (is_counted(listener.config(), peer))
+            gate_.per_client.give_back(listener.config(), address);
+        return gate_.give_back();
+    }
     auto client = std::make_unique<Http1Client>(lane_, *this, std::move(stream), std::move(peer),
                                                 listener.config(), listener.service());
     client->place = clients_.size();
     clients_.push_back(std::move(client));
+}
+
+// Unless its client has as many as it may have.
+bool Clients::admit(const Listener& listener, const Peer& peer) {
+    const ListenerConfig& config = listener.config();
+    if (!is_counted(config, peer)) return true;
+    if (gate_.per_client.take(config, peer.address, config.connections_per_client_max)) return true;
+    lane_.counters.connections_refused.add();
+    if (refusal_warning_.due(lane_.loop.now()))
+        log::warn("connection refused, its client has too many",
+                  {{"client", peer.host},
+                   {"address", listener.address().text()},
+                   {"connections_per_client_max", config.connections_per_client_max}});
+    return false;
+}
+
+void Clients::became_idle(Http1Client& client) noexcept {
+    client.idle_before = idle_shortest_;
+    client.idle_after = nullptr;
+    (idle_shortest_ != nullptr ? idle_shortest_->idle_after : idle_longest_) = &client;
+    idle_shortest_ = &client;
+}
+
+void Clients::no_longer_idle(Http1Client& client) noexcept {
+    (client.idle_before != nullptr ? client.idle_before->idle_after : idle_longest_) =
+        client.idle_after;
+    (client.idle_after != nullptr ? client.idle_after->idle_before : idle_shortest_) =
+        client.idle_before;
+}
+
+// The one that has been idle the longest (as nginx does when its connections run out). False if there
+// is none.
+bool Clients::close_idle_one() {
+    Http1Client* client = idle_longest_;
+    for (int looked_at = 0; client != nullptr && looked_at < looked_at_max; ++looked_at) {
+        Http1Client* const next = client->idle_after;
+        const bool relayed = client->is_relayed();
+        if (client->close_if_idle()) {
+            if (relayed) lane_.counters.connections_evicted.add();
+            if (eviction_warning_.due(lane_.loop.now()))
+                log::warn("idle connections closed to make room", {{"connections_max", gate_.max}});
+            return true;
+        }
+        client = next;
+    }
+    return false;
+}
+
+Listener::Room Clients::make_room() {
+    if (close_idle_one()) return Listener::Room::made;
+    if (asking_) return Listener::Room::awaited;
+    if (&next_holder() == this) return Listener::Room::none;
+    asking_ = true;
+    Clients& next = next_holder();
+    next.lane_.loop.post([this, &next] { next.asked_for_room(*this); });
+    return Listener::Room::awaited;
+}
+
+Clients& Clients::next_holder() noexcept {
+    return *gate_.holders[(place_ + 1) % gate_.holders.size()];
+}
+
+// The question goes round from one holder to the next, until one has an idle connection or it is
+// back: at most one of each asker's is on its way.
+void Clients::asked_for_room(Clients& asker) {
+    if (&asker == this) return answered(false);
+    if (close_idle_one()) return asker.lane_.loop.post([&asker] { asker.answered(true); });
+    Clients& next = next_holder();
+    next.lane_.loop.post([&asker, &next] { next.asked_for_room(asker); });
+}
+
+void Clients::answered(bool room) {
+    asking_ = false;
+    for (const auto& listener : listeners_) {
+        if (room)
+            listener->resume();
+        else
+            listener->tell_full();
+    }
 }
 
 void Clients::retire(std::size_t place) noexcept {
@@ -37,19 +156,35 @@ void Clients::retire(std::size_t place) noexcept {
         clients_[place]->place = place;
     }
     clients_.pop_back();
+    if (is_counted(gone->listener(), gone->peer()))
+        gate_.per_client.give_back(gone->listener(), gone->peer().address);
     gate_.give_back();
     for (const auto& listener : listeners_) listener->resume();
     tell_if_empty();
 }
 
+void Clients::drain() noexcept {
+    if (phase_ == Phase::serving) phase_ = Phase::draining;
+}
+
+void Clients::finish() {
+    if (phase_ == Phase::stopping) return;
+    phase_ = Phase::finishing;
+    close_listeners();
+}
+
 void Clients::stop() {
-    if (std::exchange(stopping_, true)) return;
-    lane_.stopping = true;
-    for (const auto& listener : listeners_) listener->drain();
-    listeners_.clear();
+    if (std::exchange(phase_, Phase::stopping) == Phase::stopping) return;
     // Backwards: one that ends gives its place to the last.
     for (std::size_t i = clients_.size(); i-- > 0;) clients_[i]->stop();
+    close_listeners();
+    for (std::size_t i = clients_.size(); i-- > 0;) clients_[i]->stop();
     tell_if_empty();
+}
+
+void Clients::close_listeners() {
+    for (const auto& listener : listeners_) listener->drain();
+    listeners_.clear();
 }
 
 void Clients::abort() {
@@ -57,7 +192,8 @@ void Clients::abort() {
 }
 
 void Clients::tell_if_empty() {
-    if (stopping_ && clients_.empty()) emptied_(holder_);
+    // While it still listens, others may come.
+    if (phase_ == Phase::stopping && clients_.empty() && listeners_.empty()) emptied_(holder_);
 }
 
 }  // namespace baton

@@ -3,9 +3,11 @@
 // The client connections of one loop, and the listeners that bring them.
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
+#include "proxy/connection_gate.h"
 #include "proxy/http1_client.h"
 #include "proxy/lane.h"
 #include "proxy/listener.h"
@@ -16,8 +18,7 @@ class Clients {
 public:
     // `emptied(holder)` is told when, after `stop`, the last connection is gone.
     using Emptied = void (*)(void* holder);
-    Clients(Lane& lane, ConnectionGate& gate, void* holder, Emptied emptied)
-        : lane_(lane), gate_(gate), holder_(holder), emptied_(emptied) {}
+    Clients(Lane& lane, ConnectionGate& gate, void* holder, Emptied emptied);
     ~Clients() { abort(); }
     Clients(const Clients&) = delete;
     Clients& operator=(const Clients&) = delete;
@@ -27,6 +28,11 @@ public:
     void listen(int fd, const Address& address, const ListenerConfig& config,
                 LocalService* service = nullptr);
 
+    // The end will come: still listens, but answers say that their connection ends.
+    void drain() noexcept;
+    // No new connections; who is connected, or waits to be, is served on. Answers do not say that
+    // the connection ends: there is nowhere else to ask.
+    void finish();
     // No new connections, idle ones close, requests finish and their answers say that the
     // connection ends.
     void stop();
@@ -34,20 +40,44 @@ public:
     void abort();
     std::size_t count() const noexcept { return clients_.size(); }
 
-    // A connection has ended; the last thing it does.
+    // For the connections.
+    bool ends_connections() const noexcept {
+        return phase_ == Phase::draining || phase_ == Phase::stopping;
+    }
+    bool stopping() const noexcept { return phase_ == Phase::stopping; }
+    void became_idle(Http1Client& client) noexcept;
+    void no_longer_idle(Http1Client& client) noexcept;
+    // One has ended; the last thing it does.
     void retire(std::size_t place) noexcept;
 
 private:
+    enum class Phase : std::uint8_t { serving, draining, finishing, stopping };
+    static const Listener::Events listener_events;
+
     void adopt(Listener& listener, int fd, const Address& peer);
+    bool admit(const Listener& listener, const Peer& peer);
+    void close_listeners();
+    bool close_idle_one();
+    Listener::Room make_room();
+    Clients& next_holder() noexcept;
+    void asked_for_room(Clients& asker);
+    void answered(bool room);
     void tell_if_empty();
 
     Lane& lane_;
     ConnectionGate& gate_;
     void* holder_;
     Emptied emptied_;
+    std::size_t place_;  // among the gate's holders
     std::vector<std::unique_ptr<Listener>> listeners_;
     std::vector<std::unique_ptr<Http1Client>> clients_;
-    bool stopping_ = false;
+    // Those that are idle, in the order in which they became so.
+    Http1Client* idle_longest_ = nullptr;
+    Http1Client* idle_shortest_ = nullptr;
+    Phase phase_ = Phase::serving;
+    bool asking_ = false;  // the other holders for room
+    log::OncePerMinute eviction_warning_;
+    log::OncePerMinute refusal_warning_;
 };
 
 }  // namespace baton

@@ -41,6 +41,8 @@ struct ListenerConfig {
     Address address;
     std::vector<Network> trusted_proxies;
     bool defer_accept = false;  // a connection is taken in when it has sent something
+    // Of one client's address, over all workers; trusted proxies are not counted. 0: no limit.
+    std::size_t connections_per_client_max = 0;
 };
 
 struct ServerConfig {

@@ -54,6 +54,7 @@ ListenerConfig read_listener(TomlTable table) {
         if (network) listener.trusted_proxies.push_back(*network);
     }
     table.boolean("defer_accept", listener.defer_accept);
+    table.number("connections_per_client_max", listener.connections_per_client_max, {0, 1'000'000});
     table.finish({"tls", "certificate", "certificate_key", "http2", "proxy_protocol"});
     return listener;
 }

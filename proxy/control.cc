@@ -149,6 +149,7 @@ void Control::start_workers(unsigned workers) {
                           .api_gate = &api_gate_,
                           .writer = &writer_,
                           .access_sink = access_sink_,
+                          .on_traffic_over = [this] { loop_.post([this] { on_traffic_over(); }); },
                           .on_stopped = [this] { loop_.post([this] { on_worker_stopped(); }); }}));
         for (std::size_t l = 0; l < sockets_.size(); ++l)
             workers_.back()->listen(sockets_[l].fds[i], sockets_[l].address,
@@ -160,7 +161,7 @@ void Control::start_workers(unsigned workers) {
     view_ = {snapshot_.get(), {}, &gate_, &stores_.table(), nullptr, &writer_, false};
     if (stores_.guide() != nullptr) view_.stores = &stores_;
     for (const auto& worker : workers_) view_.lanes.push_back(&std::as_const(*worker).lane());
-    working_ = workers;
+    working_ = with_traffic_ = workers;
     stores_.start();
     for (const auto& worker : workers_) worker->start();
 }
@@ -198,15 +199,16 @@ void Control::begin_stop() {
     log::info("stopping", {{"connections", gate_.open.load(std::memory_order_relaxed)}});
     state_ = State::draining;
     view_.draining = true;
-    if (delay.count() > 0)
-        drained_.arm(delay);
-    else
-        on_drained();
+    if (delay.count() == 0) return on_drained();
+    for (const auto& worker : workers_) worker->drain();
+    drained_.arm(delay);
 }
 
 void Control::on_drained() {
     state_ = State::stopping;
     for (const auto& worker : workers_) worker->stop();
+    // It goes on telling those who are connected how far the others are.
+    if (admin_) admin_->finish();
     const auto grace = snapshot_->config().grace;
     if (grace.count() > 0) grace_.arm(grace);
 }
@@ -217,7 +219,12 @@ void Control::on_grace_over() {
     for (const auto& worker : workers_) worker->abort();
 }
 
-// The admin listener goes last: until then it tells how far the others are.
+// The server of any worker's request may be connected to the session API at another worker.
+void Control::on_traffic_over() {
+    if (--with_traffic_ > 0) return;
+    for (const auto& worker : workers_) worker->stop_api();
+}
+
 void Control::on_worker_stopped() {
     if (--working_ > 0) return;
     if (!admin_) return loop_.stop();

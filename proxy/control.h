@@ -40,6 +40,7 @@ private:
     void begin_stop();
     void on_drained();
     void on_grace_over();
+    void on_traffic_over();
     void on_worker_stopped();
     void on_admin_grace_over();
 
@@ -61,7 +62,8 @@ private:
     Timer<&Control::on_drained> drained_;
     Timer<&Control::on_grace_over> grace_;
     Timer<&Control::on_admin_grace_over> admin_grace_;
-    std::size_t working_ = 0;
+    std::size_t working_ = 0;       // workers
+    std::size_t with_traffic_ = 0;  // of them, those that still have some
     State state_ = State::serving;
     std::uint64_t evicted_seen_ = 0;
     log::OncePerMinute eviction_warning_;

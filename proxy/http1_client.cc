@@ -66,6 +66,7 @@ Http1Client::Http1Client(Lane& lane, Clients& clients, StreamPtr stream, Peer pe
       peer_(std::move(peer)),
       timer_(lane.loop, *this),
       since_(now()) {
+    clients_.became_idle(*this);
     stream_->attach(this, events);
     stream_->read(true);
     arm(deadline());
@@ -132,10 +133,20 @@ void Http1Client::on_deadline() {
 
 void Http1Client::stop() {
     // A request that has arrived is answered, and the answer says that the connection ends.
-    if (state_ == State::lingering ||
-        (state_ == State::idle && stream_->look() != Stream::Unread::bytes))
-        enter(State::over);
+    if (state_ == State::lingering || is_idle()) enter(State::over);
     turn();
+}
+
+bool Http1Client::close_if_idle() {
+    if (!is_idle()) return false;
+    enter(State::over);
+    turn();
+    return true;
+}
+
+// What the kernel has and we have not read counts, too.
+bool Http1Client::is_idle() const noexcept {
+    return state_ == State::idle && stream_->look() != Stream::Unread::bytes;
 }
 
 void Http1Client::abort() {
@@ -289,7 +300,8 @@ void Http1Client::end_request() {
     block_->exchange.reset();
     if (end == Exchange::End::cut) stream_->reset_on_close();
     if (end == Exchange::End::cut || end == Exchange::End::drop) return enter(State::over);
-    if (end == Exchange::End::close || ends_here() || lane_.stopping) return close_after_reply();
+    const bool last = half_closed_ && !next_has_arrived();
+    if (end == Exchange::End::close || last || clients_.stopping()) return close_after_reply();
     // Who has left for good is answered no more.
     if (half_closed_ && stream_->look() == Stream::Unread::broken) return enter(State::over);
     if (waiting_bytes() > 0) {
@@ -324,7 +336,9 @@ void Http1Client::refuse(Error error) {
     close_after_reply();
 }
 
+// What comes to a service of our own stands neither in the log nor in the numbers of the traffic.
 void Http1Client::log_refused(Error error, std::string_view id, std::size_t bytes_out) {
+    if (service_ != nullptr) return;
     lane_.counters.requests.back().add(status_of(error.fault));
     lane_.counters.faults[static_cast<std::size_t>(error.fault)].add();
     if (!lane_.access_log.enabled()) return;
@@ -355,6 +369,10 @@ bool Http1Client::client_sends() const noexcept {
     return !half_closed_ && (linger_ || stream_->look() == Stream::Unread::bytes);
 }
 
+bool Http1Client::ends_here() const noexcept {
+    return clients_.ends_connections() || (half_closed_ && !next_has_arrived());
+}
+
 // Behind the running request: a whole head waits to be read.
 bool Http1Client::next_has_arrived() const noexcept {
     if (!block_) return false;
@@ -371,6 +389,8 @@ void Http1Client::close_after_reply() {
 }
 
 void Http1Client::enter(State state) {
+    if (state_ == State::idle && state != State::idle) clients_.no_longer_idle(*this);
+    if (state_ != State::idle && state == State::idle) clients_.became_idle(*this);
     state_ = state;
     since_ = now();
 }

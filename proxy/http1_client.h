@@ -29,11 +29,16 @@ public:
     Http1Client(const Http1Client&) = delete;
     Http1Client& operator=(const Http1Client&) = delete;
 
-    // Where `clients` keeps it.
+    // Where `clients` keeps it, and its neighbours in the order in which they became idle.
     std::size_t place = 0;
+    Http1Client* idle_before = nullptr;
+    Http1Client* idle_after = nullptr;
 
     // An idle connection closes now, a busy one after its answer.
     void stop();
+    // False if a request runs, or has arrived; else the connection is gone.
+    bool close_if_idle();
+    bool is_relayed() const noexcept { return service_ == nullptr; }
     // The grace is over.
     void abort();
     // Something of the running request's happened: goes on as far as possible. The outermost
@@ -47,8 +52,9 @@ public:
     bool body_complete() const noexcept { return body_ == RequestBody::complete; }
     std::uint64_t body_bytes() const noexcept { return body_bytes_; }
     bool half_closed() const noexcept { return half_closed_; }
-    // The client has finished sending, and no further request has arrived: this answer is the last.
-    bool ends_here() const noexcept { return half_closed_ && !next_has_arrived(); }
+    // The running request's answer is the last: the process is to end, or the client has finished
+    // sending and no further request has arrived.
+    bool ends_here() const noexcept;
     // What the client did, and when.
     void see_progress(Stamps& at) noexcept;
     std::size_t waiting_bytes() const noexcept;
@@ -90,6 +96,7 @@ private:
     void close_after_reply();
     bool client_sends() const noexcept;
     bool next_has_arrived() const noexcept;
+    bool is_idle() const noexcept;
     void enter(State state);
     void log_refused(Error error, std::string_view id, std::size_t bytes_out);
     void set_reading();

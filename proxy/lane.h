@@ -63,7 +63,6 @@ struct Lane {
     log::OncePerMinute overwrite_warning;
     log::OncePerMinute dropped_change_warning;
     log::OncePerSecond refused_warning;
-    bool stopping = false;  // idle connections close, answers say so
 
     // Who waits for the store. An answer whose asker is gone finds nobody.
     StoreTicket last_ticket = 0;

@@ -87,7 +87,7 @@ bool open_listener(const Address& address, unsigned workers, ListenerSockets& ou
 }
 
 Listener::Listener(Loop& loop, int fd, Address address, const ListenerConfig& config,
-                   LocalService* service, ConnectionGate& gate, void* holder, Accepted accepted)
+                   LocalService* service, ConnectionGate& gate, void* holder, const Events& events)
     : loop_(loop),
       fd_(fd),
       address_(address),
@@ -95,7 +95,7 @@ Listener::Listener(Loop& loop, int fd, Address address, const ListenerConfig& co
       service_(service),
       gate_(gate),
       holder_(holder),
-      accepted_(accepted),
+      events_(events),
       poll_(open_handle<uv_poll_t>(
           this, [&](uv_poll_t& poll) { return uv_poll_init(loop.uv(), &poll, fd); })),
       retry_(loop, *this) {
@@ -113,34 +113,51 @@ void Listener::on_readable() {
     // At least one: if there is none after all, or nothing was counted, accepting tells.
     const unsigned count = std::clamp(waiting_at(fd_), 1U, accepts_per_event);
     for (unsigned i = 0; i < count && !paused_; ++i)
-        if (!accept_one()) return;
+        if (!enter_gate() || !accept_one()) return;
 }
 
-bool Listener::accept_one() {
-    // Before it is there, so that all workers together never pass the limit.
-    if (!gate_.take()) {
-        pause("the limit of client connections is reached");
-        return false;
+// Before a connection is there, so that all workers together never pass the limit.
+bool Listener::enter_gate() {
+    Room room = Room::made;
+    while (room == Room::made) {
+        if (gate_.take()) return true;
+        room = events_.full(holder_);
     }
+    pause();
+    if (room == Room::none) tell_full();
+    return false;
+}
+
+// Into a place that was taken. False if there is no other one for now.
+bool Listener::accept_one() {
     Address peer;
     socklen_t size = sizeof(peer.v6);
     const int fd = ::accept4(fd_, peer.raw(), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
-        accepted_(holder_, *this, fd, peer);
+        events_.accepted(holder_, *this, fd, peer);
         return true;
     }
     const int error = errno;
     gate_.give_back();
     // Out of descriptors or memory: the connection stays queued, and polling for it would spin.
-    if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM)
-        pause(std::strerror(error));
+    if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
+        pause();
+        warn(std::strerror(error));
+    }
     return error == EINTR || error == ECONNABORTED;
 }
 
-void Listener::pause(const char* why) noexcept {
+void Listener::pause() noexcept {
     paused_ = true;
     uv_poll_stop(poll_.get());
     retry_.arm(retry_after);
+}
+
+void Listener::tell_full() noexcept {
+    if (paused_) warn("the limit of client connections is reached");
+}
+
+void Listener::warn(const char* why) noexcept {
     if (warning_.due(loop_.now()))
         log::warn("accepting paused", {{"address", address_.text()}, {"reason", why}});
 }
@@ -157,8 +174,9 @@ void Listener::on_retry() {
 }
 
 void Listener::drain() {
-    while (!paused_ && accept_one()) {
-    }
+    do {
+        gate_.take_beyond();
+    } while (accept_one());
 }
 
 }  // namespace baton

@@ -3,8 +3,8 @@
 // Listening sockets: made once at start, one per address and worker (SO_REUSEPORT), and accepting
 // from one of them.
 
-#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -12,25 +12,11 @@
 #include "net/log.h"
 #include "net/loop.h"
 #include "proxy/config.h"
+#include "proxy/connection_gate.h"
 
 namespace baton {
 
 class LocalService;
-
-// How many client connections the process may hold. Shared by all workers.
-struct ConnectionGate {
-    std::size_t max = 0;
-    std::atomic<std::size_t> open{0};  // relaxed: a count, nothing is ordered by it
-
-    // A place for one more, if there is one.
-    bool take() noexcept {
-        std::size_t now = open.load(std::memory_order_relaxed);
-        while (now < max)
-            if (open.compare_exchange_weak(now, now + 1, std::memory_order_relaxed)) return true;
-        return false;
-    }
-    void give_back() noexcept { open.fetch_sub(1, std::memory_order_relaxed); }
-};
 
 // One address's sockets, one per worker, bound and listening. Owned by whoever takes them out.
 struct ListenerSockets {
@@ -50,11 +36,18 @@ bool open_listener(const Address& address, unsigned workers, ListenerSockets& ou
 // One socket of one worker.
 class Listener {
 public:
-    // Takes the socket. `accepted` gets each connection: a non-blocking socket, to be closed by it,
-    // and a place in the gate, to be given back.
-    using Accepted = void (*)(void* holder, Listener& listener, int fd, const Address& peer);
+    // Whether a full gate has room again, or will have: `made`, or `resume` or `tell_full` follows.
+    enum class Room : std::uint8_t { made, awaited, none };
+    struct Events {
+        // A connection: a non-blocking socket, to be closed by the holder, and a place in the gate, to
+        // be given back.
+        void (*accepted)(void* holder, Listener& listener, int fd, const Address& peer);
+        // The gate is full, and somebody waits to be let in.
+        Room (*full)(void* holder);
+    };
+    // Takes the socket. `events` must outlive it (a constant).
     Listener(Loop& loop, int fd, Address address, const ListenerConfig& config,
-             LocalService* service, ConnectionGate& gate, void* holder, Accepted accepted);
+             LocalService* service, ConnectionGate& gate, void* holder, const Events& events);
     ~Listener();
     Listener(const Listener&) = delete;
     Listener& operator=(const Listener&) = delete;
@@ -66,14 +59,19 @@ public:
 
     // A connection has ended: there may be room again.
     void resume() noexcept;
-    // Accepts what the kernel has queued, so that closing the socket resets nobody.
+    // Nobody could make room: those who wait go on waiting.
+    void tell_full() noexcept;
+    // Accepts what the kernel has queued, beyond the gate's limit too, so that closing the socket
+    // resets nobody.
     void drain();
 
 private:
     void on_readable();
     void on_retry();
+    bool enter_gate();
     bool accept_one();
-    void pause(const char* why) noexcept;
+    void pause() noexcept;
+    void warn(const char* why) noexcept;
 
     Loop& loop_;
     int fd_;
@@ -82,7 +80,7 @@ private:
     LocalService* service_;
     ConnectionGate& gate_;
     void* holder_;
-    Accepted accepted_;
+    const Events& events_;
     Handle<uv_poll_t> poll_;
     Timer<&Listener::on_retry> retry_;
     log::OncePerMinute warning_;

@@ -114,7 +114,7 @@ void LocalCall::ask() {
 void LocalCall::reply_if(const std::optional<LocalReply>& reply) {
     if (!reply) return await_answer();
     close_client_ = !ConnectionOptions{block_.head}.persistent || !client_.body_complete() ||
-                    client_.ends_here() || lane_.stopping;
+                    client_.ends_here();
     std::string& out = lane_.head_out;
     out.clear();
     append_local_reply(out, *reply,

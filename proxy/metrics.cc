@@ -106,6 +106,13 @@ void write_connections(Text& text, const ProcessView& view) {
                         open += pool->counters.in_flight.read() + pool->counters.idle.read();
                     return open;
                 }));
+    text.only("baton_connection_evictions_total", "counter",
+              "Idle client connections closed at limits.connections to make room for new ones.",
+              sum_of(view, &Counters::connections_evicted));
+    text.only("baton_connections_refused_total", "counter",
+              "Client connections closed at once: their client had "
+              "listener.connections_per_client_max already.",
+              sum_of(view, &Counters::connections_refused));
 }
 
 template <class Write>

@@ -415,8 +415,8 @@ void Relay::fail(Error error) {
     if (error.fault == Fault::client_gone) return finish(End::drop);
     // After a time-out a late body would be taken for the next request.
     const bool timed_out = error.fault == Fault::client_slow || error.fault == Fault::server_slow;
-    close_client_ = timed_out || !client_.body_complete() || !connection_.persistent ||
-                    client_.ends_here() || lane_.stopping;
+    close_client_ =
+        timed_out || !client_.body_complete() || !connection_.persistent || client_.ends_here();
     lane_.head_out.clear();
     append_reply(lane_.head_out, {.fault = error.fault,
                                   .request_id = request_id(),

@@ -108,7 +108,7 @@ void Relay::release_response() {
                    : client_is_1_0_ ? Framing::until_close
                                     : Framing::chunked;
     close_client_ = !connection_.persistent || !client_.body_complete() || client_.ends_here() ||
-                    lane_.stopping || out_framing_ == Framing::until_close;
+                    out_framing_ == Framing::until_close;
     // The body is looked at first: what is wrong with its beginning can still be a 502.
     Pieces& pieces = lane_.server_pieces;
     pieces.clear();

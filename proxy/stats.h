@@ -31,7 +31,9 @@ struct alignas(64) Counters {
     // By `Route::index`; the last one is of requests that came to no route.
     std::vector<StatusCounters> requests;
     Gauge requests_in_flight;
-    Counter retries;  // requests written to a server a second time
+    Counter connections_evicted;  // of clients: idle ones, closed to make room
+    Counter connections_refused;  // over a listener's limit for one client
+    Counter retries;              // requests written to a server a second time
     std::array<Counter, fault_count> faults;
     Counter session_unknown_malformed;  // a cookie whose value is no id
     Counter session_unknown_absent;     // a well-formed id the table does not know

@@ -19,6 +19,7 @@ Worker::Worker(Needs needs)
       api_(lane_),
       api_clients_(lane_, *needs.api_gate, this,
                    [](void* worker) { static_cast<Worker*>(worker)->on_api_emptied(); }),
+      on_traffic_over_(std::move(needs.on_traffic_over)),
       on_stopped_(std::move(needs.on_stopped)),
       second_(loop_, *this),
       flush_(loop_, *this) {
@@ -54,23 +55,40 @@ void Worker::on_second() {
 
 void Worker::on_flush() { lane_.access_log.flush(); }
 
+void Worker::drain() {
+    loop_.post([this] { clients_.drain(); });
+}
+
 void Worker::stop() {
     loop_.post([this] { stop_now(); });
+}
+
+void Worker::stop_api() {
+    loop_.post([this] { api_clients_.stop(); });
 }
 
 void Worker::abort() {
     loop_.post([this] { abort_now(); });
 }
 
-void Worker::stop_now() { clients_.stop(); }
+// Both let their addresses go at the same time, to a successor.
+void Worker::stop_now() {
+    api_clients_.finish();
+    clients_.stop();
+}
 
 void Worker::abort_now() {
     clients_.abort();
     api_clients_.abort();
 }
 
-// Servers that finish their requests may need the API until the last of them.
-void Worker::on_emptied() { api_clients_.stop(); }
+void Worker::on_emptied() {
+    if (std::exchange(traffic_over_, true)) return;
+    if (on_traffic_over_)
+        on_traffic_over_();
+    else
+        api_clients_.stop();
+}
 
 void Worker::on_api_emptied() {
     lane_.access_log.flush();

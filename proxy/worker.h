@@ -25,6 +25,10 @@ public:
         ConnectionGate* api_gate = nullptr;  // of the session API
         log::Writer* writer = nullptr;
         log::Writer::Sink access_sink = -1;
+        // Called on this worker's thread when the traffic's last connection is gone: other workers may
+        // still have some, whose servers need the session API here. `stop_api` is to follow. Without
+        // it the API stops then.
+        std::function<void()> on_traffic_over;
         std::function<void()>
             on_stopped;  // called on this worker's thread when its last connection is gone
     };
@@ -41,8 +45,13 @@ public:
     void start();  // a thread that runs the loop until the worker has stopped
     void join();
 
-    // Any thread. No new connections, idle ones close, requests finish.
+    // Any thread. The end will come: answers of the traffic say that their connection ends.
+    void drain();
+    // Any thread. No new connections, idle ones close, requests finish. The session API is served on
+    // to those who are connected.
     void stop();
+    // Any thread. No worker has any traffic left: the session API ends, and then this worker.
+    void stop_api();
     // Any thread. The grace is over: what is left is cut.
     void abort();
 
@@ -66,10 +75,12 @@ private:
     Clients clients_;
     SessionApi api_;
     Clients api_clients_;
+    std::function<void()> on_traffic_over_;
     std::function<void()> on_stopped_;
     Timer<&Worker::on_second> second_;
     Timer<&Worker::on_flush> flush_;
     std::thread thread_;
+    bool traffic_over_ = false;
 };
 
 }  // namespace baton

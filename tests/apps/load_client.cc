@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <utility>
 #include <vector>
 
 #include "tests/apps/load.h"
@@ -233,18 +234,20 @@ namespace {
 
 class Crowd {
 public:
-    Crowd(std::uint64_t port, std::size_t size) : connections_(size) {
+    // `begun`: each has sent the beginning of a request from the first moment on, so that none is idle.
+    Crowd(std::uint64_t port, std::size_t size, bool begun) : connections_(size) {
         for (std::size_t i = 0; i < size; ++i) {
             connections_[i].fd = connect_to(port);
+            if (begun) send(i, 0, connections_[i].begun = begun_size);
             epoll_event event{.events = EPOLLIN, .data = {.u64 = i}};
             if (epoll_ctl(epoll_, EPOLL_CTL_ADD, connections_[i].fd, &event) < 0) die("epoll_ctl");
         }
     }
     std::size_t size() const { return connections_.size(); }
 
-    void ask(std::size_t place) const {
-        const std::string request = request_of("GET", place, 10, 0);
-        if (::send(connections_[place].fd, request.data(), request.size(), 0) < 0) die("send");
+    void ask(std::size_t place) {
+        send(place, std::exchange(connections_[place].begun, 0), std::string::npos);
+        connections_[place].asked = true;
     }
 
     // Of the next answer, on whichever connection it comes.
@@ -254,7 +257,11 @@ public:
             if (epoll_wait(epoll_, &event, 1, -1) < 1) continue;
             Connection& connection = connections_[event.data.u64];
             const ssize_t size = ::recv(connection.fd, buffer_.data(), buffer_.size(), 0);
-            if (size <= 0) die("a connection of the crowd broke");
+            if (size <= 0) {
+                if (connection.asked) die("a connection of the crowd broke");
+                ::close(connection.fd);  // it was idle, and gave its place to another one
+                continue;
+            }
             connection.in.append(buffer_.data(), static_cast<std::size_t>(size));
             const auto answer = whole_answer(connection.in);
             if (!answer) continue;
@@ -262,15 +269,25 @@ public:
                 die("a wrong answer");
             const int status = answer->status;
             connection.in.clear();
+            connection.asked = false;
             return status;
         }
     }
 
 private:
+    static constexpr std::size_t begun_size = 10;
     struct Connection {
         int fd = -1;
         std::string in;
+        std::size_t begun = 0;  // bytes of the next request that were sent
+        bool asked = false;
     };
+
+    void send(std::size_t place, std::size_t from, std::size_t to) const {
+        const std::string request = request_of("GET", place, 10, 0).substr(from, to);
+        if (::send(connections_[place].fd, request.data(), request.size(), 0) < 0) die("send");
+    }
+
     int epoll_ = epoll_create1(EPOLL_CLOEXEC);
     std::vector<Connection> connections_;
     std::array<char, 4096> buffer_;
@@ -279,9 +296,10 @@ private:
 }  // namespace
 
 // Lines on stdin: "each" asks on one connection after the other; "all N" on all at once, and waits
-// for N answers.
+// for N answers. With begun=1 each connection has begun to ask from the first moment on.
 int crowd(const Options& options) {
-    Crowd connections{options.number("port", 0), options.number("connections", 1)};
+    Crowd connections{options.number("port", 0), options.number("connections", 1),
+                      options.number("begun", 0) != 0};
     std::printf("connected %zu\n", connections.size());
     std::fflush(stdout);
     std::array<char, 80> line;

@@ -408,27 +408,26 @@ class AdminTest(SystemTest):
         self.assertEqual([json.loads(line)["target"] for line in baton.access_lines()], ["/traffic"])
 
     def test_its_connections_are_its_own(self):
-        app = self.app()
+        app = self.app(self.slow)
         baton = self.admin_baton([app], limits={"connections": 3})
         idle = [self.admin_client(baton) for _ in range(32)]
         for client in idle:
             self.assertEqual(client.ask(target="/healthz", host="localhost").status, 200)
-        waiting = self.admin_client(baton)
-        waiting.request(target="/readyz", host="localhost")
-        baton.wait_event("accepting paused")
         # The traffic has all of its own, and takes none of these.
         traffic = [self.client(baton) for _ in range(3)]
         for client in traffic:
-            self.assertEqual(client.ask().status, 200)
+            client.request(target="/slow")
+        app.wait_requests(3)
         late = self.client(baton)
         late.request()
         self.assertFalse(late.readable(0.3))
-        self.assertFalse(waiting.readable(0))
         answer = idle[5].ask(target="/metrics", host="localhost")
         self.assertEqual(parse_metrics(answer.body.decode())[0]["baton_connections", (("side", "client"),)], 3)
-        idle[7].close()
-        self.assertEqual(waiting.answer().status, 200)
-        traffic[1].close()
+        # One more takes the place of the one that has been idle the longest.
+        more = self.admin_client(baton)
+        self.assertEqual(more.ask(target="/readyz", host="localhost").status, 200)
+        self.assertEqual(idle[0].wait_end(), b"")
+        self.go.set()
         self.assertEqual(late.answer().status, 200)
 
     def test_hostile_bytes(self):
@@ -522,13 +521,18 @@ class AdminTest(SystemTest):
         self.assertEqual(ready(), draining)
         # The balancer has not looked yet: its connections are still taken.
         answer = self.ask(baton)
-        self.assertEqual((answer.status, answer.closes()), (200, False))
-        self.assertEqual(ready(), draining)
-        eventually(lambda: is_refused(baton.port), "a refusal")
-        # Only the slow request keeps the process.
+        self.assertEqual((answer.status, answer.closes()), (200, True))
         self.assertEqual(ready(), draining)
         self.assertEqual(self.page(baton, "/healthz").body, b"ok\n")
-        eventually(lambda: self.number(baton, "baton_requests_in_flight") == 1, "the end of all others")
+        eventually(lambda: is_refused(baton.port) and is_refused(baton.admin_port), "a refusal")
+        # Only the slow request keeps the process. Who is connected to the admin listener still is told.
+        self.assertEqual(ready(), draining)
+
+        def in_flight():
+            text = watcher.ask(target="/metrics", host="localhost").body.decode()
+            return parse_metrics(text)[0]["baton_requests_in_flight", ()]
+
+        eventually(lambda: in_flight() == 1, "the end of all others")
         self.assertIsNone(baton.process.poll())
         self.assertFalse(watcher.readable(0))
         self.go.set()

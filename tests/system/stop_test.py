@@ -178,6 +178,50 @@ class StopTest(SystemTest):
         self.assertEqual(self.ask(baton).status, 200)
         self.assertEqual(baton.wait_exit(), 0)
 
+    def test_F_draining_close_from_the_signal_on(self):
+        app = self.app(self.slow)
+        baton = self.baton([app], top={"workers": 2, "drain_delay": "3s"}, admin={"address": "127.0.0.1:0"},
+                           routes=[{"upstream": "app", "hosts": ["test.example"]}])
+        idle = [self.client(baton) for _ in range(6)]  # of both workers
+        for client in idle:
+            self.assertFalse(client.ask().closes())
+        running = self.begin_slow(baton, app)
+        baton.signal(signal.SIGTERM)
+        baton.wait_event("event=stopping")
+        ready = self.client(baton.admin_port)
+        eventually(lambda: ready.ask(target="/readyz", host="localhost").status == 503, "the word of the end")
+        eventually(lambda: self.ask(baton).closes(), "the word in each worker")
+        self.go.set()
+        for client in idle:
+            answer = client.ask()
+            self.assertEqual((answer.status, answer.closes()), (200, True))
+            self.assertEqual(client.wait_end(), b"")
+        self.assertTrue(running.answer().closes())
+        nowhere = self.ask(baton, host="nowhere.example")
+        self.assertEqual((nowhere.status, nowhere.closes()), (404, True))
+        self.assertEqual(baton.wait_exit(), 0)
+
+    def test_F_drain_full_who_waits_at_the_limit_is_answered(self):
+        app = self.app(self.slow)
+        baton = self.baton([app], top={"workers": 2, "grace": "10s"}, limits={"connections": 4})
+        self.addCleanup(self.go.set)
+        busy = [self.client(baton) for _ in range(4)]
+        for client in busy:
+            client.request(target="/slow")
+        app.wait_requests(4)
+        queued = [self.client(baton) for _ in range(40)]
+        for client in queued:
+            client.request()
+        baton.wait_event("accepting paused")
+        baton.signal(signal.SIGTERM)
+        for client in queued:
+            answer = client.answer()
+            self.assertEqual((answer.status, answer.closes()), (200, True))
+        self.go.set()
+        for client in busy:
+            self.assertEqual(client.answer().status, 200)
+        self.assertEqual(baton.wait_exit(), 0)
+
     def test_sighup_changes_nothing(self):
         baton = self.baton([self.app()])
         baton.signal(signal.SIGHUP)

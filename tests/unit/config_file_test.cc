@@ -127,6 +127,7 @@ std::string described(const Config& config) {
                  network.base.host() + "/" + std::to_string(network.prefix_bits));
         }
         line(out, "listener.defer_accept", listener.defer_accept);
+        line(out, "listener.connections_per_client_max", listener.connections_per_client_max);
     }
     for (const UpstreamConfig& upstream : config.upstreams) describe(out, upstream);
     for (const RouteConfig& route : config.routes) describe(out, route);
@@ -199,6 +200,8 @@ constexpr Change changes[] = {
     {"[[listener]]", "trusted_proxies = []", "trusted_proxies = [\"10.0.0.0/8\", \"::1\"]",
      "listener.trusted = 10.0.0.0/8; listener.trusted = ::1/128"},
     {"[[listener]]", "defer_accept = false", "defer_accept = true", "listener.defer_accept = 1"},
+    {"[[listener]]", "connections_per_client_max = 0", "connections_per_client_max = 1000000",
+     "listener.connections_per_client_max = 1000000"},
     {"[[upstream]]", "name = \"ss\"", "name = \"tt\"",
      "route[0].upstream: expected the name of an upstream, found \"ss\""},
     {"[[upstream]]", "scope = \"ss\"", "scope = \"tt\"", "upstream.scope = tt"},
