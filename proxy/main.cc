@@ -188,11 +188,9 @@ int run(const std::string& name, Loaded loaded) {
     return control.run();
 }
 
-int check(const std::string& name, const std::vector<Complaint>& warnings) {
+void print_warnings(const std::string& name, const std::vector<Complaint>& warnings) {
     for (const Complaint& warning : warnings)
         std::fprintf(stderr, "%s (a warning)\n", format_complaint(name, warning).c_str());
-    std::printf("%s: ok\n", name.c_str());
-    return 0;
 }
 
 }  // namespace
@@ -205,13 +203,15 @@ int main(int count, char** words) {
     const std::string name = arguments.file != nullptr ? arguments.file : "command line";
     Loaded loaded = load(arguments);
     if (!loaded.complaints.empty()) return refuse(name, loaded.complaints);
+    if (arguments.verb == Verb::run) return run(name, std::move(loaded));
+    print_warnings(name, loaded.warnings);
     switch (arguments.verb) {
-    case Verb::run: return run(name, std::move(loaded));
-    case Verb::check: return check(name, loaded.warnings);
+    case Verb::check: std::printf("%s: ok\n", name.c_str()); break;
     case Verb::redis_check: return check_redis(loaded.config, arguments.nodes);
     case Verb::session_key:
         return print_session_keys(loaded.config, arguments.id,
                                   arguments.scope != nullptr ? arguments.scope : "");
+    case Verb::run:
     case Verb::version:
     case Verb::help: break;
     }
