@@ -52,6 +52,7 @@ class DevTest(unittest.TestCase):
     def test_help_names_each_verb(self):
         text = (ROOT / "dev").read_text(encoding="utf-8")
         shown = subprocess.run(["bash", ROOT / "dev", "help"], capture_output=True, text=True, check=True).stdout
+        self.assertIn("./dev test --long ", shown)
         for verb in ("build", "test", "demo", "bench", "soak", "lint", "format", "fuzz", "bare", "clean"):
             self.assertIn(f"    {verb})", text)
             self.assertIn(f"./dev {verb}", shown)
