@@ -177,7 +177,7 @@ void Control::on_signal(int number) {
         if (state_ == State::serving) return begin_stop();
         log::Writer::carry_events(
             nullptr);  // straight to stderr: nobody waits for the writer any more
-        log::warn("second signal, ending at once");
+        log::warn("second signal, exiting at once");
         _exit(1);
     }
 }
@@ -188,7 +188,7 @@ void Control::on_second() {
     table.sweep(now_ms);
     const std::uint64_t evicted = table.evicted_confirmed();
     if (evicted != evicted_seen_ && eviction_warning_.due(loop_.now())) {
-        log::warn("live sessions pushed out, the table is full",
+        log::warn("live sessions evicted, the table is full",
                   {{"sessions", table.sessions()}, {"evicted", evicted}});
         evicted_seen_ = evicted;
     }
@@ -214,7 +214,7 @@ void Control::on_drained() {
 }
 
 void Control::on_grace_over() {
-    log::warn("grace is over, closing what is left",
+    log::warn("grace is over, closing the remaining connections",
               {{"connections", gate_.open.load(std::memory_order_relaxed)}});
     for (const auto& worker : workers_) worker->abort();
 }

@@ -154,7 +154,7 @@ void Listener::pause() noexcept {
 }
 
 void Listener::tell_full() noexcept {
-    if (paused_) warn("the limit of client connections is reached");
+    if (paused_) warn("limits.connections is reached");
 }
 
 void Listener::warn(const char* why) noexcept {

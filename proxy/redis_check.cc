@@ -137,11 +137,11 @@ void RedisCheck::show_sentinel(const Sentinel& sentinel) {
          number_or(facts.epoch) + ", quorum " + number_or(facts.quorum) + ", other sentinels " +
          number_or(facts.others) + ", replicas " + number_or(facts.replicas));
     if (facts.flags.find("_down") != std::string::npos)
-        problem(who + ": finds the master down (" + facts.flags +
+        problem(who + ": reports the master as down (" + facts.flags +
                 "); if it is not: is `sentinel auth-pass` the master's password?");
     // No Sentinel says so of its own accord: it needs the votes of the others.
     if (!facts.quorum_told)
-        line("  quorum: may not be asked for (SENTINEL CKQUORUM)");
+        line("  quorum: not known, SENTINEL CKQUORUM is not allowed");
     else if (!facts.quorum_reached)
         problem(who + ": there would be no failover: " + facts.quorum_verdict);
     else
@@ -172,23 +172,23 @@ void RedisCheck::compare_counts(const Sentinel& sentinel) {
     if (facts.others && *facts.others + 1 < configured)
         problem(who + ": knows " + count(*facts.others, "other Sentinel", "other Sentinels") +
                 ", " + here +
-                ": do all watch the same master, and has each an identity (`sentinel myid`) of its "
-                "own?");
+                ": do they all watch the same master, and does each have its own "
+                "identity (`sentinel myid`)?");
     if (facts.others && *facts.others + 1 > configured)
         warning(who + ": knows " + count(*facts.others, "other Sentinel", "other Sentinels") +
                 ", only " + here);
     if (facts.replicas && *facts.replicas == 0)
         problem(who +
-                ": knows no replica: nobody could take the master's place; look at `replicaof` "
+                ": knows no replica: none could take the master's place; look at `replicaof` "
                 "and `masterauth` in the replicas' files");
     if (facts.quorum && *facts.quorum < 2)
-        warning(who + ": quorum 1: a single Sentinel that is cut off finds the master down");
+        warning(who + ": quorum 1: a single Sentinel that is cut off starts a failover");
 }
 
 void RedisCheck::compare_sentinels() {
     const auto knowing = std::count_if(sentinels_.begin(), sentinels_.end(),
                                        [](const Sentinel& one) { return one.facts.knows; });
-    if (knowing == 0) return problem("no Sentinel tells where the master is");
+    if (knowing == 0) return problem("no Sentinel knows where the master is");
     if (redis_.sentinels.size() < 3)
         warning(count(static_cast<std::int64_t>(redis_.sentinels.size()), "Sentinel is",
                       "Sentinels are") +
@@ -297,7 +297,7 @@ void RedisCheck::show_master() {
          count(static_cast<std::int64_t>(facts.replica_nodes.size()), "replica", "replicas") +
          " connected, offset " + std::string{facts.value("master_repl_offset")});
     if (!facts.is_master) {
-        problem(who + ": is no master, but a replica of " + facts.master.text());
+        problem(who + ": is not a master but a replica of " + facts.master.text());
     } else {
         const RedisAccess access = {.username = redis_.username,
                                     .password = redis_.password,
@@ -333,8 +333,7 @@ void RedisCheck::check_writes(const Node& master) {
 void RedisCheck::check_settings(const Node& master) {
     const std::string who = "master " + master.at.text();
     const NodeFacts& facts = master.facts;
-    if (facts.settings.empty())
-        line("  its settings may not be read (CONFIG GET) and are not checked");
+    if (facts.settings.empty()) line("  its settings are not checked, CONFIG GET is not allowed");
     for (const std::string& text : setting_warnings(
              [&](std::string_view name) { return facts.setting(name); }, !redis_.sentinels.empty()))
         warning(std::string{who}.append(": ").append(text));
@@ -354,7 +353,7 @@ void RedisCheck::show_node(const Node& node) {
     if (facts.is_sentinel) return problem("server " + who + ": a Sentinel, not a data node");
     if (facts.is_master) {
         line("server " + who + ": role master, redis " + facts.version);
-        if (master_) problem("server " + who + ": a master besides " + master_->text());
+        if (master_) problem("server " + who + ": another master besides " + master_->text());
         return;
     }
     show_replica(node, "replica " + who);
@@ -372,13 +371,13 @@ void RedisCheck::show_replica(const Node& node, const std::string& who) {
         text += ", " + count(std::max<std::int64_t>(bytes, 0), "byte", "bytes") + " behind";
     }
     if (facts.link_up)
-        text += ", last heard of it " + std::string{facts.value("master_last_io_seconds_ago")} +
-                " s ago";
+        text +=
+            ", last contact " + std::string{facts.value("master_last_io_seconds_ago")} + " s ago";
     line(text + ", redis " + facts.version);
     if (!facts.link_up)
         problem(who + ": " + why_link_is_down(node));
     else if (master_ && facts.master.port != master_->port)
-        warning(who + ": its data come from " + facts.master.text() + ", and not from the master " +
+        warning(who + ": it copies from " + facts.master.text() + ", not from the master " +
                 master_->text());
     if (facts.priority == 0) warning(who + ": replica-priority 0: it never becomes master");
     if (facts.value("slave_read_only") == "0")

@@ -20,7 +20,7 @@ std::string text_of_refusal(const RedisReply& error) {
     switch (refusal_of(error)) {
     case SentinelRefusal::wrong_password: return "wrong password, or user";
     case SentinelRefusal::no_password_set:
-        return "a password is configured here, and none is set there";
+        return "a password is configured here, but none is set there";
     default: break;
     }
     // Told to whoever connects from another host, before anything is asked.
@@ -71,7 +71,7 @@ void RedisProbe::on_answered(std::uint64_t tag, RedisReply& reply) {
         return finish();
     }
     if (refusal_of(reply) == SentinelRefusal::wants_password) {
-        trouble_ = "a password is wanted, and none is configured";
+        trouble_ = "it requires a password, and none is configured";
         return finish();
     }
     replies_[tag] = std::move(reply);

@@ -131,7 +131,7 @@ void Relay::build_response_head(Body body) {
     session_.append_cookie_line(lane_.lines_out, secure);
     if (!lane_.lines_out.empty() && invites_sharing(head, lane_.epoch_now_ms() / 1000) &&
         lane_.made_private_warning.due(now()))
-        log::warn("a response for shared caches changes the session cookie, made private",
+        log::warn("response made private because it changes the session cookie",
                   {{"server", server_->text}, {"route", route_->config->name}});
     lane_.head_out.clear();
     const bool upgrade = head.status == 101;
@@ -262,7 +262,7 @@ void Relay::look_after_session() {
         session_step(session_.look_again(in_use));
     }
     if (!session_.ended() || !snapshot_->config().session.close_tunnels) return;
-    log::info("tunnel closed, its session has ended", {{"id", request_id()}});
+    log::info("tunnel closed because its session has ended", {{"id", request_id()}});
     finish(End::close);
 }
 

@@ -189,7 +189,7 @@ Step RequestSession::conflict(const StoreAnswer& answer) {
     if (asked_.base()) return fail(Fault::session_conflict);
     counters().session_overwrites.add(answer.names.size());
     if (needs_.lane->overwrite_warning.due(needs_.lane->loop.now()))
-        log::warn("session attribute overwritten that had changed meanwhile",
+        log::warn("session attribute overwritten although it had changed",
                   {{"attribute", answer.names.empty() ? std::string{} : answer.names[0]},
                    {"route", needs_.route->config->name},
                    {"id", needs_.request_id}});

@@ -108,11 +108,12 @@ std::vector<std::string> setting_warnings(
     const auto policy = value("maxmemory-policy");
     if (policy && policy->starts_with("allkeys-"))
         warnings.push_back("maxmemory-policy " + *policy +
-                           " lets Redis drop live sessions: noeviction is what sessions need");
+                           " lets Redis drop live sessions: set it to noeviction");
     const auto replicas = value("min-replicas-to-write");
     if (with_sentinel && replicas && *replicas == "0")
         warnings.emplace_back(
-            "min-replicas-to-write 0: a master that is cut off goes on taking writes that are lost "
+            "min-replicas-to-write 0: a master that is cut off keeps accepting writes that are "
+            "lost "
             "later, set it to 1");
     const auto append_only = value("appendonly");
     const auto save = value("save");
@@ -417,7 +418,7 @@ void RedisGuide::announce() {
         if (ever_ready_ && ready_at_ != at) {
             ++failovers_;
             last_failover_ms_ = loop_.now();
-            log::info("session store: the master is another one now",
+            log::info("session store: new master",
                       {{"master", at.text()}, {"before", ready_at_.text()}, {"epoch", epoch}});
         }
         ever_ready_ = true;

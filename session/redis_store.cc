@@ -225,8 +225,7 @@ void RedisStore::on_answered(std::span<RedisReply> replies) {
             return on_trouble(std::move(question), reply, trouble);
     auto told = read(question, replies);
     if (!told) {
-        if (reply_warning_.due(loop_.now()))
-            log::warn("session store: an answer nobody understands");
+        if (reply_warning_.due(loop_.now())) log::warn("session store: unexpected reply");
         return answer_unavailable(question);
     }
     note_done(question, *told);

@@ -12,7 +12,7 @@ void SentinelComplaints::make(SentinelRefusal refusal, const Endpoint& sentinel,
         return;
     case SentinelRefusal::wants_password:
         if (wants_password_.due(now_ms))
-            log::error("sentinel wants a password", {{"sentinel", address}});
+            log::error("sentinel requires a password", {{"sentinel", address}});
         return;
     case SentinelRefusal::no_password_set:
         if (no_password_set_.due(now_ms))
@@ -20,7 +20,7 @@ void SentinelComplaints::make(SentinelRefusal refusal, const Endpoint& sentinel,
         return;
     case SentinelRefusal::not_allowed:
         if (not_allowed_.due(now_ms))
-            log::error("sentinel does not allow the question", {{"sentinel", address}});
+            log::error("sentinel refuses a command", {{"sentinel", address}});
         return;
     case SentinelRefusal::no_sentinel:  // of one address, not of all
     case SentinelRefusal::other: return;

@@ -124,7 +124,7 @@ void SentinelPeer::on_listen_reply(std::uint64_t tag, const RedisReply& reply) {
     refused_ = refused_ || reply.is_error();
     if (tag != sentinel_channels().size()) return;
     if (refused_ && !deaf_)
-        log::info("sentinel refuses events, it is asked each second", {{"sentinel", at_.text()}});
+        log::info("sentinel refuses events, polling it", {{"sentinel", at_.text()}});
     deaf_ = refused_;
 }
 
@@ -134,7 +134,7 @@ void SentinelPeer::on_message(const RedisReply& message) {
     const bool worth_a_line = news.kind != SentinelNews::Kind::changed &&
                               complaints_.is_worth_a_line(news.word, needs_.loop.now());
     if (worth_a_line)
-        log::info("sentinel told of the master",
+        log::info("sentinel event",
                   {{"word", news.word}, {"master", needs_.master}, {"sentinel", at_.text()}});
     if (news.kind != SentinelNews::Kind::state) events_->told(holder_, *this, news);
 }

@@ -232,7 +232,7 @@ class ConflictTest(ContractTest):
         self.assertLessEqual(final, 400)
         self.assertEqual(refused, 0)
         self.assertGreater(self.metric(proxy, "baton_session_overwrites_total"), 0)
-        event = proxy.wait_event("session attribute overwritten that had changed meanwhile")
+        event = proxy.wait_event("session attribute overwritten although it had changed")
         self.assertIn("attribute=n ", event)
         self.assertEqual(event.count("level=warn"), 1)
 
@@ -557,7 +557,7 @@ class TunnelTest(ContractTest):
             self.assertEqual(self.api(proxy).kill(session).status, 204)
             if ends:
                 self.assertEqual(tunnels[0].wait_end(), b"")
-                proxy.wait_event("tunnel closed, its session has ended")
+                proxy.wait_event("tunnel closed because its session has ended")
             for tunnel in tunnels[1:] if ends else tunnels:
                 tunnel.send(b"x")
                 self.assertEqual(b"".join(tunnel.pieces(1)), b"x")

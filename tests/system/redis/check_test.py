@@ -101,7 +101,7 @@ class ClusterTest(CheckTest):
                     for address in ports]
         status, lines = self.check(self.redis(sentinels=ports))
         self.assertEqual([line for line in lines if line.startswith("PROBLEM")],
-                         [*expected, "PROBLEM no Sentinel tells where the master is"])
+                         [*expected, "PROBLEM no Sentinel knows where the master is"])
         # They are looked at all the same.
         self.assertEqual(sum(line.startswith(f"server {ports[0]}: role master") for line in lines), 1)
         self.assertEqual(status, 1)
@@ -122,16 +122,16 @@ class ClusterTest(CheckTest):
         sentinels = self.cluster.sentinel_addresses
         self.assertEqual(self.problems(self.redis(sentinel_password_file=wrong)),
                          [f"PROBLEM sentinel {address}: wrong password, or user" for address in sentinels]
-                         + ["PROBLEM no Sentinel tells where the master is"])
+                         + ["PROBLEM no Sentinel knows where the master is"])
 
     def test_passwords_that_are_missing(self):
         redis = self.redis()
         del redis["password_file"]
-        self.assertIn(f"PROBLEM master {self.cluster.master().address}: a password is wanted, and none is configured",
+        self.assertIn(f"PROBLEM master {self.cluster.master().address}: it requires a password, and none is configured",
                       self.problems(redis))
         redis = self.redis()
         del redis["sentinel_password_file"]
-        self.assertIn(f"PROBLEM sentinel {self.cluster.sentinel_addresses[0]}: a password is wanted, and none is "
+        self.assertIn(f"PROBLEM sentinel {self.cluster.sentinel_addresses[0]}: it requires a password, and none is "
                       "configured", self.problems(redis))
 
     def test_name_that_no_sentinel_knows(self):
@@ -177,7 +177,7 @@ class ClusterTest(CheckTest):
         second.ask("REPLICAOF", "127.0.0.1", first.port)
         until(lambda: second.info("replication")["master_link_status"] == "up", "the link", [first, second])
         self.assertEqual(self.warnings(self.redis()),
-                         [f"WARNING replica {second.address}: its data come from {first.address}, and not from the "
+                         [f"WARNING replica {second.address}: it copies from {first.address}, not from the "
                           f"master {self.cluster.master().address}"])
 
     def test_replica_that_hangs(self):
@@ -247,11 +247,11 @@ class MistakeTest(CheckTest):
                  "password_file": self.password_file(master.password)}
         until(lambda: sentinel.watches(master, 1, 0), "the replica at the Sentinel", [sentinel])
         warned = self.warnings(redis)
-        for text in (f"sentinel {sentinel.address}: quorum 1: a single Sentinel that is cut off finds the master down",
+        for text in (f"sentinel {sentinel.address}: quorum 1: a single Sentinel that is cut off starts a failover",
                      "1 Sentinel is configured: it takes three for a majority that survives the loss of one",
-                     f"master {master.address}: maxmemory-policy allkeys-lru lets Redis drop live sessions: noeviction "
-                     "is what sessions need",
-                     f"master {master.address}: min-replicas-to-write 0: a master that is cut off goes on taking "
+                     f"master {master.address}: maxmemory-policy allkeys-lru lets Redis drop live sessions: set it "
+                     "to noeviction",
+                     f"master {master.address}: min-replicas-to-write 0: a master that is cut off keeps accepting "
                      "writes that are lost later, set it to 1",
                      f"master {master.address}: `masterauth` is not set: it could not be a replica after a failover",
                      f"replica {replica.address}: replica-priority 0: it never becomes master",
@@ -279,7 +279,7 @@ class MistakeTest(CheckTest):
         redis = {"sentinels": [sentinel.address], "master": sentinel.name,
                  "password_file": self.password_file(master.password)}
         problems = self.problems(redis)
-        self.assertIn(f"PROBLEM sentinel {sentinel.address}: knows no replica: nobody could take the master's place; "
+        self.assertIn(f"PROBLEM sentinel {sentinel.address}: knows no replica: none could take the master's place; "
                       "look at `replicaof` and `masterauth` in the replicas' files", problems)
         self.assertIn(f"PROBLEM replica {lost.address}: `replicaof 127.0.0.1 {lost.port}` makes it a replica of "
                       "itself; it has no data", self.problems(redis, "--node", lost.address))
@@ -290,7 +290,7 @@ class MistakeTest(CheckTest):
     def test_two_masters(self):
         first, second = self.node(password="right-secret"), self.node(password="right-secret")
         self.assertEqual(self.problems(self.redis_of(first), "--node", second.address),
-                         [f"PROBLEM server {second.address}: a master besides {first.address}"])
+                         [f"PROBLEM server {second.address}: another master besides {first.address}"])
 
     def test_sentinels_that_disagree(self):
         first, second = self.node(password="right-secret"), self.node(password="right-secret")
@@ -300,7 +300,8 @@ class MistakeTest(CheckTest):
         problems = self.problems(redis)
         self.assertIn(f"PROBLEM the Sentinels name different masters: {first.address}, {second.address}", problems)
         self.assertIn(f"PROBLEM sentinel {sentinels[0].address}: knows 0 other Sentinels, 1 other is configured "
-                      "here: do all watch the same master, and has each an identity (`sentinel myid`) of its own?",
+                      "here: do they all watch the same master, and does each have its own identity "
+                      "(`sentinel myid`)?",
                       problems)
 
     def test_sentinel_that_cannot_get_in(self):
@@ -317,7 +318,7 @@ class MistakeTest(CheckTest):
         replica = self.node(replica_of=master, password=master.password)
         replica.wait_in_sync(master)
         self.assertEqual(self.problems(self.redis_of(replica)),
-                         [f"PROBLEM master {replica.address}: is no master, but a replica of {master.address}"])
+                         [f"PROBLEM master {replica.address}: is not a master but a replica of {master.address}"])
 
     def test_writes_that_are_refused(self):
         few = self.node(settings={"min-replicas-to-write": 1, "min-replicas-max-lag": 10})
@@ -354,8 +355,8 @@ class MistakeTest(CheckTest):
                  "password_file": password, "sentinel_username": "baton", "sentinel_password_file": password}
         _, lines = self.check(redis)
         self.assertEqual([line for line in lines if line.startswith("PROBLEM")], [])
-        self.assertIn("  its settings may not be read (CONFIG GET) and are not checked", lines)
-        self.assertIn("  quorum: may not be asked for (SENTINEL CKQUORUM)", lines)
+        self.assertIn("  its settings are not checked, CONFIG GET is not allowed", lines)
+        self.assertIn("  quorum: not known, SENTINEL CKQUORUM is not allowed", lines)
         baton = self.baton(upstreams=[{"name": "app", "servers": [{"address": self.pages()[0].address}]}],
                            redis=redis, session={"store": "redis"}, admin={"address": "127.0.0.1:0"})
         self.wait_store(baton, lambda store: store["state"] == "ready")
@@ -381,7 +382,7 @@ class MistakeTest(CheckTest):
                          [f"PROBLEM master {nobody}: no connection: connection refused"])
         self.assertEqual(self.problems({"sentinels": [nobody], "master": "mymaster"}),
                          [f"PROBLEM sentinel {nobody}: no connection: connection refused",
-                          "PROBLEM no Sentinel tells where the master is"])
+                          "PROBLEM no Sentinel knows where the master is"])
         silent = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(silent.close)
         address = f"127.0.0.1:{silent.getsockname()[1]}"

@@ -123,7 +123,7 @@ class PlannedTest(GuideTest):
               flush=True)
         self.assertEqual(lost, [])
         counts = self.lines(baton)
-        self.assertEqual(counts["session store: the master is another one now", None], 1)
+        self.assertEqual(counts["session store: new master", None], 1)
         self.assertEqual(self.store(baton)["failovers"], 1)
         many = {what: count for what, count in counts.items()
                 if count > 1 and
