@@ -20,10 +20,10 @@ bool is_foreign(std::string_view text) {
                        [](char c) { return static_cast<unsigned char>(c) >= 0x80; });
 }
 
-// "http://", "redis://"; empty if there is none.
-std::string_view scheme_of(std::string_view text) {
+// "http://", "redis://", in lower case (RFC 3986, 3.1); empty if there is none.
+std::string scheme_of(std::string_view text) {
     const std::size_t end = text.find("://");
-    return end == std::string_view::npos ? std::string_view{} : text.substr(0, end + 3);
+    return end == std::string_view::npos ? std::string{} : tidy_host(text.substr(0, end + 3));
 }
 
 bool is_encrypted(std::string_view scheme) {
@@ -70,7 +70,7 @@ const AddressForm here{.is_address = is_ip_with_port, .host = "127.0.0.1", .port
 std::string address_hint(std::string_view text, const AddressForm& form) {
     if (text.starts_with("unix:") || text.starts_with('/'))
         return "; sockets of the file system are not supported yet";
-    const std::string_view scheme = scheme_of(text);
+    const std::string scheme = scheme_of(text);
     if (is_encrypted(scheme)) return "; TLS is not supported yet";
     text.remove_prefix(scheme.size());
     text = text.substr(0, text.find('/'));
@@ -89,7 +89,7 @@ std::string address_hint(std::string_view text, const AddressForm& form) {
 }
 
 std::string host_hint(std::string_view text) {
-    const std::string_view scheme = scheme_of(text);
+    const std::string scheme = scheme_of(text);
     if (!scheme.empty()) {
         text.remove_prefix(scheme.size());
         text = text.substr(0, text.find_first_of(":/"));

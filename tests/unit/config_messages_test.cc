@@ -257,6 +257,8 @@ TEST_CASE("F:messages addresses that are none are offered the one that was meant
         {"http://shop.example", "; without \"http://\"; names are not supported yet"},
         {"tcp://127.0.0.1:8080", "; without \"tcp://\", did you mean \"127.0.0.1:8080\""},
         {"https://127.0.0.1:8443", "; TLS is not supported yet"},
+        {"HTTPS://127.0.0.1:8443", "; TLS is not supported yet"},
+        {"HTTP://127.0.0.1", "; without \"http://\", did you mean \"127.0.0.1:80\""},
         {"127.0.0.1:8080/", ", did you mean \"127.0.0.1:8080\""},
         {" 127.0.0.1:8080 ", ", did you mean \"127.0.0.1:8080\""},
         {"::1:8080", ", did you mean \"[::1]:8080\""},
