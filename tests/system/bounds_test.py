@@ -230,7 +230,7 @@ class SlowClientTest(BoundsTest):
             for client in clients:
                 client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nxxx")
             statuses = self.until_ended(baton, clients, dribble)
-            self.assertEqual(set(statuses), {504 if dribble else 408})
+            self.assertEqual(set(statuses), {408})  # the client is what takes the time, either way
 
 
 class LogTest(BoundsTest):
