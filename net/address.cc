@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <ifaddrs.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <charconv>
@@ -170,6 +171,27 @@ std::optional<Address> parse_address(std::string_view text) noexcept {
     if (!address || (address->any.sa_family == AF_INET6) != bracketed) return std::nullopt;
     address->set_port(static_cast<std::uint16_t>(*port));
     return address;
+}
+
+std::optional<ForwardedFor> parse_forwarded_for(std::string_view text) noexcept {
+    std::string_view host = text;
+    std::size_t host_end = text.size();
+    const bool bracketed = text.starts_with('[');
+    if (bracketed) {
+        const std::size_t bracket = text.find(']');
+        if (bracket == text.npos) return std::nullopt;
+        host = text.substr(1, bracket - 1);
+        host_end = bracket + 1;
+    } else if (const std::size_t colon = text.find(':'); colon == text.rfind(':')) {
+        host_end = std::min(colon, text.size());
+        host = text.substr(0, host_end);
+    }
+    const std::string_view rest = text.substr(host_end);
+    if (!rest.empty() && (rest[0] != ':' || !parse_number(rest.substr(1), 65535)))
+        return std::nullopt;
+    const std::optional<Address> address = parse_ip(host);
+    if (!address || (bracketed && address->any.sa_family != AF_INET6)) return std::nullopt;
+    return ForwardedFor{*address, host};
 }
 
 bool Network::contains(const Address& address) const noexcept {

@@ -45,6 +45,14 @@ struct Address {
 // these; the port must be given, 0 to 65535.
 std::optional<Address> parse_address(std::string_view text) noexcept;
 
+// A client as a proxy names it in X-Forwarded-For: "192.0.2.1", "2001:db8::1", "[2001:db8::1]", the
+// first and the last also with a port. Nothing if it is none of these.
+struct ForwardedFor {
+    Address address;        // port 0
+    std::string_view host;  // as it is written, without port and brackets; views the text
+};
+std::optional<ForwardedFor> parse_forwarded_for(std::string_view text) noexcept;
+
 // "10.0.0.0/8", "::1/128", or one address without a mask.
 struct Network {
     Address base;

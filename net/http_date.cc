@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstddef>
+#include <string>
 
 namespace baton {
 namespace {
@@ -122,6 +124,11 @@ bool read_asctime(std::string_view text, Parts& parts) noexcept {
     return reader.done();
 }
 
+void append_digits(std::string& out, long number, std::size_t digits) {
+    const std::string text = std::to_string(number);
+    out.append(digits - std::min(digits, text.size()), '0').append(text);
+}
+
 }  // namespace
 
 std::optional<std::int64_t> parse_http_date(std::string_view text) noexcept {
@@ -136,6 +143,27 @@ std::optional<std::int64_t> parse_http_date(std::string_view text) noexcept {
         return std::nullopt;
     const std::int64_t day_number = sys_days{date}.time_since_epoch().count();
     return ((day_number * 24 + parts.hour) * 60 + parts.minute) * 60 + parts.second;
+}
+
+std::string http_date(std::int64_t epoch_s) {
+    using namespace std::chrono;
+    const sys_seconds time{seconds{epoch_s}};
+    const sys_days day_of_time = floor<std::chrono::days>(time);
+    const year_month_day date{day_of_time};
+    const hh_mm_ss clock{time - day_of_time};
+    std::string out{baton::days[weekday{day_of_time}.iso_encoding() - 1].substr(0, 3)};
+    out.append(", ");
+    append_digits(out, static_cast<unsigned>(date.day()), 2);
+    out.append(" ").append(baton::months[static_cast<unsigned>(date.month()) - 1]).append(" ");
+    append_digits(out, static_cast<int>(date.year()), 4);
+    out.append(" ");
+    append_digits(out, clock.hours().count(), 2);
+    out.append(":");
+    append_digits(out, clock.minutes().count(), 2);
+    out.append(":");
+    append_digits(out, clock.seconds().count(), 2);
+    out.append(" GMT");
+    return out;
 }
 
 }  // namespace baton

@@ -51,11 +51,14 @@ FieldName first_of(std::string_view text, const Known (&known)[n]) noexcept {
 
 FieldName field_name(std::string_view text) noexcept {
     using enum FieldName;
+    static constexpr Known of_4[] = {{"host", host}, {"date", date}};
     static constexpr Known of_6[] = {{"cookie", cookie}, {"expect", expect}};
     static constexpr Known of_7[] = {{"upgrade", upgrade}, {"trailer", trailer}};
     static constexpr Known of_9[] = {{"forwarded", forwarded}, {"x-real-ip", x_real_ip}};
     static constexpr Known of_10[] = {
         {"connection", connection}, {"set-cookie", set_cookie}, {"keep-alive", keep_alive}};
+    static constexpr Known of_12[] = {{"x-request-id", x_request_id},
+                                      {"max-forwards", max_forwards}};
     static constexpr Known of_13[] = {{"cache-control", cache_control},
                                       {"authorization", authorization}};
     static constexpr Known of_16[] = {{"x-forwarded-host", x_forwarded_host},
@@ -65,12 +68,13 @@ FieldName field_name(std::string_view text) noexcept {
                                       {"x-forwarded-proto", x_forwarded_proto}};
     switch (text.size()) {
     case 2: return is(text, "te") ? te : other;
-    case 4: return is(text, "host") ? host : other;
+    case 3: return is(text, "via") ? via : other;
+    case 4: return first_of(text, of_4);
     case 6: return first_of(text, of_6);
     case 7: return first_of(text, of_7);
     case 9: return first_of(text, of_9);
     case 10: return first_of(text, of_10);
-    case 12: return is(text, "x-request-id") ? x_request_id : other;
+    case 12: return first_of(text, of_12);
     case 13: return first_of(text, of_13);
     case 14: return is(text, "content-length") ? content_length : other;
     case 15: return is(text, "x-forwarded-for") ? x_forwarded_for : other;
@@ -97,51 +101,47 @@ bool equal_fold(std::string_view a, std::string_view b) noexcept {
                                               [](char x, char y) { return lower(x) == lower(y); });
 }
 
-bool list_has(std::string_view list, std::string_view token) noexcept {
-    for (std::size_t begin = 0; begin < list.size();) {
-        const std::size_t comma = std::min(list.find(',', begin), list.size());
-        std::string_view item = list.substr(begin, comma - begin);
-        while (!item.empty() && is_blank(item.front())) item.remove_prefix(1);
-        while (!item.empty() && is_blank(item.back())) item.remove_suffix(1);
-        if (equal_fold(item, token)) return true;
-        begin = comma + 1;
-    }
-    return false;
+std::string_view trimmed(std::string_view text) noexcept {
+    while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
+    while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
+    return text;
 }
 
-void ConnectionOptions::read() noexcept {
-    for (const Field& field : head_->fields) {
+void ConnectionOptions::read_fields(const Head& head) noexcept {
+    for (const Field& field : head.fields) {
         if (field.id != FieldName::connection) continue;
-        std::string_view list = head_->text(field.value);
-        while (!list.empty()) {
-            const std::size_t end = std::min(list.find(','), list.size());
-            take(list.substr(0, end));
-            list.remove_prefix(std::min(end + 1, list.size()));
+        std::string_view list = head.text(field.value);
+        for (bool more = true; more;) {
+            if (elements_++ == elements_max) {
+                too_many = true;
+                persistent = false;
+                return;
+            }
+            const std::size_t comma = list.find(',');
+            more = comma != list.npos;
+            take(head, trimmed(list.substr(0, comma)));
+            if (more) list.remove_prefix(comma + 1);
         }
     }
-    persistent = !close && (head_->minor == 1 || keep_alive);
+    persistent = !close && (head.minor == 1 || keep_alive);
 }
 
-void ConnectionOptions::take(std::string_view option) noexcept {
-    while (option.starts_with(' ') || option.starts_with('\t')) option.remove_prefix(1);
-    while (option.ends_with(' ') || option.ends_with('\t')) option.remove_suffix(1);
-    if (option.empty()) return;
-    if (equal_fold(option, "close"))
-        close = true;
-    else if (equal_fold(option, "keep-alive"))
+void ConnectionOptions::take(const Head& head, std::string_view element) noexcept {
+    if (element.empty()) return;
+    if (equal_fold(element, "keep-alive")) {
         keep_alive = true;
-    else if (equal_fold(option, "upgrade"))
+    } else if (equal_fold(element, "upgrade")) {
         upgrade = true;
-    else if (count_ < names_max)
-        ++count_;
-    else
-        too_many = true;
+    } else {
+        close = close || equal_fold(element, "close");
+        names_[count_++] = {static_cast<std::uint32_t>(element.data() - head.bytes),
+                            static_cast<std::uint32_t>(element.size())};
+    }
 }
 
-bool ConnectionOptions::is_listed(std::string_view field_name) const noexcept {
-    for (const Field& field : head_->fields)
-        if (field.id == FieldName::connection && list_has(head_->text(field.value), field_name))
-            return true;
+bool ConnectionOptions::is_listed(const Head& head, std::string_view field_name) const noexcept {
+    for (std::size_t i = 0; i < count_; ++i)
+        if (equal_fold(field_name, {head.bytes + names_[i].begin, names_[i].size})) return true;
     return false;
 }
 

@@ -2,6 +2,7 @@
 
 // A message's first line and fields, seen in the bytes that hold them.
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -38,11 +39,14 @@ enum class FieldName : std::uint8_t {  // at most 32
     x_forwarded_port,
     x_real_ip,
     x_request_id,
+    via,
+    max_forwards,
     // Sessions and caching.
     cookie,
     set_cookie,
     cache_control,
     authorization,
+    date,
 };
 // In any letter case.
 FieldName field_name(std::string_view text) noexcept;
@@ -102,15 +106,25 @@ struct Head {
 
 // Letter case ignored, ASCII only.
 bool equal_fold(std::string_view a, std::string_view b) noexcept;
-// Whether a comma-separated list holds `token`, in any letter case (RFC 9110, 5.6.1).
-bool list_has(std::string_view list, std::string_view token) noexcept;
+// Without the blanks around it (OWS; RFC 9110, 5.6.3).
+std::string_view trimmed(std::string_view text) noexcept;
 
-// What the Connection fields of a head say (RFC 9110, 7.6.1). The names view the head.
+// What the Connection fields of a head say (RFC 9110, 7.6.1), split once.
 class ConnectionOptions {
 public:
-    explicit ConnectionOptions(const Head& head) noexcept
-        : persistent(head.minor == 1), head_(&head) {
-        if (head.has(FieldName::connection)) read();  // most heads have none
+    // Elements of any kind, empty ones too, of all Connection fields together. A head with more is
+    // refused: each of its fields would have to be compared with each of them.
+    static constexpr std::size_t elements_max = 32;
+
+    ConnectionOptions() noexcept = default;
+    explicit ConnectionOptions(const Head& head) noexcept { read(head); }
+
+    // In place of what was read before.
+    void read(const Head& head) noexcept {
+        close = keep_alive = upgrade = too_many = false;
+        persistent = head.minor == 1;
+        count_ = elements_ = 0;
+        if (head.has(FieldName::connection)) read_fields(head);  // most heads have none
     }
 
     bool close = false;
@@ -118,25 +132,26 @@ public:
     bool upgrade = false;
     // Whether the connection may carry another message after this one (RFC 9112, 9.3).
     bool persistent = false;
-    // More names than any program lists: such a head is refused, for each of its fields would have to
-    // be compared with each name.
-    bool too_many = false;
+    bool too_many = false;  // elements: the head is to be refused
 
-    // Whether a field of this name ends at this connection. Keep-Alive and Upgrade do in any case.
-    bool names(std::string_view field_name) const noexcept {
-        if (count_ > 0) return is_listed(field_name);
-        return close && equal_fold(field_name, "close");
+    // Whether `field` of the head that was read ends at this connection. Keep-Alive and Upgrade do in
+    // any case, and are not looked for.
+    bool names(const Head& head, const Field& field) const noexcept {
+        return count_ > 0 && is_listed(head, head.text(field.name));
     }
 
 private:
-    static constexpr std::size_t names_max = 16;
+    void read_fields(const Head& head) noexcept;
+    void take(const Head& head, std::string_view element) noexcept;
+    bool is_listed(const Head& head, std::string_view field_name) const noexcept;
 
-    void read() noexcept;
-    void take(std::string_view option) noexcept;
-    bool is_listed(std::string_view field_name) const noexcept;
-
-    const Head* head_;
-    std::size_t count_ = 0;  // of options that are none of the above
+    // Without initial values: what lies behind `count_` is never read.
+    struct Name {
+        std::uint32_t begin, size;
+    };
+    std::array<Name, elements_max> names_;
+    std::uint8_t count_ = 0;     // of the names
+    std::uint8_t elements_ = 0;  // seen so far
 };
 
 }  // namespace baton

@@ -33,6 +33,8 @@ enum class Fault : std::uint8_t {
     // An Expect other than 100-continue.
     expectation_unknown,
     no_route,
+    // The request has been here before: servers and proxies forward it in a circle.
+    loop,
     // No byte reached any server: none is there, all refused, or none answered the connect in time.
     no_server,
     // A server took bytes of the request and then left without an answer.
@@ -51,7 +53,7 @@ enum class Fault : std::uint8_t {
     // The process is stopping and its grace is over. Log only.
     stopping,
 };
-inline constexpr int fault_count = 21;
+inline constexpr int fault_count = 22;
 
 // The fault's word in logs and metrics.
 constexpr std::string_view name(Fault fault) noexcept {
@@ -68,6 +70,7 @@ constexpr std::string_view name(Fault fault) noexcept {
     case Fault::version_unknown: return "version_unknown";
     case Fault::expectation_unknown: return "expectation_unknown";
     case Fault::no_route: return "no_route";
+    case Fault::loop: return "loop";
     case Fault::no_server: return "no_server";
     case Fault::server_gone: return "server_gone";
     case Fault::server_slow: return "server_slow";
@@ -97,6 +100,7 @@ constexpr int status_of(Fault fault) noexcept {
     case Fault::version_unknown: return 505;
     case Fault::expectation_unknown: return 417;
     case Fault::no_route: return 404;
+    case Fault::loop: return 508;
     case Fault::no_server: return 503;
     case Fault::server_gone: return 502;
     case Fault::server_slow: return 504;
@@ -132,6 +136,7 @@ constexpr Origin origin_of(Fault fault) noexcept {
     case Fault::version_unknown:
     case Fault::expectation_unknown:
     case Fault::no_route:
+    case Fault::loop:
     case Fault::session_conflict:
     case Fault::session_guessed: return Origin::client;
     case Fault::no_server:

@@ -10,6 +10,8 @@
 #include <memory>
 #include <span>
 
+#include "net/address.h"
+
 namespace baton {
 
 // What a stream tells whoever holds it. Plain functions, so that a connection can change hands.
@@ -50,6 +52,8 @@ public:
     // at the peer's end another one, which tells an end of sending from a dead connection.
     enum class Unread : std::uint8_t { nothing, bytes, end, broken };
     virtual Unread look() const noexcept = 0;
+    // Of this end; unknown (AF_UNSPEC) if the kernel does not tell. A system call.
+    virtual Address local_address() const noexcept = 0;
     // Reading on or off. Saying what is already so costs nothing.
     virtual void read(bool on) noexcept = 0;
     // No more will be written: the peer sees the end once the unsent bytes have left.

@@ -106,6 +106,13 @@ Stream::Unread Tcp::look() const noexcept {
     return ::poll(&state, 1, 0) > 0 ? Unread::broken : Unread::end;
 }
 
+Address Tcp::local_address() const noexcept {
+    Address address;
+    socklen_t size = sizeof(address.v6);
+    if (::getsockname(descriptor(), address.raw(), &size) != 0) return Address{};
+    return address;
+}
+
 void Tcp::read(bool on) noexcept {
     if (on == reading_) return;
     reading_ = on;

@@ -50,6 +50,7 @@ public:
     std::uint64_t sent() const noexcept override { return sent_; }
     bool broken() const noexcept override { return broken_; }
     Unread look() const noexcept override;
+    Address local_address() const noexcept override;
     void read(bool on) noexcept override;
     void shut() noexcept override;
     void reset_on_close() noexcept override { reset_ = true; }

@@ -74,6 +74,9 @@ struct UpstreamConfig {
     } timeouts;
 
     unsigned retry_tries = 2;  // requests of which a byte was written, 1–10
+
+    // Requests name this proxy in Via, and one that comes back is refused.
+    bool via = true;
 };
 
 struct RouteConfig {

@@ -105,6 +105,7 @@ UpstreamConfig read_upstream(TomlTable table) {
     TomlTable retry = table.table("retry");
     retry.number("tries", upstream.retry_tries, {1, 10});
     retry.finish();
+    table.boolean("via", upstream.via);
     table.finish({"health", "check", "slow_start", "tls", "error_pages"});
     return upstream;
 }

@@ -1,10 +1,12 @@
 #include "proxy/forward.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstring>
 
 #include "net/cache_control.h"
+#include "net/http_syntax.h"
 #include "session/contract.h"
 #include "session/cookie.h"
 
@@ -52,14 +54,17 @@ bool is_protected(FieldName id) noexcept {
     case FieldName::x_forwarded_host:
     case FieldName::x_forwarded_port:
     case FieldName::x_real_ip:
-    case FieldName::x_request_id: return true;
+    case FieldName::x_request_id:
+    case FieldName::via:
+    case FieldName::max_forwards:
+    case FieldName::date: return true;
     default: return false;
     }
 }
 
 bool is_dropped(const ConnectionOptions& connection, const Head& head,
                 const Field& field) noexcept {
-    return connection.names(head.text(field.name)) && !is_protected(field.id);
+    return connection.names(head, field) && !is_protected(field.id);
 }
 
 // Nearly all names are told apart from those of session fields by their first byte.
@@ -115,14 +120,16 @@ void append_own_forwarding(std::string& out, const ForwardRequest& request) {
     __attribute__((uninitialized)) Short<160> client;
     client.add("X-Forwarded-For: ").add(std::string_view{peer.host});
     if (peer.secure)
-        client.add("\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: ");
+        client.add("\r\nX-Forwarded-Proto: https\r\n");
     else
-        client.add("\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: ");
+        client.add("\r\nX-Forwarded-Proto: http\r\n");
+    if (!request.to.host.empty()) client.add("X-Forwarded-Host: ");
     client.append_to(out);
-    out.append(request.to.host.empty() ? request.server_host : request.to.host);
-    __attribute__((uninitialized)) Short<200> rest;
-    rest.add("\r\nX-Forwarded-Port: ").add(peer.local_port);
-    rest.add("\r\nX-Request-Id: ").add(request.request_id).add("\r\n");
+    out.append(request.to.host);
+    __attribute__((uninitialized)) Short<256> rest;
+    if (!request.to.host.empty()) rest.add("\r\n");
+    rest.add("X-Forwarded-Port: ").add(peer.local_port);
+    rest.add("\r\nX-Request-Id: ").add(request.request_id).add("\r\n").add(request.via_line);
     rest.append_to(out);
 }
 
@@ -136,28 +143,73 @@ void append_forwarded_for(std::string& out, const Head& head, const Peer& peer) 
     out.append(peer.host).append("\r\n");
 }
 
-void append_forwarding(std::string& out, const ForwardRequest& request) {
+// Of a list that proxies have added to, what the first of them said: it spoke with the client.
+std::string_view first_of(std::string_view list) noexcept {
+    return trimmed(list.substr(0, list.find(',')));
+}
+
+// What X-Forwarded-Proto says, if it is a scheme that we know. A WebSocket is carried by either
+// (RFC 6455, 3).
+enum class Scheme : std::uint8_t { unknown, http, https };
+
+Scheme scheme_of(std::string_view list) noexcept {
+    const std::string_view word = first_of(list);
+    if (equal_fold(word, "https") || equal_fold(word, "wss")) return Scheme::https;
+    if (equal_fold(word, "http") || equal_fold(word, "ws")) return Scheme::http;
+    return Scheme::unknown;
+}
+
+bool is_port(std::string_view text) noexcept {
+    const auto number = parse_length(text);
+    return number && *number > 0 && *number <= 65535;
+}
+
+// Of a host as Host has it; empty if none is there.
+std::string_view port_of(std::string_view host) noexcept {
+    const std::size_t bracket = host.rfind(']');
+    const std::size_t colon = host.find(':', bracket == host.npos ? 0 : bracket);
+    const std::string_view port = colon == host.npos ? "" : host.substr(colon + 1);
+    return is_port(port) ? port : std::string_view{};
+}
+
+// A trusted peer says what the client asked for; where it says a part only, the rest follows from
+// that, and not from our listener.
+void append_believed_forwarding(std::string& out, const ForwardRequest& request) {
     const Head& head = *request.head;
     const Peer& peer = *request.peer;
-    if (!peer.trusted && peer.host.size() <= 64 && request.request_id.size() <= 128)
-        return append_own_forwarding(out, request);
-    const auto believed = [&](FieldName name) {
-        return peer.trusted ? head.value(name) : std::string_view{};
-    };
-    append_forwarded_for(out, head, peer);
-    const auto proto = believed(FieldName::x_forwarded_proto);
-    append_field(out, "X-Forwarded-Proto", !proto.empty() ? proto : peer.secure ? "https" : "http");
-    const auto host = believed(FieldName::x_forwarded_host);
-    append_field(out, "X-Forwarded-Host",
-                 !host.empty()              ? host
-                 : !request.to.host.empty() ? request.to.host
-                                            : request.server_host);
+    const Scheme scheme = scheme_of(head.value(FieldName::x_forwarded_proto));
+    const bool secure = scheme == Scheme::unknown ? peer.secure : scheme == Scheme::https;
+    const std::string_view told_host = first_of(head.value(FieldName::x_forwarded_host));
+    const std::string_view host = told_host.empty() ? request.to.host : told_host;
+    append_field(out, "X-Forwarded-Proto", secure ? "https" : "http");
+    if (!host.empty()) append_field(out, "X-Forwarded-Host", host);
     out.append("X-Forwarded-Port: ");
-    if (const auto port = believed(FieldName::x_forwarded_port); !port.empty())
+    const std::string_view told_port = first_of(head.value(FieldName::x_forwarded_port));
+    if (is_port(told_port))
+        out.append(told_port);
+    else if (scheme == Scheme::unknown && told_host.empty())
+        append_number(out, peer.local_port);
+    else if (const std::string_view port = port_of(host); !port.empty())
         out.append(port);
     else
-        append_number(out, peer.local_port);
-    out.append("\r\nX-Request-Id: ").append(request.request_id).append("\r\n");
+        out.append(secure ? "443" : "80");
+    out.append("\r\n");
+}
+
+void append_forwarding(std::string& out, const ForwardRequest& request) {
+    const Peer& peer = *request.peer;
+    if (!peer.trusted) return append_own_forwarding(out, request);
+    append_forwarded_for(out, *request.head, peer);
+    append_believed_forwarding(out, request);
+    append_field(out, "X-Request-Id", request.request_id);
+    out.append(request.via_line);
+}
+
+// One less; a request that may go no further is not forwarded at all.
+void append_forwards_left(std::string& out, std::uint64_t left) {
+    out.append("Max-Forwards: ");
+    append_number(out, left == 0 ? 0 : left - 1);
+    out.append("\r\n");
 }
 
 void append_framing(std::string& out, const Body& body) {
@@ -203,8 +255,7 @@ private:
 
 enum class Treatment : std::uint8_t { pass, drop, session };
 
-Treatment treat(const ForwardRequest& request, const Field& field,
-                const ConnectionOptions& connection, const SessionNames& session) {
+Treatment treat(const ForwardRequest& request, const Field& field, const SessionNames& session) {
     const Head& head = *request.head;
     if (is_ours(field.id)) return Treatment::drop;
     if (session.has(head.text(field.name))) return Treatment::session;
@@ -219,7 +270,8 @@ Treatment treat(const ForwardRequest& request, const Field& field,
     case FieldName::x_real_ip: return request.peer->trusted ? Treatment::pass : Treatment::drop;
     // A 1.0 client cannot wait for a 100 (RFC 9110, 10.1.1).
     case FieldName::expect: return head.minor == 0 ? Treatment::drop : Treatment::pass;
-    default: return is_dropped(connection, head, field) ? Treatment::drop : Treatment::pass;
+    default:
+        return is_dropped(*request.connection, head, field) ? Treatment::drop : Treatment::pass;
     }
 }
 
@@ -238,35 +290,48 @@ void append_cookie_line(std::string& out, const Head& head, const Field& field,
 
 bool is_secure(const Peer& peer, const Head& head) noexcept {
     if (peer.secure) return true;
-    return peer.trusted && equal_fold(head.value(FieldName::x_forwarded_proto), "https");
+    return peer.trusted && scheme_of(head.value(FieldName::x_forwarded_proto)) == Scheme::https;
 }
 
 std::string_view client_host(const Peer& peer, const Head& head,
                              const std::vector<Network>& trusted) noexcept {
     std::string_view client = peer.host;
     if (!peer.trusted) return client;
-    const auto is_trusted = [&](std::string_view host) {
-        const auto address = parse_network(host);
-        return address && std::any_of(trusted.begin(), trusted.end(), [&](const Network& network) {
-                   return network.contains(address->base);
-               });
-    };
+    std::size_t left = forwarded_for_max;
     // From the last field and its last element on: the further left, the less it is believed.
     for (auto field = head.fields.rbegin(); field != head.fields.rend(); ++field) {
         if (field->id != FieldName::x_forwarded_for) continue;
         std::string_view list = head.text(field->value);
         while (!list.empty()) {
+            if (left-- == 0) return client;
             const auto comma = list.rfind(',');
-            std::string_view one = comma == std::string_view::npos ? list : list.substr(comma + 1);
-            list = comma == std::string_view::npos ? std::string_view{} : list.substr(0, comma);
-            while (one.starts_with(' ') || one.starts_with('\t')) one.remove_prefix(1);
-            while (one.ends_with(' ') || one.ends_with('\t')) one.remove_suffix(1);
-            if (one.find('/') != std::string_view::npos || !parse_network(one)) return client;
-            client = one;
-            if (!is_trusted(one)) return client;
+            const std::string_view one = trimmed(list.substr(comma + 1));  // npos + 1 is 0
+            list = list.substr(0, comma == list.npos ? 0 : comma);
+            const auto found = parse_forwarded_for(one);
+            if (!found) return client;
+            client = found->host;
+            const bool vouched = std::any_of(
+                trusted.begin(), trusted.end(),
+                [&](const Network& network) { return network.contains(found->address); });
+            if (!vouched) return client;
         }
     }
     return client;
+}
+
+std::optional<std::uint64_t> forwards_left(const Head& head) noexcept {
+    if (head.method != Method::options || !head.has(FieldName::max_forwards)) return {};
+    const auto is_one = [](const Field& field) { return field.id == FieldName::max_forwards; };
+    if (std::count_if(head.fields.begin(), head.fields.end(), is_one) > 1) return {};
+    return parse_length(head.value(FieldName::max_forwards));
+}
+
+bool is_loop(const Head& head, std::string_view pseudonym) noexcept {
+    if (!head.has(FieldName::via)) return false;
+    return std::any_of(head.fields.begin(), head.fields.end(), [&](const Field& field) {
+        return field.id == FieldName::via &&
+               head.text(field.value).find(pseudonym) != std::string_view::npos;
+    });
 }
 
 Destination destination_of(const Head& head) noexcept {
@@ -314,7 +379,7 @@ void append_request_line(Lines& lines, const ForwardRequest& request) {
             .append(request.to.slash_missing ? " /" : " ")
             .append(request.to.path)
             .append(" HTTP/1.1\r\n");
-    append_field(out, "Host", request.to.host.empty() ? request.server_host : request.to.host);
+    append_field(out, "Host", request.to.host.empty() ? request.listener_host : request.to.host);
 }
 
 }  // namespace
@@ -323,14 +388,15 @@ std::size_t append_request_head(std::string& out, const ForwardRequest& request)
     const Head& head = *request.head;
     Lines lines{out, head};
     append_request_line(lines, request);
-    const ConnectionOptions connection{head};
     const SessionNames session{request.session_prefix};
+    const auto left = forwards_left(head);
     std::size_t dropped = 0;
     for (const Field& field : head.fields) {
-        switch (treat(request, field, connection, session)) {
+        switch (treat(request, field, session)) {
         case Treatment::drop: break;
         case Treatment::session: ++dropped; break;
         case Treatment::pass:
+            if (field.id == FieldName::max_forwards && left) break;  // written anew
             if (field.id == FieldName::cookie && !request.session_cookie.empty())
                 append_cookie_line(lines.text(), head, field, request.session_cookie);
             else
@@ -338,6 +404,7 @@ std::size_t append_request_head(std::string& out, const ForwardRequest& request)
         }
     }
     lines.text();
+    if (left) append_forwards_left(out, *left);
     append_forwarding(out, request);
     append_framing(out, request.body);
     out.append(request.session_fields);
@@ -386,7 +453,6 @@ std::size_t append_response_head(std::string& out, const ForwardResponse& respon
     const Head& head = *response.head;
     Lines lines{out, head};
     append_status_line(lines, head);
-    const ConnectionOptions connection{head};
     const SessionNames session{response.session_prefix};
     const bool personal = !response.added.empty();
     const bool made_private = personal && !refuses_sharing(head);
@@ -399,7 +465,7 @@ std::size_t append_response_head(std::string& out, const ForwardResponse& respon
             length_written = true;
             continue;
         }
-        if (is_ours(field.id) || is_dropped(connection, head, field)) continue;
+        if (is_ours(field.id) || is_dropped(*response.connection, head, field)) continue;
         if (session.has(head.text(field.name))) continue;
         if (field.id == FieldName::set_cookie && !response.session_cookie.empty() &&
             sets_cookie(head.text(field.value), response.session_cookie)) {
@@ -416,6 +482,7 @@ std::size_t append_response_head(std::string& out, const ForwardResponse& respon
     }
     lines.text();
     if (!length_written) append_framing(out, response.body);
+    if (!head.has(FieldName::date)) out.append(response.date_line);
     out.append(response.added);
     if (personal && !cache_control) out.append("Cache-Control: no-store\r\n");
     if (response.upgrade)

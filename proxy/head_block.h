@@ -57,7 +57,7 @@ public:
     std::string later;    // input that waits behind it
 
     // Where the exchange lives.
-    static constexpr std::size_t exchange_size = 1792;
+    static constexpr std::size_t exchange_size = 2048;
     void* exchange_room() noexcept { return exchange_room_; }
 
 private:

@@ -323,10 +323,11 @@ void Http1Client::refuse(Error error) {
     const bool head_only = head.bytes != nullptr && head.text(head.method_text) == "HEAD";
     if (service_ != nullptr)
         append_local_reply(out, service_->fault_reply(error),
-                           {.close = true, .head_only = head_only});
+                           {.date_line = lane_.date_line(), .close = true, .head_only = head_only});
     else
         append_reply(out, {.fault = error.fault,
                            .request_id = {id.data(), id.size()},
+                           .date_line = lane_.date_line(),
                            .close = true,
                            .head_only = head_only});
     const iovec piece{out.data(), out.size()};

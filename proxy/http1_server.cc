@@ -46,9 +46,8 @@ Result<bool> Http1Server::read_head() {
         return false;
     }
     input_ = input_.subspan(*size - before);
-    const ConnectionOptions connection{head_};
-    if (connection.too_many) return Error{Fault::bad_response, 0, Reason::too_many_options};
-    persistent_ = connection.persistent;
+    connection_.read(head_);
+    if (connection_.too_many) return Error{Fault::bad_response, 0, Reason::too_many_options};
     return true;
 }
 
@@ -82,7 +81,7 @@ bool Http1Server::persistent() const noexcept {
     if (end_ || !input_.empty() || !parser_.complete() ||
         parser_.body().framing == Framing::until_close)
         return false;
-    return persistent_;
+    return connection_.persistent;
 }
 
 Lease Http1Server::release(bool request_sent) {

@@ -33,6 +33,7 @@ public:
     // after `keep`.
     Result<bool> read_head();
     const Head& head() const noexcept { return head_; }
+    const ConnectionOptions& connection() const noexcept { return connection_; }  // the head's
     // An interim answer (1xx) was passed on: the next head follows.
     void next_head() noexcept;
     Body body() const noexcept { return parser_.body(); }
@@ -64,8 +65,9 @@ private:
     std::string kept_;       // unread bytes that outlived their event
     std::span<char> input_;  // arrived, unread
     std::optional<int> end_;
-    bool heard_ = false;       // a byte of an answer came
-    bool persistent_ = false;  // as the head says, whose bytes may be gone when the body ends
+    bool heard_ = false;  // a byte of an answer came
+    // Names and all: the head's bytes may be gone when the body ends, `persistent` stays.
+    ConnectionOptions connection_;
 };
 
 }  // namespace baton

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "proxy/exchange.h"
+#include "proxy/pseudonym.h"
 
 namespace baton {
 
@@ -26,7 +27,18 @@ HeadLimits head_limits(const LimitsConfig& limits) {
     return head;
 }
 
+std::string via_line(char minor) {
+    return std::string{"Via: 1."} + minor + " " + std::string{pseudonym()} + "\r\n";
+}
+
 }  // namespace
+
+// The time of the wall, not of the loop, which knows no leaps; behind it by less than a second.
+void DateLine::write(std::uint64_t now_ms) {
+    const std::int64_t wall_ms = wall_now_ms();
+    line_ = "Date: " + http_date(wall_ms / 1000) + "\r\n";
+    until_ms_ = now_ms + static_cast<std::uint64_t>(1000 - wall_ms % 1000);
+}
 
 Lane::Lane(Loop& the_loop, std::shared_ptr<const Snapshot> the_snapshot,
            std::unique_ptr<Store> the_store, UnknownLimit& the_unknown_limit, log::Writer* writer,
@@ -37,6 +49,7 @@ Lane::Lane(Loop& the_loop, std::shared_ptr<const Snapshot> the_snapshot,
       blocks(head_limits(snapshot->config().limits)),
       access_log(writer, access_sink),
       counters(snapshot->config().routes.size()),
+      via_lines{via_line('0'), via_line('1')},
       unknown_limit(&the_unknown_limit),
       epoch_offset_ms(wall_now_ms() - static_cast<std::int64_t>(uv_hrtime() / 1'000'000)) {
     store->attach(this, {[](void* lane, StoreTicket ticket, StoreAnswer answer) {

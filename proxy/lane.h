@@ -2,6 +2,7 @@
 
 // What client connections need of their loop. Every loop that serves clients owns one.
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -13,6 +14,7 @@
 #include "net/loop.h"
 #include "net/tcp.h"
 #include "proxy/access_log.h"
+#include "proxy/date_line.h"
 #include "proxy/head_block.h"
 #include "proxy/request_ids.h"
 #include "proxy/snapshot.h"
@@ -47,6 +49,8 @@ struct Lane {
     Counters counters;
     TcpCounts tcp;
     RequestIds ids;
+    DateLine date;
+    std::array<std::string, 2> via_lines;  // of a request, by its minor version
     UnknownLimit* unknown_limit;
     std::string head_out;   // a head being built; empty between events
     std::string lines_out;  // session lines being built
@@ -76,6 +80,8 @@ struct Lane {
     std::uint64_t clock_us() const noexcept {
         return access_log.enabled() ? now_us() : loop.now() * 1000;
     }
+    // A field of an answer that is made now.
+    std::string_view date_line() { return date.line(loop.now()); }
     std::int64_t epoch_now_ms() const noexcept {
         return static_cast<std::int64_t>(loop.now()) + epoch_offset_ms;
     }

@@ -40,6 +40,7 @@ void append_local_reply(std::string& out, const LocalReply& reply, const LocalRe
         out.append("\r\nContent-Length: ").append(std::to_string(reply.body.size()));
         out.append("\r\n");
     }
+    out.append(to.date_line);
     // What is true now is not in a minute, and no page may be guessed out of it.
     out.append("Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n");
     out.append(reply.fields);
@@ -118,7 +119,8 @@ void LocalCall::reply_if(const std::optional<LocalReply>& reply) {
     std::string& out = lane_.head_out;
     out.clear();
     append_local_reply(out, *reply,
-                       {.client_is_1_0 = block_.head.minor == 0,
+                       {.date_line = lane_.date_line(),
+                        .client_is_1_0 = block_.head.minor == 0,
                         .close = close_client_,
                         .head_only = block_.head.method == Method::head});
     send(out);
@@ -133,7 +135,9 @@ void LocalCall::fail(Error error) {
     close_client_ = true;
     lane_.head_out.clear();
     append_local_reply(lane_.head_out, service_.fault_reply(error),
-                       {.close = true, .head_only = block_.head.method == Method::head});
+                       {.date_line = lane_.date_line(),
+                        .close = true,
+                        .head_only = block_.head.method == Method::head});
     send(lane_.head_out);
     state_ = State::replying;
 }

@@ -38,6 +38,7 @@ LocalReply plain_reply(int status, std::string fields = {});
 
 // Appends the whole answer. `close`: the connection ends after it, and the answer says so.
 struct LocalReplyTo {
+    std::string_view date_line;  // ready-made
     bool client_is_1_0 = false;
     bool close = false;
     bool head_only = false;  // an answer to HEAD: the fields without the body

@@ -26,31 +26,55 @@ std::string_view reason_of(int status) noexcept {
     case 503: return "Service Unavailable";
     case 504: return "Gateway Timeout";
     case 505: return "HTTP Version Not Supported";
+    case 508: return "Loop Detected";
     default: return "Internal Server Error";
     }
 }
 
-void append_reply(std::string& out, const OwnReply& reply) {
-    const int status = status_of(reply.fault);
-    const std::string_view reason = reason_of(status);
-    out.append("HTTP/1.1 ");
-    out.append(std::to_string(status))
-        .append(" ")
-        .append(reason)
-        .append("\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ");
-    out.append(std::to_string(reason.size() + 5)).append("\r\n");
-    if (status == 503) out.append("Retry-After: 1\r\n");
-    if (status == 409) out.append("Retry-After: 0\r\n");
-    if (status == 429) out.append("Retry-After: 60\r\n");
-    if (status == 405) out.append("Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n");
+namespace {
+
+void append_line(std::string& out, int status) {
+    out.append("HTTP/1.1 ").append(std::to_string(status)).append(" ");
+    out.append(reason_of(status)).append("\r\n");
+}
+
+// What all of our own answers end in.
+void append_end(std::string& out, const OwnReply& reply) {
+    out.append(reply.date_line);
     out.append("X-Request-Id: ").append(reply.request_id).append("\r\n");
     // A cache may keep a 404 or 501 on its own guess (RFC 9111, 4.2.2); what is true now need not be
     // in a minute.
     out.append("Cache-Control: no-store\r\n");
-    if (reply.close) out.append("Connection: close\r\n");
+    if (reply.close)
+        out.append("Connection: close\r\n");
+    else if (reply.client_is_1_0)
+        out.append("Connection: keep-alive\r\n");
     out.append("\r\n");
+}
+
+constexpr std::string_view allow_line = "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n";
+
+}  // namespace
+
+void append_reply(std::string& out, const OwnReply& reply) {
+    const int status = status_of(reply.fault);
+    const std::string_view reason = reason_of(status);
+    append_line(out, status);
+    out.append("Content-Type: text/plain; charset=utf-8\r\nContent-Length: ");
+    out.append(std::to_string(reason.size() + 5)).append("\r\n");
+    if (status == 503) out.append("Retry-After: 1\r\n");
+    if (status == 409) out.append("Retry-After: 0\r\n");
+    if (status == 429) out.append("Retry-After: 60\r\n");
+    if (status == 405) out.append(allow_line);
+    append_end(out, reply);
     if (reply.head_only) return;
     out.append(std::to_string(status)).append(" ").append(reason).append("\n");
+}
+
+void append_options_reply(std::string& out, const OwnReply& reply) {
+    append_line(out, 200);
+    out.append(allow_line).append("Content-Length: 0\r\n");
+    append_end(out, reply);
 }
 
 }  // namespace baton

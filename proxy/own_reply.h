@@ -9,14 +9,19 @@
 
 namespace baton {
 
-// Appends a whole answer of our own.
+// An answer of our own.
 struct OwnReply {
-    Fault fault;
+    Fault fault = Fault::bad_request;
     std::string_view request_id;
+    std::string_view date_line;  // ready-made
     bool close = false;
-    bool head_only = false;  // an answer to HEAD: the fields without the body
+    bool client_is_1_0 = false;  // is told if the connection goes on
+    bool head_only = false;      // an answer to HEAD: the fields without the body
 };
+// Appends it whole.
 void append_reply(std::string& out, const OwnReply& reply);
+// The answer to an OPTIONS that may go no further (RFC 9110, 7.6.2 and 9.3.7); no fault.
+void append_options_reply(std::string& out, const OwnReply& reply);
 
 // What a status is called (RFC 9110, 15), of those we send.
 std::string_view reason_of(int status) noexcept;

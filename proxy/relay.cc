@@ -6,6 +6,7 @@
 #include "net/check.h"
 #include "proxy/http1_client.h"
 #include "proxy/own_reply.h"
+#include "proxy/pseudonym.h"
 #include "proxy/retry.h"
 
 namespace baton {
@@ -122,14 +123,42 @@ void Relay::route() {
     route_ = router.find(router.asks_host() ? routing_host(to_.host, room) : "", path);
     if (connection_.too_many) return fail({Fault::bad_request, 0, Reason::too_many_options});
     if (route_ == nullptr) return fail({Fault::no_route});
+    if (is_loop()) return fail({Fault::loop});
     if (snapshot_->config().limits.underscores == Underscores::reject) {
         for (const Field& field : head.fields)
             if (field.underscore)
                 return fail({Fault::bad_request, 0, Reason::underscore, head.text(field.name)});
     }
+    if (forwards_left(head) == 0) return answer_options();
     websocket_ = is_websocket();
     in_framing_ = block_.parser.body().framing;
     state_ = State::finding_session;
+}
+
+bool Relay::is_loop() const noexcept {
+    const Head& head = block_.head;
+    return head.has(FieldName::via) && route_->upstream_config->via &&
+           baton::is_loop(head, pseudonym());
+}
+
+// Max-Forwards: 0. No server is asked.
+void Relay::answer_options() {
+    decide_end(true);
+    lane_.head_out.clear();
+    append_options_reply(lane_.head_out, {.request_id = request_id(),
+                                          .date_line = lane_.date_line(),
+                                          .close = close_client_,
+                                          .client_is_1_0 = client_is_1_0_});
+    const iovec piece{lane_.head_out.data(), lane_.head_out.size()};
+    client_.stream().write({&piece, 1}, then(true));
+    status_ = 200;
+    state_ = State::replying;
+}
+
+// Of an answer of our own. What was not read of the request would be taken for the next one.
+void Relay::decide_end(bool reusable) noexcept {
+    close_client_ =
+        !reusable || !client_.body_complete() || !connection_.persistent || client_.ends_here();
 }
 
 bool Relay::is_websocket() const noexcept {
@@ -348,14 +377,21 @@ void Relay::build_request_head() {
     lane_.lines_out.clear();
     session_.append_request_fields(lane_.lines_out);
     lane_.head_out.clear();
+    // What a client without a Host asked for is the address that it found.
+    const std::string listener =
+        to_.host.empty() ? client_.stream().local_address().text() : std::string{};
     const std::size_t dropped = append_request_head(
         lane_.head_out,
         {.head = &block_.head,
+         .connection = &connection_,
          .to = to_,
-         .server_host = server_->text,
+         .listener_host = listener,
          .peer = &client_.peer(),
          .body = block_.parser.body(),
          .request_id = request_id(),
+         .via_line = route_->upstream_config->via
+                         ? std::string_view{lane_.via_lines[block_.head.minor]}
+                         : std::string_view{},
          .session_prefix = session.header_prefix,
          .session_fields = lane_.lines_out,
          .session_cookie = session_cookie(),
@@ -415,12 +451,13 @@ void Relay::fail(Error error) {
     if (error.fault == Fault::client_gone) return finish(End::drop);
     // After a time-out a late body would be taken for the next request.
     const bool timed_out = error.fault == Fault::client_slow || error.fault == Fault::server_slow;
-    close_client_ =
-        timed_out || !client_.body_complete() || !connection_.persistent || client_.ends_here();
+    decide_end(!timed_out);
     lane_.head_out.clear();
     append_reply(lane_.head_out, {.fault = error.fault,
                                   .request_id = request_id(),
+                                  .date_line = lane_.date_line(),
                                   .close = close_client_,
+                                  .client_is_1_0 = client_is_1_0_,
                                   .head_only = block_.head.method == Method::head});
     const iovec piece{lane_.head_out.data(), lane_.head_out.size()};
     client_.stream().write({&piece, 1}, then(true));

@@ -54,6 +54,9 @@ private:
     static const StreamEvents server_events;
 
     void route();
+    bool is_loop() const noexcept;
+    void answer_options();
+    void decide_end(bool reusable) noexcept;
     void find_session();
     void session_found();
     bool may_replay() noexcept;

@@ -44,6 +44,7 @@ bool Relay::on_interim() {
         lane_.head_out.clear();
         append_response_head(lane_.head_out,
                              {.head = &block_.server.head(),
+                              .connection = &block_.server.connection(),
                               .session_prefix = snapshot_->config().session.header_prefix,
                               .session_cookie = session_cookie()});
         const iovec piece{lane_.head_out.data(), lane_.head_out.size()};
@@ -137,6 +138,7 @@ void Relay::build_response_head(Body body) {
     const bool upgrade = head.status == 101;
     const std::size_t dropped = append_response_head(
         lane_.head_out, {.head = &head,
+                         .connection = &block_.server.connection(),
                          .body = body,
                          .keep_length = head.status == 304 ||
                                         (block_.head.method == Method::head && head.status != 204),
@@ -145,6 +147,7 @@ void Relay::build_response_head(Body body) {
                          .upgrade = upgrade,
                          .session_prefix = config.session.header_prefix,
                          .session_cookie = session_cookie(),
+                         .date_line = upgrade ? std::string_view{} : lane_.date_line(),
                          .added = lane_.lines_out});
     if (dropped == 0) return;
     lane_.counters.session_cookies_dropped.add(dropped);

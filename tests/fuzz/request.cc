@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,8 +20,9 @@
 namespace baton::fuzz {
 namespace {
 
-constexpr std::string_view server_host = "10.0.0.9:9000";
+constexpr std::string_view listener_host = "10.0.0.9:9000";
 constexpr std::string_view request_id = "the-id";
+constexpr std::string_view via_line = "Via: 1.1 baton-0123456789abcdef\r\n";
 
 // How the proxy is set up, and how the client's connection is.
 struct Situation {
@@ -78,7 +81,8 @@ public:
         const Exact received{bytes};
         const auto size = parser.read_head(received.view(), head_);
         if (!size || *size == 0) return exchange_;
-        if (ConnectionOptions{head_}.too_many) return exchange_;
+        connection_.read(head_);
+        if (connection_.too_many) return exchange_;
         exchange_.taken = true;
         body_ = parser.body();
 
@@ -128,11 +132,13 @@ private:
         for (const std::string& line : session_lines(situation_)) lines.append(line + "\r\n");
         exchange_.dropped =
             append_request_head(head_out_, {.head = &head_,
+                                            .connection = &connection_,
                                             .to = destination_of(head_),
-                                            .server_host = server_host,
+                                            .listener_host = listener_host,
                                             .peer = &peer,
                                             .body = body_,
                                             .request_id = request_id,
+                                            .via_line = via_line,
                                             .session_prefix = situation_.rules.prefix,
                                             .session_fields = lines,
                                             .session_cookie = situation_.rules.cookie,
@@ -143,6 +149,7 @@ private:
     const Situation& situation_;
     const PlainHead& plain_;
     Head head_;
+    ConnectionOptions connection_;
     Body body_;
     std::string head_out_;
     std::string held_;
@@ -151,7 +158,8 @@ private:
 
 // RFC 9112, 3.2 and 3.3.
 struct Expected {
-    std::string method, path, host;
+    std::string method, path;
+    std::string host;  // may be empty
     std::vector<std::string> fields;
     std::size_t session_fields = 0;  // of the client, dropped
 };
@@ -169,7 +177,21 @@ void set_destination(const PlainHead& plain, Expected& expected) {
             expected.path = asterisk ? "*" : "/" + expected.path;
         }
     }
-    if (expected.host.empty()) expected.host = server_host;
+}
+
+// Nothing if it is no number that fits.
+std::optional<std::uint64_t> number_of(const std::string& text) {
+    if (text.empty() || text.find_first_not_of("0123456789") != text.npos) return {};
+    const std::string digits = text.substr(std::min(text.find_first_not_of('0'), text.size() - 1));
+    const std::string most = "18446744073709551615";
+    const bool fits =
+        digits.size() < most.size() || (digits.size() == most.size() && digits <= most);
+    return fits ? std::optional<std::uint64_t>{std::stoull(digits)} : std::nullopt;
+}
+
+std::optional<std::uint64_t> max_forwards(const PlainHead& plain) {
+    if (plain.method != "OPTIONS" || plain.count("max-forwards") != 1) return {};
+    return number_of(plain.value("max-forwards"));
 }
 
 // Whether and how a field goes on, other than those that are written anew.
@@ -187,41 +209,66 @@ bool passes(const Situation& situation, const PlainHead& plain, PlainField& fiel
     }
     if (is_one_of(field.key, {"forwarded", "x-real-ip"})) return situation.trusted;
     if (field.key == "expect") return plain.minor == 1;
+    if (field.key == "max-forwards") return !max_forwards(plain);
     if (field.key == "cookie" && !situation.rules.cookie.empty()) {
         return take_out_cookie(field.value, situation.rules.cookie);
     }
-    const bool stays =
-        is_one_of(field.key, {"cookie", "set-cookie", "authorization", "cache-control"});
+    const bool stays = is_one_of(
+        field.key, {"cookie", "set-cookie", "authorization", "cache-control", "via", "date"});
     return stays || !is_named(plain, field.key);
 }
 
+bool is_port(const std::string& text) {
+    const auto number = number_of(text);
+    return number && *number > 0 && *number <= 65535;
+}
+
 void add_forwarding(const Situation& situation, const PlainHead& plain, Expected& expected) {
-    const auto believed = [&](const char* key, std::string_view otherwise) {
-        const std::string value = situation.trusted ? plain.value(key) : "";
-        return value.empty() ? std::string{otherwise} : value;
+    const auto told = [&](const char* key) {
+        return situation.trusted ? trim(split(plain.value(key), ',')[0]) : std::string{};
     };
+    std::string scheme = lower(told("x-forwarded-proto"));
+    if (scheme == "wss") scheme = "https";
+    if (scheme == "ws") scheme = "http";
+    const bool scheme_told = scheme == "https" || scheme == "http";
+    if (!scheme_told) scheme = situation.secure ? "https" : "http";
+    const std::string told_host = told("x-forwarded-host");
+    const std::string host = told_host.empty() ? expected.host : told_host;
+    std::string port = told("x-forwarded-port");
+    if (!is_port(port)) {
+        port = "8080";
+        if (scheme_told || !told_host.empty()) {
+            const std::size_t begin = host.rfind(']') == host.npos ? 0 : host.rfind(']');
+            const std::size_t colon = host.find(':', begin);
+            port = colon == host.npos ? "" : host.substr(colon + 1);
+            if (!is_port(port)) port = scheme == "https" ? "443" : "80";
+        }
+    }
     std::string addresses;
     for (const PlainField& field : plain.fields) {
         if (situation.trusted && field.key == "x-forwarded-for" && !field.value.empty())
             addresses += field.value + ", ";
     }
     expected.fields.push_back("X-Forwarded-For: " + addresses + "192.0.2.1");
-    expected.fields.push_back("X-Forwarded-Proto: " +
-                              believed("x-forwarded-proto", situation.secure ? "https" : "http"));
-    expected.fields.push_back("X-Forwarded-Host: " + believed("x-forwarded-host", expected.host));
-    expected.fields.push_back("X-Forwarded-Port: " + believed("x-forwarded-port", "8080"));
+    expected.fields.push_back("X-Forwarded-Proto: " + scheme);
+    if (!host.empty()) expected.fields.push_back("X-Forwarded-Host: " + host);
+    expected.fields.push_back("X-Forwarded-Port: " + port);
     expected.fields.push_back("X-Request-Id: " + std::string{request_id});
+    expected.fields.emplace_back("Via: 1.1 baton-0123456789abcdef");
 }
 
 Expected expect(const Situation& situation, const PlainHead& plain) {
     Expected expected;
     expected.method = plain.method;
     set_destination(plain, expected);
-    expected.fields.push_back("Host: " + expected.host);
+    expected.fields.push_back("Host: " +
+                              (expected.host.empty() ? std::string{listener_host} : expected.host));
     for (PlainField field : plain.fields) {
         if (passes(situation, plain, field, expected))
             expected.fields.push_back(field.name + ": " + field.value);
     }
+    if (const auto left = max_forwards(plain))
+        expected.fields.push_back("Max-Forwards: " + std::to_string(*left == 0 ? 0 : *left - 1));
     add_forwarding(situation, plain, expected);
     if (plain.body.framing == Framing::length)
         expected.fields.push_back("Content-Length: " + std::to_string(plain.body.length));
@@ -246,8 +293,9 @@ void check_sent_head(const Situation& situation, const PlainHead& sent) {
         check(sent.count(key) == 0, "a field of one connection is not sent on");
     check(sent.count("connection") == sent.count("upgrade") && sent.count("upgrade") <= 1,
           "a connection's options are sent with an upgrade only");
-    for (const char* key : {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host",
-                            "x-forwarded-port", "x-request-id"})
+    check(sent.count("x-forwarded-host") <= 1, "a forwarded host is there once");
+    for (const char* key :
+         {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-port", "x-request-id"})
         check(sent.count(key) == 1, "a field that says who asked is there, once");
     const auto ours = session_lines(situation);
     std::size_t session_fields = 0;

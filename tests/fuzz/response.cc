@@ -19,6 +19,7 @@ namespace baton::fuzz {
 namespace {
 
 constexpr unsigned interims_max = 16;
+constexpr std::string_view date_line = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
 
 // What was asked, by whom, and how the proxy is set up.
 struct Situation {
@@ -75,7 +76,9 @@ public:
             // What the head views, until it is written.
             const Exact received{bytes};
             const auto size = parser_.read_head(received.view(), head_);
-            if (!size || *size == 0 || ConnectionOptions{head_}.too_many) return exchange_;
+            if (!size || *size == 0) return exchange_;
+            connection_.read(head_);
+            if (connection_.too_many) return exchange_;
             Sent sent;
             sent.received = read_plain_head(HeadGuard::Kind::response, bytes, situation_.limits);
             bytes.remove_prefix(*size);
@@ -86,6 +89,7 @@ public:
             }
             if (exchange_.interims.size() == interims_max) return exchange_;
             append(sent, {.head = &head_,
+                          .connection = &connection_,
                           .session_prefix = situation_.rules.prefix,
                           .session_cookie = situation_.rules.cookie});
             exchange_.interims.push_back(sent);
@@ -114,6 +118,7 @@ private:
         if (!read(pieces, at, sent.body)) return;
         append(sent,
                {.head = &head_,
+                .connection = &connection_,
                 .body = head_.status == 101 ? Body{} : sent.body,
                 .keep_length = head_.status == 304 || (situation_.head && head_.status != 204),
                 .client_is_1_0 = situation_.client_is_1_0,
@@ -121,6 +126,7 @@ private:
                 .upgrade = head_.status == 101,
                 .session_prefix = situation_.rules.prefix,
                 .session_cookie = situation_.rules.cookie,
+                .date_line = head_.status == 101 ? std::string_view{} : date_line,
                 .added = situation_.added});
         exchange_.final = sent;
         while (!parser_.complete() && at < pieces.size())
@@ -153,6 +159,7 @@ private:
     const Situation& situation_;
     HttpParser parser_;
     Head head_;
+    ConnectionOptions connection_;
     Exchange exchange_;
 };
 
@@ -239,10 +246,11 @@ Expected expect(const Situation& situation, const Sent& sent, bool final) {
             ++expected.dropped;
             continue;
         }
-        const bool stays = is_one_of(
-            field.key, {"authorization", "cookie", "set-cookie", "cache-control", "expect",
-                        "forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host",
-                        "x-forwarded-port", "x-real-ip", "x-request-id"});
+        const bool stays =
+            is_one_of(field.key, {"authorization", "cookie", "set-cookie", "cache-control",
+                                  "expect", "forwarded", "x-forwarded-for", "x-forwarded-proto",
+                                  "x-forwarded-host", "x-forwarded-port", "x-real-ip",
+                                  "x-request-id", "via", "max-forwards", "date"});
         if (!stays && is_named(plain, field.key)) continue;
         const bool personal = final && !situation.added.empty();
         const bool first = field.key == "cache-control" && !cache_control;
@@ -262,6 +270,8 @@ Expected expect(const Situation& situation, const Sent& sent, bool final) {
         expected.fields.push_back("Content-Length: " + std::to_string(sent.body.length));
     if (sent.body.framing == Framing::chunked)
         expected.fields.emplace_back("Transfer-Encoding: chunked");
+    if (plain.status != 101 && plain.count("date") == 0)
+        expected.fields.emplace_back("Date: Sun, 06 Nov 1994 08:49:37 GMT");
     if (!situation.added.empty()) {
         expected.fields.emplace_back("Set-Cookie: JSESSIONID=1; Path=/");
         if (!cache_control) expected.fields.emplace_back("Cache-Control: no-store");

@@ -184,8 +184,8 @@ TEST_CASE(
         Peer client = proxy.connect_client();
         client.sends("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
         Peer server = proxy.accept_at_server();
-        CHECK(
-            server.head().starts_with("GET / HTTP/1.1\r\nHost: " + proxy.server_text(0) + "\r\n"));
+        CHECK(server.head().starts_with("GET / HTTP/1.1\r\nHost: " + proxy.address().text() +
+                                        "\r\n"));
         server.sends(
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
         CHECK(client.head() == "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
@@ -529,16 +529,16 @@ TEST_CASE("a head that never came whole is logged by its own bytes, not by anoth
 
 TEST_CASE("a Connection field with more names than make sense is refused, from either side") {
     std::string names = "a0";
-    for (int i = 1; i < 16; ++i) names += ", a" + std::to_string(i);
+    for (int i = 1; i < 31; ++i) names += ", a" + std::to_string(i);
     Proxy proxy;
     Peer client = proxy.connect_client();
-    client.sends("GET / HTTP/1.1\r\nHost: h\r\nA15: x\r\nConnection: keep-alive, " + names +
+    client.sends("GET / HTTP/1.1\r\nHost: h\r\nA30: x\r\nConnection: keep-alive, " + names +
                  "\r\n\r\n");
     Peer server = proxy.accept_at_server();
-    CHECK(server.head().find("A15") == std::string::npos);
-    server.sends("HTTP/1.1 200 OK\r\nConnection: " + names + ", b\r\nContent-Length: 0\r\n\r\n");
+    CHECK(server.head().find("A30") == std::string::npos);
+    server.sends("HTTP/1.1 200 OK\r\nConnection: " + names + ", b, c\r\nContent-Length: 0\r\n\r\n");
     client.expects("HTTP/1.1 502 Bad Gateway\r\n").expects("\n\r\n");
-    client.sends("GET / HTTP/1.1\r\nHost: h\r\nConnection: " + names + ", b\r\n\r\n");
+    client.sends("GET / HTTP/1.1\r\nHost: h\r\nConnection: " + names + ",,\r\n\r\n");
     client.expects("HTTP/1.1 400 Bad Request\r\n");
 }
 

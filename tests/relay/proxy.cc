@@ -121,6 +121,14 @@ Peer& Peer::expects(std::string_view text) {
 }
 
 std::string Peer::head() {
+    std::string head = dated_head();
+    constexpr std::string_view date = "\r\nDate: ";
+    if (const std::size_t at = head.find(date); at != head.npos)
+        head.erase(at, head.find("\r\n", at + date.size()) - at);
+    return head;
+}
+
+std::string Peer::dated_head() {
     std::size_t at = std::string::npos;
     proxy_->turn_until(
         [&] {
@@ -316,6 +324,15 @@ Peer Proxy::accept_at_server(std::size_t index) {
     int fd = -1;
     turn_until([&] { return (fd = accept_now(index)) >= 0; }, "a connection to the server");
     return {*this, fd};
+}
+
+std::optional<Peer> Proxy::accept_unless_over() {
+    int fd = -1;
+    const std::uint64_t before = requests();
+    turn_until([&] { return (fd = accept_now(0)) >= 0 || requests() > before; },
+               "a connection to the server, or the end of a request");
+    if (fd < 0) return std::nullopt;
+    return Peer{*this, fd};
 }
 
 bool Proxy::connects_to_server(std::size_t index) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,8 +34,10 @@ public:
     Peer& dribbles(std::string_view text);
     // Waits until `text` has come (anywhere behind what was expected before) and passes over it.
     Peer& expects(std::string_view text);
-    // Waits for a whole head and returns it, its empty line included; what follows stays.
+    // Waits for a whole head and returns it, its empty line included; what follows stays. `head` leaves
+    // out the Date, which is another one each time.
     std::string head();
+    std::string dated_head();
     // Waits for `size` more bytes and returns them.
     std::string bytes(std::size_t size);
     // Waits for the other end to finish; returns everything that came before and was not expected.
@@ -115,6 +118,8 @@ public:
     Peer connect_client(const Address& to);
     // Waits for the proxy's connection to server `index`.
     Peer accept_at_server(std::size_t index = 0);
+    // The same, unless a request ends first: nothing then.
+    std::optional<Peer> accept_unless_over();
     // True if the proxy connects to server `index` while the loop is turned a few times.
     bool connects_to_server(std::size_t index = 0);
     // The next connection to any server, and which server it was.

@@ -245,7 +245,7 @@ class AdminTest(SystemTest):
         faults = {labels[0][1]: number for (name, labels), number in samples.items() if name == "baton_faults_total"}
         self.assertEqual({fault: number for fault, number in faults.items() if number},
                          {"server_gone": 2, "no_route": 6, "bad_request": 8})
-        self.assertEqual(len(faults), 21)
+        self.assertEqual(len(faults), 22)
 
         def total(name, **labels):
             return sum(number for (one, pairs), number in samples.items()

@@ -2,7 +2,7 @@
 
 import unittest
 
-from harness import SystemTest, upstream_of
+from harness import SystemTest, refused_address, upstream_of
 
 
 class RouteTest(SystemTest):
@@ -169,6 +169,30 @@ class ForwardTest(SystemTest):
         self.assertEqual(self.ask(baton).status, 200)
         self.assertEqual(len(app.requests), 1)
         self.assertEqual(baton.wait_access(2)[0]["fault"], "bad_request")
+
+    def test_F_via_two_that_forward_to_each_other(self):
+        """A names B and B names A: a request comes back once, and takes no more connections than that."""
+        address, held = refused_address()
+        one = self.baton([address])
+        held.close()
+        two = self.baton([f"127.0.0.1:{one.port}"], listener={"address": address})
+        for baton, lines in ((one, (2, 1)), (two, (3, 3))):
+            self.assertEqual(self.ask(baton).status, 508)
+            self.assertEqual(len(one.wait_access(lines[0])), lines[0])
+            self.assertEqual(len(two.wait_access(lines[1])), lines[1])
+        faults = [line.get("fault") for line in one.wait_access(3)]
+        self.assertEqual(faults.count("loop"), 1)
+
+    def test_F_via_chain_of_two(self):
+        """What another baton has sent is no loop."""
+        app = self.app()
+        inner = self.baton([app])
+        outer = self.baton([f"127.0.0.1:{inner.port}"])
+        self.assertEqual(self.ask(outer, version="1.0").status, 200)
+        first, second = app.last().all("Via")
+        self.assertRegex(first, "^1.0 baton-[0-9a-f]{16}$")
+        self.assertRegex(second, "^1.1 baton-[0-9a-f]{16}$")
+        self.assertNotEqual(first[4:], second[4:])
 
 
 if __name__ == "__main__":

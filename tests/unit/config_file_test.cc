@@ -53,6 +53,7 @@ void describe(std::ostream& out, const UpstreamConfig& upstream) {
     line(out, "upstream.timeouts.idle", upstream.timeouts.idle);
     line(out, "upstream.timeouts.total", upstream.timeouts.total);
     line(out, "upstream.retry.tries", upstream.retry_tries);
+    line(out, "upstream.via", upstream.via);
 }
 
 void describe(std::ostream& out, const RouteConfig& route) {
@@ -229,6 +230,7 @@ constexpr Change changes[] = {
      "upstream.timeouts.response = 61000"},
     {"[upstream.timeouts]", "idle = \"60s\"", "idle = \"62s\"", "upstream.timeouts.idle = 62000"},
     {"[upstream.timeouts]", "total = \"0s\"", "total = \"63s\"", "upstream.timeouts.total = 63000"},
+    {"[[upstream]]", "via = true", "via = false", "upstream.via = 0"},
     {"[upstream.retry]", "tries = 2", "tries = 3", "upstream.retry.tries = 3"},
     {"[[route]]", "name = \"*/\"", "name = \"all\"", "route.name = all"},
     {"[[route]]", "hosts = [\"*\"]", "hosts = [\"a\", \"B.\"]", "route.host = a; route.host = b"},

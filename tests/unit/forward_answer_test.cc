@@ -178,6 +178,50 @@ TEST_CASE("F:cookie-cache an answer with our cookie is one that no shared cache 
     CHECK(answered(ok + "\r\n") == ok + "\r\n");
 }
 
+TEST_CASE("F:date an answer without a Date gets ours, one with its own keeps it") {
+    const std::string ok = "HTTP/1.1 200 OK\r\n";
+    const std::string length = "Content-Length: 0\r\n";
+    const std::string ours = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+    CHECK(answered(ok + length + "\r\n", {.date_line = ours}) == ok + length + ours + "\r\n");
+    for (const std::string theirs : {"Date: Mon, 07 Nov 1994 08:49:37 GMT\r\n", "date: x\r\n"}) {
+        CAPTURE(theirs);
+        CHECK(answered(ok + theirs + length + "\r\n", {.date_line = ours}) ==
+              ok + theirs + length + "\r\n");
+        CHECK(answered(ok + theirs + "Connection: Date\r\n" + length + "\r\n",
+                       {.date_line = ours}) == ok + theirs + length + "\r\n");
+    }
+    CHECK(answered(ok + "X-Date: x\r\n" + length + "\r\n", {.date_line = ours}) ==
+          ok + "X-Date: x\r\n" + length + ours + "\r\n");
+}
+
+TEST_CASE("F:date our own answers say when, and how a 1.0 client's connection goes on") {
+    const std::string ours = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+    const auto end = [&](bool close, bool client_is_1_0) {
+        std::string out;
+        append_reply(out, {.fault = Fault::no_route,
+                           .request_id = "the-id",
+                           .date_line = ours,
+                           .close = close,
+                           .client_is_1_0 = client_is_1_0,
+                           .head_only = true});
+        return out.substr(out.find("Date: "));
+    };
+    const std::string rest = ours + "X-Request-Id: the-id\r\nCache-Control: no-store\r\n";
+    CHECK(end(false, false) == rest + "\r\n");
+    CHECK(end(true, false) == rest + "Connection: close\r\n\r\n");
+    CHECK(end(true, true) == rest + "Connection: close\r\n\r\n");
+    CHECK(end(false, true) == rest + "Connection: keep-alive\r\n\r\n");
+}
+
+TEST_CASE("F:max-forwards what an OPTIONS is answered that goes no further") {
+    std::string out;
+    append_options_reply(out, {.request_id = "the-id", .date_line = "Date: x\r\n"});
+    CHECK(out ==
+          "HTTP/1.1 200 OK\r\nAllow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
+          "Content-Length: 0\r\nDate: x\r\nX-Request-Id: the-id\r\nCache-Control: "
+          "no-store\r\n\r\n");
+}
+
 TEST_CASE("our own answers") {
     struct Case {
         Fault fault;
@@ -197,6 +241,7 @@ TEST_CASE("our own answers") {
         {Fault::version_unknown, "505 HTTP Version Not Supported", ""},
         {Fault::expectation_unknown, "417 Expectation Failed", ""},
         {Fault::no_route, "404 Not Found", ""},
+        {Fault::loop, "508 Loop Detected", ""},
         {Fault::no_server, "503 Service Unavailable", "Retry-After: 1\r\n"},
         {Fault::server_gone, "502 Bad Gateway", ""},
         {Fault::server_slow, "504 Gateway Timeout", ""},

@@ -44,6 +44,7 @@ struct Situation {
     std::string_view cookie = "JSESSIONID";
     std::string_view session_fields = "";
     std::string_view prefix = "Baton-Session-";
+    std::string_view via_line = "";
 };
 
 inline Peer peer_of(const Situation& situation) {
@@ -63,13 +64,16 @@ inline std::string sent(std::string_view request, const Situation& situation = {
     REQUIRE(received.accepted);
     const Peer peer = peer_of(situation);
     std::string out = "before ";
+    const ConnectionOptions connection{received.head};
     const std::size_t count =
         append_request_head(out, {.head = &received.head,
+                                  .connection = &connection,
                                   .to = destination_of(received.head),
-                                  .server_host = "10.0.0.9:9000",
+                                  .listener_host = "10.0.0.9:8080",
                                   .peer = &peer,
                                   .body = received.body,
                                   .request_id = "the-id",
+                                  .via_line = situation.via_line,
                                   .session_prefix = situation.prefix,
                                   .session_fields = situation.session_fields,
                                   .session_cookie = situation.cookie,
@@ -89,6 +93,7 @@ struct Answering {
     std::string_view cookie = "JSESSIONID";
     std::string_view added = "";
     std::string_view prefix = "Baton-Session-";
+    std::string_view date_line = "";
 };
 
 inline std::string answered(std::string_view response, const Answering& how = {},
@@ -96,8 +101,10 @@ inline std::string answered(std::string_view response, const Answering& how = {}
     const Received received{HeadGuard::Kind::response, response, how.upgrade};
     REQUIRE(received.accepted);
     std::string out = "before ";
+    const ConnectionOptions connection{received.head};
     const std::size_t count =
         append_response_head(out, {.head = &received.head,
+                                   .connection = &connection,
                                    .body = how.body ? *how.body : received.body,
                                    .keep_length = how.keep_length,
                                    .client_is_1_0 = how.client_is_1_0,
@@ -105,6 +112,7 @@ inline std::string answered(std::string_view response, const Answering& how = {}
                                    .upgrade = how.upgrade,
                                    .session_prefix = how.prefix,
                                    .session_cookie = how.cookie,
+                                   .date_line = how.date_line,
                                    .added = how.added});
     if (dropped != nullptr) *dropped = count;
     REQUIRE(out.starts_with("before "));

@@ -63,14 +63,28 @@ TEST_CASE("a request's framing is written from what was parsed") {
 }
 
 TEST_CASE("a 1.0 request goes on as 1.1, with a Host") {
-    CHECK(sent("GET / HTTP/1.0\r\n\r\n")
-              .starts_with("GET / HTTP/1.1\r\nHost: 10.0.0.9:9000\r\nX-Forwarded-For: "));
-    CHECK(sent("GET / HTTP/1.0\r\n\r\n").find("X-Forwarded-Host: 10.0.0.9:9000\r\n") !=
-          std::string::npos);
-    CHECK(sent("GET / HTTP/1.0\r\nHost:\r\n\r\n")
-              .starts_with("GET / HTTP/1.1\r\nHost: 10.0.0.9:9000\r\nX-Forwarded-For: "));
     CHECK(sent("GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n")
               .starts_with("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: "));
+}
+
+TEST_CASE("F:no-host a request without a Host has the listener's, and no forwarded one") {
+    for (const std::string host : {"", "Host:\r\n", "Host: \t\r\n"}) {
+        for (const bool trusted : {false, true}) {
+            CAPTURE(host);
+            CAPTURE(trusted);
+            const std::string out =
+                sent("GET / HTTP/1.0\r\n" + host + "\r\n", {.trusted = trusted});
+            CHECK(out ==
+                  "GET / HTTP/1.1\r\nHost: 10.0.0.9:8080\r\nX-Forwarded-For: 192.0.2.1\r\n"
+                  "X-Forwarded-Proto: http\r\nX-Forwarded-Port: 8080\r\n"
+                  "X-Request-Id: the-id\r\n\r\n");
+        }
+    }
+    // What a trusted proxy was asked for is known all the same.
+    CHECK(sent("GET / HTTP/1.0\r\nX-Forwarded-Host: a:81\r\n\r\n", {.trusted = true})
+              .find("X-Forwarded-Host: a:81\r\nX-Forwarded-Port: 81\r\n") != std::string::npos);
+    CHECK(sent("GET / HTTP/1.0\r\nX-Forwarded-Host: a:81\r\n\r\n").find("X-Forwarded-Host") ==
+          std::string::npos);
 }
 
 TEST_CASE("Expect passes, but not from a client that cannot wait") {
@@ -133,23 +147,38 @@ TEST_CASE("fields that Connection names do not go on") {
     CHECK(kept("Connection:\r\nX-One: 1\r\n") == "X-One: 1\r\n");
 }
 
-TEST_CASE("Connection may name 16 fields, no more") {
-    std::string list;
+TEST_CASE("F:list-cost Connection may have 32 elements of any kind, no more") {
+    const auto too_many = [](const std::string& fields) {
+        const Received received{HeadGuard::Kind::request,
+                                "GET / HTTP/1.1\r\nHost: h\r\n" + fields + "\r\n"};
+        REQUIRE(received.accepted);
+        const ConnectionOptions options{received.head};
+        // Whoever is refused does not go on.
+        CHECK_FALSE((options.persistent && options.too_many));
+        return options.too_many;
+    };
+    const auto repeated = [](const std::string& text, int count) {
+        std::string all;
+        for (int i = 0; i < count; ++i) all += text;
+        return all;
+    };
+    for (const std::string element : {"", " ", "x", "keep-alive", "upgrade", "\t"}) {
+        CAPTURE(element);
+        CHECK_FALSE(too_many("Connection: " + repeated(element + ",", 31) + element + "\r\n"));
+        CHECK(too_many("Connection: " + repeated(element + ",", 32) + element + "\r\n"));
+        CHECK_FALSE(too_many(repeated("Connection: " + element + "\r\n", 32)));
+        CHECK(too_many(repeated("connection: " + element + "\r\n", 33)));
+        CHECK(too_many(repeated("Connection: " + element + "," + element + "\r\n", 17)));
+    }
+    std::string list = "Connection: close";
     std::string fields;
-    for (int i = 0; i < 16; ++i) {
-        list += ", X-" + std::to_string(i);
+    for (int i = 0; i < 31; ++i) {
+        list += ",X-" + std::to_string(i);
         fields += "X-" + std::to_string(i) + ": x\r\n";
     }
-    // What says how the connection goes on, and empty elements, are not counted.
-    const std::string most = "Connection: close, keep-alive, upgrade, ,," + list + "\r\n";
-    CHECK(kept(most + fields + "X-16: y\r\n") == "X-16: y\r\n");
-    for (const bool one_more : {false, true}) {
-        const Received received{
-            HeadGuard::Kind::request,
-            "GET / HTTP/1.1\r\nHost: h\r\n" + most + (one_more ? "Connection: x\r\n\r\n" : "\r\n")};
-        REQUIRE(received.accepted);
-        CHECK(ConnectionOptions{received.head}.too_many == one_more);
-    }
+    CHECK_FALSE(too_many(list + "\r\n"));
+    CHECK(kept(list + "\r\n" + fields + "X-31: y\r\n") == "X-31: y\r\n");
+    CHECK(too_many(list + ",\r\n"));
 }
 
 TEST_CASE(
@@ -212,6 +241,155 @@ TEST_CASE("forwarding fields of a trusted peer are believed") {
                trusted) == "");
     CHECK(kept("Forwarded: for=1.2.3.4\r\nX-Real-IP: 1.2.3.4\r\n", trusted) ==
           "Forwarded: for=1.2.3.4\r\nX-Real-IP: 1.2.3.4\r\n");
+}
+
+TEST_CASE(
+    "F:forwarded-port the port follows from what a trusted peer says, not from our listener") {
+    struct Row {
+        const char* fields;
+        const char* port;
+    };
+    const Row rows[] = {
+        {"", "8080"},  // it says nothing
+        {"X-Forwarded-For: 1.2.3.4\r\n", "8080"},
+        {"X-Forwarded-Proto: https\r\n", "443"},
+        {"X-Forwarded-Proto: http\r\n", "80"},
+        {"X-Forwarded-Proto: wss\r\n", "443"},
+        {"X-Forwarded-Proto: https,http\r\n", "443"},
+        {"X-Forwarded-Host: a\r\n", "80"},
+        {"X-Forwarded-Host: a:81\r\n", "81"},
+        {"X-Forwarded-Host: a:\r\n", "80"},
+        {"X-Forwarded-Host: a:0\r\n", "80"},
+        {"X-Forwarded-Host: a:65536\r\n", "80"},
+        {"X-Forwarded-Host: [::1]\r\n", "80"},
+        {"X-Forwarded-Host: [::1]:81\r\n", "81"},
+        {"X-Forwarded-Host: a:81, b:82\r\n", "81"},
+        {"X-Forwarded-Proto: https\r\nX-Forwarded-Host: a\r\n", "443"},
+        {"X-Forwarded-Proto: https\r\nX-Forwarded-Host: a:8443\r\n", "8443"},
+        {"X-Forwarded-Proto: https\r\nX-Forwarded-Port: 444\r\n", "444"},
+        {"X-Forwarded-Proto: https\r\nX-Forwarded-Port: 444, 80\r\n", "444"},
+        {"X-Forwarded-Proto: https\r\nX-Forwarded-Port: x\r\n", "443"},
+        {"X-Forwarded-Port: 444\r\n", "444"},
+        {"X-Forwarded-Port: 0\r\n", "8080"},
+        {"X-Forwarded-Port:\r\n", "8080"},
+        {"X-Forwarded-Proto: gopher\r\n", "8080"},
+    };
+    for (const Row& row : rows) {
+        CAPTURE(row.fields);
+        const std::string out = own(row.fields, {.trusted = true});
+        const std::string line = "\r\nX-Forwarded-Port: ";
+        const std::size_t begin = out.find(line) + line.size();
+        CHECK(out.substr(begin, out.find('\r', begin) - begin) == row.port);
+        CHECK(out.find(line, begin) == out.npos);
+        // Nobody else is believed.
+        CHECK(own(row.fields).find("X-Forwarded-Port: 8080\r\n") != out.npos);
+    }
+    // The Host's own port, where the peer has told the scheme only.
+    CHECK(sent("GET / HTTP/1.1\r\nHost: a:8443\r\nX-Forwarded-Proto: https\r\n\r\n",
+               {.trusted = true})
+              .find("X-Forwarded-Port: 8443\r\n") != std::string::npos);
+}
+
+TEST_CASE("F:forwarded-proto of a list the first word is understood, and that is what is sent") {
+    struct Row {
+        const char* value;
+        const char* sent;
+    };
+    const Row rows[] = {
+        {"https", "https"},
+        {"http", "http"},
+        {"HTTPS", "https"},
+        {"wss", "https"},
+        {"ws", "http"},
+        {"WSS", "https"},
+        {"https,http", "https"},
+        {"https, http", "https"},
+        {"https\t,\thttp", "https"},
+        {"http, https", "http"},
+        {"wss,http", "https"},
+        {"ws, https", "http"},
+        {"https, http, http", "https"},
+        {"https,", "https"},
+        {"", "http"},
+        {",https", "http"},
+        {"httpss", "http"},
+        {"https http", "http"},
+        {"gopher", "http"},
+        {"\"https\"", "http"},
+    };
+    for (const Row& row : rows) {
+        CAPTURE(row.value);
+        const std::string field = std::string{"X-Forwarded-Proto: "} + row.value + "\r\n";
+        const std::string out = own(field, {.trusted = true});
+        CHECK(out.find("\r\nX-Forwarded-Proto: " + std::string{row.sent} + "\r\n") != out.npos);
+        const Received received{HeadGuard::Kind::request,
+                                "GET / HTTP/1.1\r\nHost: h\r\n" + field + "\r\n"};
+        const bool https = std::string_view{row.sent} == "https";
+        CHECK(is_secure(peer_of({.trusted = true}), received.head) == https);
+        CHECK_FALSE(is_secure(peer_of({}), received.head));
+        CHECK(own(field).find("\r\nX-Forwarded-Proto: http\r\n") != out.npos);
+    }
+}
+
+TEST_CASE("F:via a request names us behind those before, whatever Connection says") {
+    const std::string line = "Via: 1.1 baton-0123456789abcdef\r\n";
+    CHECK(own("", {.via_line = line}) == own_fields + line + "\r\n");
+    CHECK(own("", {.trusted = true, .via_line = line}) == own_fields + line + "\r\n");
+    for (const bool trusted : {false, true}) {
+        const Situation situation{.trusted = trusted, .via_line = line};
+        const std::string before = "Via: 1.0 fred, 1.1 p.example.net\r\nvia: 1.1 baton-x\r\n";
+        CHECK(kept(before, situation) == before);
+        CHECK(kept(before + "Connection: Via\r\n", situation) == before);
+        CHECK(own(before, situation).ends_with(line + "\r\n"));
+    }
+}
+
+TEST_CASE("F:via who has been here before is known by the pseudonym") {
+    const auto loops = [](const std::string& fields) {
+        const Received received{HeadGuard::Kind::request,
+                                "GET / HTTP/1.1\r\nHost: h\r\n" + fields + "\r\n"};
+        return is_loop(received.head, "baton-0123456789abcdef");
+    };
+    CHECK(loops("Via: 1.1 baton-0123456789abcdef\r\n"));
+    CHECK(loops("VIA: 1.1 a, 1.0 baton-0123456789abcdef, 1.1 b\r\n"));
+    CHECK(loops("Via: 1.1 a\r\nX: y\r\nVia: HTTP/1.1 baton-0123456789abcdef (c)\r\n"));
+    CHECK_FALSE(loops(""));
+    CHECK_FALSE(loops("Via:\r\n"));
+    CHECK_FALSE(loops("Via: 1.1 baton-0123456789abcdee\r\n"));
+    CHECK_FALSE(loops("X-Via: 1.1 baton-0123456789abcdef\r\n"));
+}
+
+TEST_CASE("F:max-forwards an OPTIONS goes one step less, other methods as they came") {
+    struct Row {
+        const char* value;
+        const char* sent;  // null: as it came
+    };
+    const Row rows[] = {{"5", "4"},
+                        {"1", "0"},
+                        {"007", "6"},
+                        {"18446744073709551615", "18446744073709551614"},
+                        {"18446744073709551616", nullptr},
+                        {"-1", nullptr},
+                        {"+5", nullptr},
+                        {"5 5", nullptr},
+                        {"5, 5", nullptr},
+                        {"x", nullptr},
+                        {"", nullptr}};
+    for (const Row& row : rows) {
+        CAPTURE(row.value);
+        const std::string field = std::string{"Max-Forwards: "} + row.value + "\r\n";
+        const std::string fields = "Host: h\r\n" + field + "Connection: Max-Forwards\r\n\r\n";
+        const std::string out = sent("OPTIONS /a HTTP/1.1\r\n" + fields);
+        const std::string begin = "OPTIONS /a HTTP/1.1\r\nHost: h\r\n";
+        const std::string now =
+            row.sent == nullptr ? field : std::string{"Max-Forwards: "} + row.sent + "\r\n";
+        CHECK(out == begin + now + own_fields + "\r\n");
+        CHECK(sent("GET /a HTTP/1.1\r\n" + fields) ==
+              "GET /a HTTP/1.1\r\nHost: h\r\n" + field + own_fields + "\r\n");
+    }
+    const std::string twice = "Max-Forwards: 5\r\nMax-Forwards: 0\r\n";
+    CHECK(sent("OPTIONS /a HTTP/1.1\r\nHost: h\r\n" + twice + "\r\n").find(twice) !=
+          std::string::npos);
 }
 
 TEST_CASE("names with an underscore are dropped, unless they are to be kept") {
@@ -301,7 +479,6 @@ TEST_CASE("the client's address is the last one that no trusted proxy vouches fo
         {"X-Forwarded-For: 1.2.3.4, unknown\r\n", "192.0.2.1"},
         {"X-Forwarded-For: 1.2.3.4, unknown, 10.0.0.1\r\n", "10.0.0.1"},
         {"X-Forwarded-For: 1.2.3.4,\r\n", "192.0.2.1"},
-        {"X-Forwarded-For: 1.2.3.4:80\r\n", "192.0.2.1"},
         {"X-Forwarded-For: 1.2.3.0/24\r\n", "192.0.2.1"},
         {"X-Forwarded-For: 1.2.3.4, 10.0.0.0/8\r\n", "192.0.2.1"},
         {"X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-For:\r\n", "1.2.3.4"},
@@ -314,6 +491,67 @@ TEST_CASE("the client's address is the last one that no trusted proxy vouches fo
         CHECK(client_host(peer_of({.trusted = true}), received.head, networks) == c.client);
         CHECK(client_host(peer_of({}), received.head, networks) == "192.0.2.1");
     }
+}
+
+TEST_CASE("F:forwarded-for addresses may have ports and brackets") {
+    const std::vector<Network> networks = {*parse_network("10.0.0.0/8"),
+                                           *parse_network("2001:db8::/32")};
+    struct Case {
+        const char* list;
+        const char* client;
+    };
+    const Case cases[] = {
+        {"1.2.3.4:80", "1.2.3.4"},
+        {"1.2.3.4:0", "1.2.3.4"},
+        {"[2001:db9::1]", "2001:db9::1"},
+        {"[2001:db9::1]:80", "2001:db9::1"},
+        {"2001:db9::1", "2001:db9::1"},
+        {"[::ffff:1.2.3.4]:80", "::ffff:1.2.3.4"},
+        {"6.6.6.6, 1.2.3.4:80, 10.0.0.1:443", "1.2.3.4"},
+        {"6.6.6.6, 1.2.3.4:80, [2001:db8::5]:443, 10.0.0.1", "1.2.3.4"},
+        {"[2001:db9::1]:80, [2001:db8::5]", "2001:db9::1"},
+        // No address: the chain ends.
+        {"1.2.3.4:", "192.0.2.1"},
+        {"1.2.3.4:x", "192.0.2.1"},
+        {"1.2.3.4:65536", "192.0.2.1"},
+        {"1.2.3.4:80:80", "192.0.2.1"},
+        {"1.2.3.4 :80", "192.0.2.1"},
+        {"[1.2.3.4]:80", "192.0.2.1"},
+        {"[2001:db9::1", "192.0.2.1"},
+        {"2001:db9::1]", "192.0.2.1"},
+        {"[2001:db9::1]80", "192.0.2.1"},
+        {"[2001:db9::1]:", "192.0.2.1"},
+        {"[]:80", "192.0.2.1"},
+        {":80", "192.0.2.1"},
+        {"[", "192.0.2.1"},
+        {"1.2.3.4, [x]:80, 10.0.0.1:443", "10.0.0.1"},
+    };
+    for (const Case& c : cases) {
+        CAPTURE(c.list);
+        const Received received{
+            HeadGuard::Kind::request,
+            std::string{"GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: "} + c.list + "\r\n\r\n"};
+        REQUIRE(received.accepted);
+        CHECK(client_host(peer_of({.trusted = true}), received.head, networks) == c.client);
+        // The server is told all of it.
+        CHECK(own(std::string{"X-Forwarded-For: "} + c.list + "\r\n", {.trusted = true})
+                  .starts_with(std::string{"X-Forwarded-For: "} + c.list + ", 192.0.2.1\r\n"));
+    }
+}
+
+TEST_CASE("F:list-cost no more addresses are looked at than a chain of proxies has") {
+    const std::vector<Network> networks = {*parse_network("10.0.0.0/8")};
+    std::string chain = "1.2.3.4";
+    for (std::size_t i = 1; i < forwarded_for_max; ++i) chain += ", 10.0.0.1";
+    const auto client = [&](const std::string& list) {
+        const Received received{
+            HeadGuard::Kind::request,
+            "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: " + list + "\r\n\r\n"};
+        REQUIRE(received.accepted);
+        return std::string{client_host(peer_of({.trusted = true}), received.head, networks)};
+    };
+    CHECK(client(chain) == "1.2.3.4");
+    CHECK(client(chain + ", 10.0.0.2") == "10.0.0.1");
 }
 
 TEST_CASE("whether the client's connection is secure") {

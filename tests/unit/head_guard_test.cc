@@ -109,7 +109,7 @@ TEST_CASE("a response's head is recorded as it was sent") {
     const Walked walked = walk(head + "<html>", HeadGuard::Kind::response);
     CHECK(walked.size == head.size());
     CHECK(walked.text ==
-          "||Not \xc3 Found|0|1.0|404\nSet-Cookie=a=b|19\nTransfer_Encoding=x|0|_\n");
+          "||Not \xc3 Found|0|1.0|404\nSet-Cookie=a=b|21\nTransfer_Encoding=x|0|_\n");
     CHECK(walked.body.framing == Framing::until_close);
 }
 

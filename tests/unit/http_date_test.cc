@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 
 namespace baton::test {
@@ -40,6 +41,27 @@ TEST_CASE("a date that is cut anywhere is none") {
             CAPTURE(whole.substr(0, size));
             CHECK_FALSE(parse_http_date(whole.substr(0, size)));
         }
+    }
+}
+
+TEST_CASE("F:date a date is written as RFC 9110 has it") {
+    struct Row {
+        std::int64_t time;
+        const char* text;
+    };
+    const Row rows[] = {
+        {0, "Thu, 01 Jan 1970 00:00:00 GMT"},
+        {784111777, "Sun, 06 Nov 1994 08:49:37 GMT"},
+        {951827696, "Tue, 29 Feb 2000 12:34:56 GMT"},
+        {1772323199, "Sat, 28 Feb 2026 23:59:59 GMT"},
+        {1772323200, "Sun, 01 Mar 2026 00:00:00 GMT"},
+        {1798761599, "Thu, 31 Dec 2026 23:59:59 GMT"},
+        {4102444800, "Fri, 01 Jan 2100 00:00:00 GMT"},
+        {253402300799, "Fri, 31 Dec 9999 23:59:59 GMT"},
+    };
+    for (const Row& row : rows) {
+        CAPTURE(row.time);
+        CHECK(http_date(row.time) == row.text);
     }
 }
 

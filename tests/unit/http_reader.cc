@@ -17,14 +17,6 @@ std::string text_of(const Body& body) {
     return {};
 }
 
-bool connection_says(const Head& head, std::string_view token) {
-    for (const Field& field : head.fields) {
-        if (field.id == FieldName::connection && list_has(head.text(field.value), token))
-            return true;
-    }
-    return false;
-}
-
 }  // namespace
 
 void HttpReader::feed(std::string_view piece) {
@@ -113,8 +105,7 @@ bool HttpReader::fail(const Error& error) {
 
 // RFC 9112, 9.3. A server is asked once here, so its answer is always the last.
 bool HttpReader::closes() const {
-    if (kind_ == HeadGuard::Kind::response || connection_says(head_, "close")) return true;
-    return head_.minor == 0 && !connection_says(head_, "keep-alive");
+    return kind_ == HeadGuard::Kind::response || !ConnectionOptions{head_}.persistent;
 }
 
 }  // namespace baton::test

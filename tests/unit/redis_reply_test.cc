@@ -4,7 +4,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstddef>
+#include <ctime>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -242,4 +245,59 @@ TEST_CASE("a command is an array of texts") {
 }
 
 }  // namespace
+TEST_CASE("F:list-cost no reply costs 100 times an ordinary one of its size") {
+    constexpr std::size_t size = std::size_t{60} << 10;
+    const auto repeated = [](const std::string& text, std::size_t bytes) {
+        std::string all;
+        while (all.size() + text.size() <= bytes) all += text;
+        return all;
+    };
+    // An array whose elements are these, as many as an array may have and as there is room for.
+    const auto array_of = [&](const std::string& element) {
+        const std::size_t count = std::min(RedisReader::elements_max, size / element.size());
+        return "*" + std::to_string(count) + "\r\n" + repeated(element, count * element.size());
+    };
+    const auto cpu_ns = [] {
+        timespec time{};
+        ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+        return time.tv_sec * 1'000'000'000 + time.tv_nsec;
+    };
+    // The least of some rounds, by the byte.
+    const auto cost = [&](const std::string& bytes, std::size_t piece) {
+        double least = std::numeric_limits<double>::max();
+        for (int round = 0; round < 5; ++round) {
+            RedisReader reader;
+            RedisReply reply;
+            const auto begin = cpu_ns();
+            for (std::size_t at = 0; at < bytes.size(); at += piece) {
+                reader.feed({bytes.data() + at, std::min(piece, bytes.size() - at)});
+                while (reader.next(reply) == Read::reply) {
+                }
+            }
+            least = std::min(least, static_cast<double>(cpu_ns() - begin));
+        }
+        return least / static_cast<double>(bytes.size());
+    };
+    const std::string session = array_of("$10\r\nattribute1\r\n$100\r\n" + std::string(100, 'v') +
+                                         "\r\n");  // as HGETALL has it
+    const double usual = cost(session, size);
+    const std::string rows[] = {
+        array_of(":1\r\n"),
+        array_of("$-1\r\n"),
+        array_of("$0\r\n\r\n"),
+        array_of("*0\r\n"),
+        array_of("*1\r\n:1\r\n"),
+        repeated("*1\r\n", 28) + ":1\r\n",
+        repeated("+\r\n", size),
+        "$" + std::to_string(size) + "\r\n" + std::string(size, 'x') + "\r\n",
+        "+" + std::string(size, 'x') + "\r\n",
+    };
+    for (const std::string& row : rows) {
+        CAPTURE(row.substr(0, 40));
+        CHECK(cost(row, size) / usual < 100);
+        // As a slow peer would send it: each piece costs what a read does, and not the whole again.
+        CHECK(cost(row, 1448) / cost(session, 1448) < 100);
+    }
+}
+
 }  // namespace baton

@@ -80,6 +80,7 @@ public:
     std::uint64_t sent() const noexcept override { return 0; }
     bool broken() const noexcept override { return false; }
     Unread look() const noexcept override { return Unread::nothing; }
+    Address local_address() const noexcept override { return {}; }
     void read(bool on) noexcept override { reading = on; }
     void shut() noexcept override {}
     void reset_on_close() noexcept override {}
