@@ -62,6 +62,8 @@ private:
     const Node* find(const Endpoint& at) const;
     bool is_master(const Endpoint& endpoint) const;
     void show_master();
+    void check_rights(const Node& node, const std::string& who);
+    void check_refusal(const Node& node, const std::string& who);
     void check_writes(const Node& master);
     void check_settings(const Node& master);
     void show_node(const Node& node);
@@ -146,6 +148,8 @@ void RedisCheck::show_sentinel(const Sentinel& sentinel) {
         problem(who + ": there would be no failover: " + facts.quorum_verdict);
     else
         line("  quorum: " + facts.quorum_verdict);
+    if (!facts.missing_rights.empty())
+        warning(who + ": its ACL does not allow all that baton asks: add " + facts.missing_rights);
     compare_counts(sentinel);
 }
 
@@ -266,12 +270,12 @@ void RedisCheck::ask_nodes(const std::vector<Endpoint>& nodes) {
                                      redis_.username,
                                      redis_.password,
                                      {redis_.connect_timeout, redis_.command_timeout}}));
-        ask_node(*probes.back());
+        ask_node(*probes.back(), redis_.prefix);
         nodes_.push_back({at, nullptr, {}});
     }
     baton::run(loop_, probes);
     for (std::size_t i = 0; i < probes.size(); ++i) {
-        nodes_[before + i].facts = read_node(*probes[i]);
+        nodes_[before + i].facts = read_node(*probes[i], redis_.prefix);
         nodes_[before + i].probe = std::move(probes[i]);
     }
 }
@@ -292,7 +296,8 @@ void RedisCheck::show_master() {
     const std::string who = "master " + node.at.text();
     const NodeFacts& facts = node.facts;
     if (!facts.answers) return problem(who + ": " + node.probe->trouble());
-    if (!facts.refusal.empty()) return problem(who + ": INFO is refused: " + facts.refusal);
+    check_rights(node, who);
+    if (!facts.refusal.empty()) return check_refusal(node, who);
     line(who + ": role " + std::string{facts.value("role")} + ", redis " + facts.version + ", " +
          count(static_cast<std::int64_t>(facts.replica_nodes.size()), "replica", "replicas") +
          " connected, offset " + std::string{facts.value("master_repl_offset")});
@@ -304,11 +309,26 @@ void RedisCheck::show_master() {
                                     .database = redis_.database,
                                     .client_name = "baton-redis-check",
                                     .times = {redis_.connect_timeout, redis_.command_timeout}};
-        const std::string complaint = try_master(loop_, access, redis_.prefix, *master_);
+        // Without its rights it would be refused for these.
+        const std::string complaint = facts.missing_rights.empty()
+                                          ? try_master(loop_, access, redis_.prefix, *master_)
+                                          : std::string{};
         if (!complaint.empty()) problem(who + ": baton cannot work with it: " + complaint);
         check_writes(node);
     }
     check_settings(node);
+}
+
+void RedisCheck::check_rights(const Node& node, const std::string& who) {
+    if (node.facts.missing_rights.empty() || node.facts.is_sentinel) return;
+    const std::string user = redis_.username.empty() ? "default" : redis_.username;
+    problem(who + ": the user " + quoted(user) + " lacks rights: add " + node.facts.missing_rights +
+            " to its ACL");
+}
+
+void RedisCheck::check_refusal(const Node& node, const std::string& who) {
+    if (node.facts.missing_rights.empty())
+        problem(who + ": INFO is refused: " + node.facts.refusal);
 }
 
 void RedisCheck::check_writes(const Node& master) {
@@ -348,8 +368,8 @@ void RedisCheck::show_node(const Node& node) {
     if (!facts.answers)
         return problem("server " + who + ": " + node.probe->trouble() +
                        "; baton could not use it after a failover");
-    if (!facts.refusal.empty())
-        return problem("server " + who + ": INFO is refused: " + facts.refusal);
+    check_rights(node, "server " + who);
+    if (!facts.refusal.empty()) return check_refusal(node, "server " + who);
     if (facts.is_sentinel) return problem("server " + who + ": a Sentinel, not a data node");
     if (facts.is_master) {
         line("server " + who + ": role master, redis " + facts.version);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "session/redis_command.h"
+#include "session/redis_rights.h"
 #include "session/sentinel_answer.h"
 
 namespace baton {
@@ -14,8 +16,23 @@ enum SentinelQuestion : std::size_t {
     of_address = address_reply_number,
     of_sentinels,
     of_replicas,
-    of_quorum
+    of_quorum,
+    of_identity,
+    of_ping,
+    of_subscription
 };
+
+// What is asked of a Sentinel, and the right that baton itself needs for it.
+struct SentinelRight {
+    SentinelQuestion question;
+    std::string_view name;
+};
+constexpr SentinelRight sentinel_rights[] = {{of_master, "+sentinel|master"},
+                                             {of_sentinels, "+sentinel|sentinels"},
+                                             {of_identity, "+sentinel|myid"},
+                                             {of_ping, "+ping"},
+                                             {of_subscription, "+subscribe"}};
+
 enum NodeQuestion : std::size_t { of_info, of_first_setting };
 
 constexpr std::string_view settings_asked[] = {"maxmemory-policy", "min-replicas-to-write",
@@ -76,6 +93,9 @@ void ask_sentinel(RedisProbe& probe, std::string_view master) {
     probe.ask({"SENTINEL", "SENTINELS", master});
     probe.ask({"SENTINEL", "REPLICAS", master});
     probe.ask({"SENTINEL", "CKQUORUM", master});
+    probe.ask({"SENTINEL", "MYID"});
+    probe.ask({"PING"});
+    probe.ask({"SUBSCRIBE", "+switch-master"});
 }
 
 SentinelFacts read_sentinel(const RedisProbe& probe) {
@@ -96,21 +116,34 @@ SentinelFacts read_sentinel(const RedisProbe& probe) {
     facts.quorum_verdict = quorum.view();
     facts.quorum_told = refusal_of(quorum) != SentinelRefusal::not_allowed;
     facts.quorum_reached = !quorum.is_error();
+    for (const SentinelRight& right : sentinel_rights) {
+        const RedisReply& reply = probe.reply(right.question);
+        if (refusal_of(reply) != SentinelRefusal::not_allowed) continue;
+        const bool channels = reply.view().find("channel") != std::string_view::npos;
+        facts.missing_rights.append(facts.missing_rights.empty() ? "" : " ")
+            .append(channels ? std::string_view{"allchannels"} : right.name);
+    }
     facts.sentinels = endpoints(probe.reply(of_sentinels));
     facts.replica_nodes = endpoints(probe.reply(of_replicas));
     return facts;
 }
 
-void ask_node(RedisProbe& probe) {
+void ask_node(RedisProbe& probe, std::string_view prefix) {
     probe.ask({"INFO"});
     for (const std::string_view name : settings_asked) probe.ask({"CONFIG", "GET", name});
+    const std::string key = redis_key(prefix, SessionKey{});  // of no session
+    for (const std::string_view right : redis_rights()) probe.ask(rights_probe(right, key));
 }
 
-NodeFacts read_node(const RedisProbe& probe) {
+NodeFacts read_node(const RedisProbe& probe, std::string_view prefix) {
     NodeFacts facts;
     const RedisReply& info = probe.reply(of_info);
     if (!probe.trouble().empty()) return facts;
     facts.answers = true;
+    std::vector<RedisReply> rights;
+    for (std::size_t i = 0; i < redis_rights().size(); ++i)
+        rights.push_back(probe.reply(of_first_setting + std::size(settings_asked) + i));
+    facts.missing_rights = missing_rights(rights, prefix);
     if (info.is_error()) {
         facts.refusal = info.view();
         return facts;

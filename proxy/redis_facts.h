@@ -26,6 +26,7 @@ struct SentinelFacts {
     std::string quorum_verdict;  // of SENTINEL CKQUORUM
     bool quorum_told = false;
     bool quorum_reached = false;
+    std::string missing_rights;           // of our user: "+sentinel|myid +subscribe"
     std::vector<Endpoint> sentinels;      // the others
     std::vector<Endpoint> replica_nodes;  // the master's
 };
@@ -36,7 +37,8 @@ SentinelFacts read_sentinel(const RedisProbe& probe);
 // A server's, by INFO (https://redis.io/commands/info/) and CONFIG GET.
 struct NodeFacts {
     bool answers = false;
-    std::string refusal;  // of INFO, in the server's words
+    std::string refusal;         // of INFO, in the server's words
+    std::string missing_rights;  // of our user: "+hdel +rename"
     bool is_sentinel = false;
     std::string version;
     bool is_master = false;
@@ -55,7 +57,7 @@ struct NodeFacts {
     std::int64_t number(std::string_view name, std::int64_t otherwise) const;
     std::optional<std::string> setting(std::string_view name) const;
 };
-void ask_node(RedisProbe& probe);
-NodeFacts read_node(const RedisProbe& probe);
+void ask_node(RedisProbe& probe, std::string_view prefix);
+NodeFacts read_node(const RedisProbe& probe, std::string_view prefix);
 
 }  // namespace baton

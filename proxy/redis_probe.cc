@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "session/redis_command.h"
 #include "session/sentinel_answer.h"
 
 namespace baton {
@@ -23,9 +24,6 @@ std::string text_of_refusal(const RedisReply& error) {
         return "a password is configured here, but none is set there";
     default: break;
     }
-    // Told to whoever connects from another host, before anything is asked.
-    if (error.view().starts_with("DENIED"))
-        return "it is in protected mode: it has neither a password nor a `bind` that lets us in";
     return "the password was not accepted";
 }
 
@@ -55,7 +53,13 @@ RedisProbe::RedisProbe(Loop& loop, Needs needs) : loop_(loop), needs_(std::move(
 }
 
 std::size_t RedisProbe::ask(std::initializer_list<std::string_view> words) {
-    pipe_->ask(replies_.size(), command(words));
+    return ask(std::span{words.begin(), words.size()});
+}
+
+std::size_t RedisProbe::ask(std::span<const std::string_view> words) {
+    std::string bytes;
+    append_command(bytes, words);
+    pipe_->ask(replies_.size(), bytes);
     replies_.push_back(none_);
     return replies_.size() - 1;
 }
@@ -79,7 +83,11 @@ void RedisProbe::on_answered(std::uint64_t tag, RedisReply& reply) {
 }
 
 void RedisProbe::on_ended(RedisPipe::End end, std::string_view text) {
-    trouble_ = std::string{text_of(end)} + (text.empty() ? "" : ": ") + std::string{text};
+    const std::string said = farewell_text(text, needs_.password);
+    trouble_ = std::string{text_of(end)} + (said.empty() ? "" : ": ") + said;
+    // Said to whoever connects from another host.
+    if (end == RedisPipe::End::turned_away && said.starts_with("DENIED"))
+        trouble_ += " It needs a password, or a `bind` and `protected-mode no`";
     finish();
 }
 

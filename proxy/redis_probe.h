@@ -33,6 +33,7 @@ public:
 
     // The number by which `reply` gives the answer.
     std::size_t ask(std::initializer_list<std::string_view> words);
+    std::size_t ask(std::span<const std::string_view> words);
     bool is_over() const noexcept { return pipe_ == nullptr; }
 
     const Endpoint& at() const noexcept { return needs_.at; }

@@ -63,7 +63,7 @@ const RedisLink::Events Trial::events = {
         static_cast<Trial*>(trial)->on_answered(tag, replies);
     },
     [](void* trial, RedisLoss loss, std::string_view text) {
-        static_cast<Trial*>(trial)->end(std::string{text_of(loss)} + ": " + std::string{text});
+        static_cast<Trial*>(trial)->end(text_of(loss, text));
     },
 };
 

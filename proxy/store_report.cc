@@ -43,6 +43,8 @@ Json degraded(const StoreView& store) {
     if (!store.other_trouble.empty())
         reasons.push_back("the master that sentinels name cannot be used: " + store.other_trouble);
     if (store.state == StoreState::read_only) reasons.push_back("writes are refused");
+    if (!store.missing_rights.empty())
+        reasons.push_back("the user lacks rights: " + store.missing_rights);
     if (store.revocations > 0) reasons.push_back("logouts not yet repeated to this master");
     for (const StoreView::Replica& replica : store.replicas) {
         if (replica.state == "online") continue;

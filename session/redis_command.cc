@@ -112,7 +112,8 @@ RedisTrouble trouble_of(const RedisReply& reply) noexcept {
     if (word == "LOADING" || word == "BUSY") return RedisTrouble::busy;
     if (word == "NOSCRIPT") return RedisTrouble::no_script;
     if (word == "WRONGTYPE") return RedisTrouble::wrong_type;
-    if (word == "WRONGPASS" || word == "NOAUTH" || word == "NOPERM") return RedisTrouble::refused;
+    if (word == "WRONGPASS" || word == "NOAUTH" || word == "NOPERM" || word == "DENIED")
+        return RedisTrouble::refused;
     return RedisTrouble::other;
 }
 
@@ -134,6 +135,14 @@ std::array<char, 8> redis_name(const TransactionId& transaction) noexcept {
     for (auto byte = bytes.rbegin(); byte != bytes.rend(); ++byte, name >>= 8)
         *byte = static_cast<char>(name & 0xFF);
     return bytes;
+}
+
+std::string farewell_text(std::string_view text, std::string_view secret) {
+    RedisReply error;
+    error.type = RedisReply::Type::error;
+    error.text = text;
+    const bool shows_it = !secret.empty() && text.find(secret) != text.npos;
+    return std::string{shows_it ? error_word(error) : log_text(error)};
 }
 
 std::string redis_key(std::string_view prefix, const SessionKey& key) {

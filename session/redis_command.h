@@ -23,7 +23,7 @@ enum class RedisTrouble : std::uint8_t {
     busy,        // LOADING, BUSY: it answers nothing for now
     no_script,   // NOSCRIPT: load it again
     wrong_type,  // WRONGTYPE: the key is somebody else's
-    refused,     // WRONGPASS, NOAUTH, NOPERM: the password, or what its user may do
+    refused,     // WRONGPASS, NOAUTH, NOPERM, DENIED: the password, or what its user may do
     other,
 };
 RedisTrouble trouble_of(const RedisReply& reply) noexcept;
@@ -32,6 +32,9 @@ RedisTrouble trouble_of(const RedisReply& reply) noexcept;
 std::string_view log_text(const RedisReply& error) noexcept;
 // Its first word, where the question was nothing but a secret.
 std::string_view error_word(const RedisReply& error) noexcept;
+// What a server said that turned us away, as it may stand in a log: not with the secret, which it
+// may have been told already.
+std::string farewell_text(std::string_view text, std::string_view secret);
 
 // Bounds of a session. What is beyond is the answer `limit`.
 struct RedisLimits {

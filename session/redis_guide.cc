@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "session/redis_command.h"
+#include "session/redis_rights.h"
 #include "session/redis_scripts.h"
 
 namespace baton {
@@ -45,6 +46,7 @@ constexpr std::uint64_t tag_replication = 1;
 constexpr std::uint64_t tag_revocation = 2;
 constexpr std::uint64_t tag_settings = 3;
 constexpr std::uint64_t tag_script = 4;
+constexpr std::uint64_t tag_rights = 5;
 
 std::string command(std::initializer_list<std::string_view> words) {
     std::string out;
@@ -184,6 +186,7 @@ StoreView RedisGuide::view() const {
     if (!announced_) view.trouble = trouble_;
     view.dissent = dissent_;
     if (announced_) view.other_trouble = other_trouble_;
+    view.missing_rights = missing_rights_;
     view.replicas = replicas_;
     if (sentinels_) view.sentinels = sentinels_->view();
     view.failovers = failovers_;
@@ -273,6 +276,7 @@ void RedisGuide::adopt(Contact& contact) {
     deposed_since_ms_.reset();
     trouble_.clear();
     other_trouble_.clear();
+    missing_rights_.clear();
     replicas_.clear();
     ready_since_ms_ = loop_.now();
     to_revoke_ = revocations_.recent(loop_.now());
@@ -285,6 +289,7 @@ void RedisGuide::adopt(Contact& contact) {
     if (ready_at_ != master()->peer()) master()->ask(tag_settings, settings, 4);
     keys_ = 0;
     ask_replication();
+    ask_rights();
     revoke();
 }
 
@@ -354,6 +359,23 @@ void RedisGuide::ask_replication() {
     append_command(commands, {"INFO", "replication"});
     append_command(commands, {"DBSIZE"});
     master()->ask(tag_replication, commands, 2);
+}
+
+void RedisGuide::ask_rights() {
+    std::string commands;
+    append_rights_probes(commands, needs_.prefix);
+    master()->ask(tag_rights, commands, static_cast<unsigned>(redis_rights().size()));
+}
+
+void RedisGuide::on_rights(std::span<const RedisReply> replies) {
+    const std::string before =
+        std::exchange(missing_rights_, missing_rights(replies, needs_.prefix));
+    if (missing_rights_.empty()) return;
+    if (missing_rights_ == before && !rights_warning_.due(loop_.now())) return;
+    const std::string_view user = needs_.access.username;
+    log::error("session store: the user lacks rights", {{"master", master()->peer().text()},
+                                                        {"user", user.empty() ? "default" : user},
+                                                        {"rights", missing_rights_}});
 }
 
 // A flush, or a master that came back empty: nothing breaks, but everybody is logged out.
@@ -440,13 +462,11 @@ void RedisGuide::lead() {
 // ------------------------------------------------------------ what goes wrong
 
 void RedisGuide::on_lost(Contact& contact, RedisLoss loss, std::string_view text) {
-    std::string words{text_of(loss)};
-    if (!text.empty()) words.append(": ").append(text);
     if (&contact == master_.get()) lose_master();
     if (announced_)
-        other_trouble_ = contact.choice.master.text() + ": " + words;
+        other_trouble_ = contact.choice.master.text() + ": " + text_of(loss, text);
     else
-        trouble_ = words;
+        trouble_ = text_of(loss, text);
     warn(contact, loss, text);
     let_rest(contact.choice.master, loss);
 }
@@ -458,6 +478,7 @@ void RedisGuide::lose_master() {
     }
     all_hold_ = changes_hold_ = {};
     replicas_.clear();
+    missing_rights_.clear();
     set_last(last_->choice, false);
 }
 
@@ -467,16 +488,16 @@ void RedisGuide::warn(const Contact& contact, RedisLoss loss, std::string_view t
         if (trial_warning_.due(loop_.now()))
             log::warn("session store: the master that sentinels name cannot be used",
                       {{"named", server},
-                       {"reason", text_of(loss)},
-                       {"error", text},
+                       {"reason", text_of(loss, text)},
                        {"master", last_->choice.master.text()}});
         return;
     }
     log::OncePerMinute& warning = lost_warnings_[static_cast<std::size_t>(loss)];
     if (!std::exchange(seen_ready_, false) && !warning.due(loop_.now())) return;
-    const log::Fields fields = {{"master", server}, {"reason", text_of(loss)}, {"error", text}};
-    is_hopeless(loss) ? log::error("session store not ready", fields)
-                      : log::warn("session store not ready", fields);
+    const auto say = is_hopeless(loss) ? log::error : log::warn;
+    constexpr std::string_view event = "session store not ready";
+    if (text.empty()) return say(event, {{"master", server}, {"reason", text_of(loss)}});
+    say(event, {{"master", server}, {"reason", text_of(loss)}, {"error", text}});
 }
 
 void RedisGuide::let_rest(const Endpoint& at, RedisLoss loss) {
@@ -519,6 +540,11 @@ void RedisGuide::reported(const RedisReport& report) {
     case RedisReport::Kind::killed: return on_killed(report.key);
     case RedisReport::Kind::refused: refused_until_ms_ = loop_.now() + refused_shown_ms; return;
     case RedisReport::Kind::written: refused_until_ms_ = 0; return;
+    case RedisReport::Kind::denied:
+        // More of them may follow that are not told.
+        ask_rights_until_ms_ = loop_.now() + 2000;
+        if (master() != nullptr) ask_rights();
+        return;
     }
 }
 
@@ -534,6 +560,8 @@ void RedisGuide::on_second() {
     look_at_holds();
     if (master() == nullptr) return;
     ask_replication();
+    // Whether they are there now, or are missing.
+    if (!missing_rights_.empty() || loop_.now() < ask_rights_until_ms_) ask_rights();
     if (!revoking_.empty() || refused_revocations_.empty()) return;
     to_revoke_ = std::exchange(refused_revocations_, {});
     revoke();
@@ -546,6 +574,7 @@ void RedisGuide::on_answered(std::uint64_t tag, std::span<RedisReply> replies) {
         return on_keys(replies[1].number(0));
     case tag_revocation: return on_revoked(replies[0]);
     case tag_settings: return on_settings(replies);
+    case tag_rights: return on_rights(replies);
     default: return;
     }
 }

@@ -48,7 +48,8 @@ struct StoreView {
     std::string trouble;  // why it is not ready
     // It is ready, and the Sentinels name another master: what they say, and why it is not used.
     std::optional<SentinelDissent> dissent;
-    std::string other_trouble;  // "10.0.0.6:6379: refused: WRONGPASS"; empty: none was tried
+    std::string missing_rights;  // of our user there: "+hdel +rename"
+    std::string other_trouble;   // "10.0.0.6:6379: refused: WRONGPASS"; empty: none was tried
     struct Replica {
         std::string address;
         std::string state;     // "online", …
@@ -147,6 +148,8 @@ private:
     void warn_of_wait();
     void on_second();
     void ask_replication();
+    void ask_rights();
+    void on_rights(std::span<const RedisReply> replies);
     void on_keys(std::int64_t keys);
     void on_settings(std::span<const RedisReply> replies);
 
@@ -181,6 +184,8 @@ private:
     std::uint64_t ready_since_ms_ = 0;
     Endpoint ready_at_;  // the last master that was ready
     std::string trouble_;
+    std::string missing_rights_;  // at this master
+    std::uint64_t ask_rights_until_ms_ = 0;
     std::vector<StoreView::Replica> replicas_;
     std::uint64_t failovers_ = 0;
     std::uint64_t last_failover_ms_ = 0;
@@ -190,6 +195,7 @@ private:
     std::array<log::OncePerMinute, redis_losses_count> lost_warnings_;  // one for each reason
     log::OncePerMinute trial_warning_;
     log::OncePerMinute dissent_warning_;
+    log::OncePerMinute rights_warning_;
 };
 
 // The replicas that INFO replication tells of (https://redis.io/commands/info/).

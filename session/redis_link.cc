@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "session/redis_command.h"
+#include "session/redis_rights.h"
 #include "session/redis_scripts.h"
 
 namespace baton {
@@ -25,6 +26,7 @@ enum Tag : std::uint64_t {
     tag_time,
     tag_script,
     tag_last_script,
+    tag_rights,
     tag_heartbeat,
 };
 
@@ -60,6 +62,14 @@ RedisLoss loss_of(const RedisReply& error) noexcept {
     }
 }
 
+// Of an error that nobody asked for. Without a word of its own it is about room.
+RedisLoss loss_of_farewell(std::string_view text) {
+    RedisReply error;
+    error.type = RedisReply::Type::error;
+    error.text = text;
+    return trouble_of(error) == RedisTrouble::other ? RedisLoss::no_connection : loss_of(error);
+}
+
 }  // namespace
 
 std::string_view text_of(RedisLoss loss) noexcept {
@@ -73,6 +83,12 @@ std::string_view text_of(RedisLoss loss) noexcept {
     case RedisLoss::busy: return "busy";
     }
     return "?";
+}
+
+std::string text_of(RedisLoss loss, std::string_view text) {
+    std::string words{text_of(loss)};
+    if (!text.empty()) words.append(": ").append(text);
+    return words;
 }
 
 const RedisPipe::Events RedisLink::pipe_events = {
@@ -113,6 +129,7 @@ void RedisLink::close() noexcept {
 // All at once: a greeting costs one round trip. What refuses us first decides.
 void RedisLink::greet() {
     known_ = pipe_->address();
+    denied_.clear();
     if (!access_.password.empty()) {
         if (access_.username.empty())
             pipe_->ask(tag_auth, command({"AUTH", access_.password}));
@@ -135,21 +152,39 @@ void RedisLink::greet() {
 void RedisLink::on_answered(std::uint64_t tag, std::span<RedisReply> replies) {
     if (tag < own_tags) return events_->answered(holder_, tag, replies);
     if (tag == tag_heartbeat) return on_heartbeat(replies);
+    if (tag == tag_rights) return on_rights(replies);
     on_greeting(tag, replies[0]);
 }
 
 void RedisLink::on_greeting(std::uint64_t tag, const RedisReply& reply) {
     if (tag == tag_name) return;  // a courtesy, which the user may not be allowed
     if (reply.is_error() && tag == tag_auth) return lose(RedisLoss::refused, error_word(reply));
-    if (reply.is_error()) return lose(loss_of(reply), log_text(reply));
-    if (tag == tag_info && !check_version(reply)) return;
-    if (tag == tag_role && !check_role(reply)) return;
-    if (tag == tag_time && !take_clock(reply)) return lose(RedisLoss::bad_reply, "TIME");
+    if (is_denied(reply)) {
+        denied_ = log_text(reply);
+    } else {
+        if (reply.is_error()) return lose(loss_of(reply), log_text(reply));
+        if (tag == tag_info && !check_version(reply)) return;
+        if (tag == tag_role && !check_role(reply)) return;
+        if (tag == tag_time && !take_clock(reply)) return lose(RedisLoss::bad_reply, "TIME");
+    }
     if (tag != tag_last_script) return;
+    if (!denied_.empty()) return ask_rights();
     ready_ = true;
     heartbeat_asked_ = false;
     second_.repeat(heartbeat_every);
     events_->ready(holder_);
+}
+
+// Of several that are missing each is named: an operator adds all of them at once.
+void RedisLink::ask_rights() {
+    std::string commands;
+    append_rights_probes(commands, "");
+    pipe_->ask(tag_rights, commands, static_cast<unsigned>(redis_rights().size()));
+}
+
+void RedisLink::on_rights(std::span<const RedisReply> replies) {
+    const std::string missing = missing_rights(replies, "");
+    lose(RedisLoss::refused, missing.empty() ? denied_ : "NOPERM: its user lacks " + missing);
 }
 
 bool RedisLink::check_version(const RedisReply& info) {
@@ -196,9 +231,14 @@ void RedisLink::on_heartbeat(std::span<RedisReply> replies) {
 }
 
 void RedisLink::on_ended(RedisPipe::End end, std::string_view text) {
-    const std::string copy =
-        std::string{text_of(end)} + (text.empty() ? "" : ": ") + std::string{text};
-    lose(loss_of(end), copy);
+    if (end == RedisPipe::End::turned_away)
+        return lose(loss_of_farewell(text), farewell_text(text, access_.password));
+    // What the loss says already is not said again.
+    std::string words;
+    if (text_of(end) != text_of(loss_of(end))) words = text_of(end);
+    if (!words.empty() && !text.empty()) words += ": ";
+    words += text;
+    lose(loss_of(end), words);
 }
 
 void RedisLink::lose(RedisLoss loss, std::string_view text) {

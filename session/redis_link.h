@@ -41,6 +41,8 @@ enum class RedisLoss : std::uint8_t {
 };
 inline constexpr std::size_t redis_losses_count = 7;
 std::string_view text_of(RedisLoss loss) noexcept;
+// "no connection: connection refused"; just the loss if there is no text.
+std::string text_of(RedisLoss loss, std::string_view text);
 
 // One loop's thread.
 class RedisLink {
@@ -50,7 +52,8 @@ public:
     struct Events {
         void (*ready)(void* holder);
         void (*answered)(void* holder, std::uint64_t tag, std::span<RedisReply> replies);
-        // What was asked and not answered never will be. The text is for the log.
+        // What was asked and not answered never will be. The text is for the log; it is empty where
+        // the loss says all.
         void (*lost)(void* holder, RedisLoss loss, std::string_view text);
     };
     // `access`, `events` and `counts` outlive the link.
@@ -86,6 +89,8 @@ private:
     void greet();
     void on_answered(std::uint64_t tag, std::span<RedisReply> replies);
     void on_greeting(std::uint64_t tag, const RedisReply& reply);
+    void ask_rights();
+    void on_rights(std::span<const RedisReply> replies);
     void on_heartbeat(std::span<RedisReply> replies);
     bool check_version(const RedisReply& info);
     bool check_role(const RedisReply& role);
@@ -103,6 +108,7 @@ private:
     Address known_;  // of the peer's name, from the last time
     std::unique_ptr<RedisPipe> pipe_;
     Timer<&RedisLink::on_second> second_;
+    std::string denied_;  // what the greeting was refused for lack of a right
     std::int64_t clock_offset_ms_ = 0;
     bool ready_ = false;
     bool heartbeat_asked_ = false;

@@ -12,11 +12,30 @@ std::string_view text_of(RedisPipe::End end) noexcept {
     case RedisPipe::End::refused: return "no connection";
     case RedisPipe::End::connect_slow: return "no connection in time";
     case RedisPipe::End::lost: return "connection lost";
+    case RedisPipe::End::turned_away: return "turned away";
     case RedisPipe::End::answer_slow: return "no answer in time";
     case RedisPipe::End::bad_reply: return "bad reply";
     }
     return "?";
 }
+
+namespace {
+
+// What Redis says to a connection that it does not take, and to no question: networking.c,
+// acceptCommonHandler and clientAcceptHandler.
+bool is_unasked(std::string_view text) noexcept {
+    return text.starts_with("DENIED ") || text.starts_with("ERR max number of clients");
+}
+
+// Enough for a log. Redis' explanation of its protected mode is a page.
+std::string_view beginning_of(std::string_view text) noexcept {
+    constexpr std::size_t size_max = 200;
+    if (text.size() <= size_max) return text;
+    const std::size_t sentence = text.substr(0, size_max).find(". ");
+    return text.substr(0, sentence == text.npos ? size_max : sentence + 1);
+}
+
+}  // namespace
 
 const StreamEvents RedisPipe::stream_events = {
     [](void* pipe, std::span<char> bytes) { static_cast<RedisPipe*>(pipe)->arrived(bytes); },
@@ -119,12 +138,34 @@ void RedisPipe::arrived(std::span<char> bytes) {
     for (;;) {
         const RedisReader::Read read = reader_.next(reply);
         if (read == RedisReader::Read::more) break;
-        const bool good = read == RedisReader::Read::reply && take(reply, told);
+        if (read == RedisReader::Read::reply && is_held_back(reply)) {
+            if (is_unasked(held_.view())) return end(End::turned_away, "");
+            continue;
+        }
+        bool good = read == RedisReader::Read::reply;
+        if (good && std::exchange(first_, First::told) == First::held) good = take(held_, told);
+        if (gone) return;
+        good = good && take(reply, told);
         if (gone) return;
         if (!good) return end(End::bad_reply, "not what the protocol allows");
     }
     gone_ = nullptr;
     if (replies_.empty()) replies_.swap(told);
+}
+
+// Whether it is kept until more is known. An error that is the only answer awaited is told at once.
+bool RedisPipe::is_held_back(RedisReply& reply) {
+    if (first_ != First::awaited) return false;
+    std::size_t awaited = 0;
+    for (const Question& question : asked_)
+        if (question.at_ms != 0) awaited += question.replies;
+    if (!reply.is_error() || (awaited == 1 && !is_unasked(reply.view()))) {
+        first_ = First::told;
+        return false;
+    }
+    first_ = First::held;
+    std::swap(held_, reply);
+    return true;
 }
 
 // False if nothing was asked that it could answer: what has not left yet was not.
@@ -160,6 +201,10 @@ void RedisPipe::on_time() {
 }
 
 void RedisPipe::end(End end, std::string_view text) {
+    if (first_ == First::held) {
+        end = End::turned_away;
+        text = beginning_of(held_.view());
+    }
     connected_ = false;
     gone_ = nullptr;
     uv_prepare_stop(turn_.get());

@@ -30,6 +30,7 @@ public:
         refused,       // no connection could be made
         connect_slow,  // none came in time
         lost,          // the peer left, or the connection broke
+        turned_away,   // the peer said no before anything was asked, as when it has no room
         answer_slow,   // a question was not answered in time
         bad_reply,     // bytes that are no reply, beyond the limits, or not asked for
     };
@@ -46,7 +47,8 @@ public:
         // A message of a channel.
         void (*pushed)(void* holder, RedisReply& message);
         // Of no more use. What was asked and not answered never will be: nothing more is told. The
-        // text is of the system, or of the reader.
+        // text is of the system, or of the reader; of `turned_away` it is the peer's, at most 200
+        // bytes of it.
         void (*ended)(void* holder, End end, std::string_view text);
     };
 
@@ -82,6 +84,7 @@ private:
     void on_connected(int uv_error);
     void arrived(std::span<char> bytes);
     bool take(RedisReply& reply, std::vector<RedisReply>& told);
+    bool is_held_back(RedisReply& reply);
     void end(End end, std::string_view text);
     void flush();
     void on_flush_turn();
@@ -103,6 +106,10 @@ private:
     std::string out_;  // to be sent at the end of the turn
     Timer<&RedisPipe::on_time> time_;
     Handle<uv_prepare_t> turn_;
+    // An error that came first may be one that nobody asked for, which Redis sends before it closes:
+    // it is the answer to the first question only if another one follows.
+    enum class First : std::uint8_t { awaited, held, told } first_ = First::awaited;
+    RedisReply held_;
     bool connected_ = false;
     int refused_ = 0;  // by the system, before any attempt
     bool subscribed_ = false;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "net/check.h"
+#include "session/redis_rights.h"
 
 namespace baton {
 namespace {
@@ -26,7 +27,7 @@ constexpr std::uint64_t touches_rest_ms = 1000;
 constexpr unsigned slow_in_a_row_max = 5;
 constexpr std::chrono::milliseconds rest_of_the_slow = 1s;
 // A wrong password does not become right by itself.
-constexpr std::chrono::milliseconds rest_of_the_refused = 5s;
+constexpr std::chrono::milliseconds rest_of_the_refused = 2s;
 
 std::uint64_t random_lane() noexcept {
     std::uint64_t lane = 0;
@@ -285,6 +286,8 @@ void RedisStore::on_trouble(Question question, const RedisReply& reply, RedisTro
         }
     default: break;
     }
+    if (is_denied(reply) && denied_report_.due(loop_.now()))
+        needs_.report({RedisReport::Kind::denied});
     if (reply_warning_.due(loop_.now()))
         log::error("session store: the server refuses a command", {{"error", log_text(reply)}});
     answer_unavailable(question);
@@ -314,7 +317,7 @@ void RedisStore::on_lost(RedisLoss loss, std::string_view text) {
     counters_.losses.add();
     if (loss_warning_.due(loop_.now()))
         log::info("session store: connection of a worker lost",
-                  {{"master", link_.peer().text()}, {"reason", text_of(loss)}, {"error", text}});
+                  {{"master", link_.peer().text()}, {"reason", text_of(loss, text)}});
     auto rest = back_off_.next();
     if (loss == RedisLoss::slow && ++slow_in_a_row_ >= slow_in_a_row_max)
         rest = std::max(rest, rest_of_the_slow);

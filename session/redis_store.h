@@ -61,6 +61,7 @@ struct RedisReport {
         killed,        // this session's id is dead for ever
         refused,       // a write was refused for now; once a second
         written,       // and now one was not
+        denied,        // the user may not do something; once a second
     };
     Kind kind = Kind::wants_master;
     SessionKey key{};
@@ -158,7 +159,8 @@ private:
     std::uint64_t refused_at_ms_ = 0;  // the last write that was; 0: none since one was done
     unsigned slow_in_a_row_ = 0;
     log::OncePerSecond refused_report_;
-    log::OncePerMinute loss_warning_;
+    log::OncePerSecond denied_report_;
+    inline static log::OncePerMinute loss_warning_;  // for all workers: they lose it together
     log::OncePerMinute refused_warning_;
     log::OncePerMinute reply_warning_;
 };

@@ -1,5 +1,7 @@
 #include "session/sentinel_line.h"
 
+#include "session/redis_command.h"
+
 namespace baton {
 
 void SentinelComplaints::make(SentinelRefusal refusal, const Endpoint& sentinel,
@@ -117,8 +119,9 @@ void SentinelLine::on_auth(const RedisReply& reply) {
 }
 
 void SentinelLine::on_ended(RedisPipe::End end, std::string_view text) {
+    const std::string copy = farewell_text(text, needs_.password);  // it may lie in the pipe
     give_up();
-    events_->lost(holder_, text_of(end), text);
+    events_->lost(holder_, text_of(end), copy);
 }
 
 }  // namespace baton

@@ -39,11 +39,12 @@ struct SentinelNeeds {
 class SentinelComplaints {
 public:
     void make(SentinelRefusal refusal, const Endpoint& sentinel, std::uint64_t now_ms);
-    // Whether what they say with that word ("+sdown") is to be logged now.
+    // Whether what they say with that word ("+sdown"), or do not allow, is to be logged now.
     bool is_worth_a_line(std::string_view word, std::uint64_t now_ms);
 
 private:
-    std::map<std::string, log::OncePerMinute, std::less<>> words_;  // those of channels, no others
+    std::map<std::string, log::OncePerMinute, std::less<>>
+        words_;  // of channels and rights, no others
     log::OncePerMinute wrong_password_, wants_password_, no_password_set_, not_allowed_;
 };
 

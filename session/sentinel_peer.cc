@@ -1,5 +1,6 @@
 #include "session/sentinel_peer.h"
 
+#include <array>
 #include <chrono>
 #include <utility>
 
@@ -59,6 +60,7 @@ void SentinelPeer::on_reply(std::uint64_t round, std::span<RedisReply> replies) 
         on_refusal(refusal_of(address_reply(replies)));
         return fail(text_of(refusal_of(address_reply(replies))), "");
     }
+    complain_of_rights(replies);
     if (state_ != State::answers) log::info("sentinel connected", {{"sentinel", at_.text()}});
     state_ = State::answers;
     said_ = std::move(*answer);
@@ -69,6 +71,20 @@ void SentinelPeer::on_reply(std::uint64_t round, std::span<RedisReply> replies) 
     ask_.is_of_use();
     listen_.open();
     events_->settled(holder_, *this);
+}
+
+// It goes without these, but not as well.
+void SentinelPeer::complain_of_rights(std::span<const RedisReply> replies) {
+    constexpr std::array<std::string_view, 4> rights = {"+sentinel|master",
+                                                        "+sentinel|get-master-addr-by-name",
+                                                        "+sentinel|myid", "+sentinel|sentinels"};
+    std::string missing;
+    for (std::size_t i = 0; i < replies.size(); ++i)
+        if (refusal_of(replies[i]) == SentinelRefusal::not_allowed)
+            missing.append(missing.empty() ? "" : " ").append(rights[i]);
+    if (missing.empty() || !complaints_.is_worth_a_line(missing, needs_.loop.now())) return;
+    log::warn("sentinel user lacks rights",
+              {{"sentinel", at_.text()}, {"rights", missing}});
 }
 
 void SentinelPeer::on_refusal(SentinelRefusal refusal) {

@@ -76,6 +76,7 @@ private:
 
     void on_reply(std::uint64_t round, std::span<RedisReply> replies);
     void on_refusal(SentinelRefusal refusal);
+    void complain_of_rights(std::span<const RedisReply> replies);
     void fail(std::string_view why, std::string_view text);
     void subscribe();
     void on_listen_reply(std::uint64_t tag, const RedisReply& reply);

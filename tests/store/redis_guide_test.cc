@@ -776,6 +776,59 @@ TEST_CASE("a server that is too old is refused by its version") {
     CHECK(site.led.empty());
 }
 
+TEST_CASE("F:redis-says what Redis says is shown, and recovered from") {
+    for (const std::string_view password : {"", "sesame"})
+        for (const auto& [line, shown] :
+             {std::pair<const char*, const char*>{
+                  "DENIED Redis is running in protected mode.",
+                  "refused: DENIED Redis is running in protected mode."},
+              {"ERR max number of clients reached",
+               "no connection: ERR max number of clients reached"},
+              {"LOADING Redis is loading", "busy: LOADING Redis is loading"},
+              {"MASTERDOWN Link with MASTER is down",
+               "not a master: MASTERDOWN Link with MASTER is down"},
+              {"NOPERM no", "refused: NOPERM no"},
+              {"ERR sesame",
+               password.empty() ? "no connection: ERR sesame" : "no connection: ERR"}}) {
+            const std::string text = line;
+            CAPTURE(text);
+            CAPTURE(password);
+            Site site(1);
+            RedisGuide::Needs needs = site.needs();
+            needs.address = site.at(0).endpoint();
+            needs.access.password = password;
+            site.at(0).peer.turn_away(resp_error(line));
+            site.start(std::move(needs));
+            REQUIRE(site.until([&] { return !site.guide->view().trouble.empty(); }));
+            CHECK(site.guide->view().trouble == shown);
+            site.at(0).peer.turn_away("");
+            const std::uint64_t ended = now_us();
+            REQUIRE(site.until([&] { return site.guide->state() == StoreState::ready; }));
+            CHECK(now_us() - ended < 3'000'000);
+        }
+}
+
+TEST_CASE("F:redis-says what went wrong is said once") {
+    Site site(1);
+    RedisGuide::Needs needs = site.needs();
+    needs.address = site.at(0).endpoint();
+    needs.access.times = {100ms, 100ms};
+    const auto becomes = [&](std::string_view text) {
+        site.at(0).peer.reset_all();
+        const bool so = site.until([&] { return site.guide->view().trouble == text; });
+        CAPTURE(site.guide->view().trouble);
+        CHECK(so);
+    };
+    site.at(0).peer.silence(true);
+    site.start(std::move(needs));
+    becomes("no answer in time");
+    site.at(0).peer.silence(false);
+    site.at(0).peer.on("INFO SERVER", std::string_view{"HTTP/1.1 400 Bad Request\r\n\r\n"});
+    becomes("bad reply: not what the protocol allows");
+    site.at(0).peer.refuse();
+    becomes("no connection: connection refused");
+}
+
 TEST_CASE("a server that loads its data is waited for") {
     Site site(1);
     site.at(0).peer.on("ROLE", [&](FakeMaster::Connection& connection, const auto&) {

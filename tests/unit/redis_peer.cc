@@ -210,6 +210,10 @@ void RedisPeer::accept() {
         connection->tcp_->attach(connection.get(), Connection::events);
         connection->tcp_->read(true);
         connections_.push_back(std::move(connection));
+        if (farewell_.empty()) continue;
+        connections_.back()->send(farewell_);
+        connections_.back()->silent = true;
+        connections_.back()->close();
     }
 }
 

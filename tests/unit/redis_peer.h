@@ -94,6 +94,8 @@ public:
     void publish(std::string_view channel, std::string_view text);
     void close_all() noexcept;
     void reset_all() noexcept;
+    // Connections from now on are told these bytes at once, and closed; with none they are taken.
+    void turn_away(std::string_view bytes) { farewell_ = bytes; }
     // Refuses connections; those that are there stay. And takes them again.
     void refuse();
     void listen();
@@ -126,6 +128,7 @@ private:
     std::vector<std::unique_ptr<Connection>> connections_;
     std::vector<std::string> heard_;
     std::size_t accepted_ = 0;
+    std::string farewell_;
     bool dribble_ = false;
     bool silent_ = false;
 };

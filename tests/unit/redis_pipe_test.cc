@@ -84,8 +84,10 @@ const RedisPipe::Events Holder::events = {
             static_cast<Holder*>(holder)->tell("pushed " + texts_of(message));
         },
     .ended =
-        [](void* holder, End end, std::string_view) {
-            static_cast<Holder*>(holder)->tell("ended: " + std::string{text_of(end)});
+        [](void* holder, End end, std::string_view text) {
+            std::string line = "ended: " + std::string{text_of(end)};
+            if (end == End::turned_away) line.append(": ").append(text);
+            static_cast<Holder*>(holder)->tell(line);
         },
 };
 
@@ -355,9 +357,103 @@ TEST_CASE("a reply nobody asked for ends the connection") {
     holder.open(peer.endpoint());
     REQUIRE(turns_until(holder.loop,
                         [&] { return !peer.connections().empty() && !holder.told.empty(); }));
-    peer.connections()[0]->send(resp_error("ERR max number of clients reached"));
+    peer.connections()[0]->send("+OK\r\n");
     CHECK(holder.waits_for_end());
     CHECK(holder.told == Told{"connected", "ended: bad reply"});
+}
+
+TEST_CASE(
+    "F:redis-says an error that nobody asked for is why the connection ended, and no answer") {
+    const std::vector<std::pair<std::string, std::string>> lines = {
+        {"ERR max number of clients reached", "ERR max number of clients reached"},
+        {"ERR max number of clients + cluster connections reached",
+         "ERR max number of clients + cluster connections reached"},
+        {"DENIED Redis is running in protected mode because protected mode is enabled and no "
+         "password is set for the default user. In this mode connections are only accepted from "
+         "the loopback interface. If you want to connect from external computers",
+         "DENIED Redis is running in protected mode because protected mode is enabled and no "
+         "password is set for the default user."},
+        {"LOADING Redis is loading the dataset in memory",
+         "LOADING Redis is loading the dataset in memory"},
+        {"MASTERDOWN Link with MASTER is down", "MASTERDOWN Link with MASTER is down"},
+        {"NOPERM no", "NOPERM no"},
+        {std::string(1000, 'x'), std::string(200, 'x')},
+    };
+    for (const auto& [line, text] : lines)
+        for (const bool dribbled : {false, true}) {
+            CAPTURE(line);
+            CAPTURE(dribbled);
+            Holder holder;
+            RedisPeer peer{holder.loop};
+            peer.dribble(dribbled);
+            peer.turn_away(resp_error(line));
+            holder.open(peer.endpoint());
+            // Whether or not the questions leave before it comes.
+            for (std::uint64_t tag = 1; tag <= 3; ++tag) holder.pipe->ask(tag, command({"PING"}));
+            CHECK(holder.waits_for_end());
+            CHECK(holder.told == Told{"connected", "ended: turned away: " + text});
+        }
+}
+
+TEST_CASE("F:redis-says and if nothing was asked yet") {
+    for (const char* const line : {"DENIED no", "ERR max number of clients reached", "NOPERM x"}) {
+        CAPTURE(std::string{line});
+        Holder holder;
+        RedisPeer peer{holder.loop};
+        peer.turn_away(resp_error(line));
+        holder.open(peer.endpoint());
+        CHECK(holder.waits_for_end());
+        CHECK(holder.told == Told{"connected", std::string{"ended: turned away: "} + line});
+    }
+}
+
+TEST_CASE("F:redis-says and if the peer does not close") {
+    Holder holder;
+    RedisPeer peer{holder.loop};
+    peer.on("GET", resp_error("NOPERM no"));
+    peer.on("SET", [](RedisPeer::Connection&, const RedisPeer::Command&) {});
+    holder.open(peer.endpoint(), {20s, 50ms});
+    holder.pipe->ask(1, command({"GET", "k"}));
+    holder.pipe->ask(2, command({"SET", "k"}));
+    CHECK(holder.waits_for_end());
+    CHECK(holder.told == Told{"connected", "ended: turned away: NOPERM no"});
+}
+
+TEST_CASE("F:redis-says an error that is an answer is one, as soon as that is known") {
+    for (const bool dribbled : {false, true}) {
+        CAPTURE(dribbled);
+        Holder holder;
+        RedisPeer peer{holder.loop};
+        peer.dribble(dribbled);
+        peer.on("AUTH", resp_error("WRONGPASS no"));
+        holder.open(peer.endpoint());
+        SUBCASE("the only one") {
+            holder.pipe->ask(1, command({"AUTH", "x"}));
+            REQUIRE(holder.waits_for("1: WRONGPASS no"));
+        }
+        SUBCASE("another one follows, an error too") {
+            holder.pipe->ask(1, command({"AUTH", "x"}));
+            holder.pipe->ask(2, command({"AUTH", "y"}));
+            holder.pipe->ask(3, command({"PING"}));
+            REQUIRE(holder.waits_for("3: PONG"));
+            CHECK(holder.told ==
+                  Told{"connected", "1: WRONGPASS no", "2: WRONGPASS no", "3: PONG"});
+        }
+        SUBCASE("one of two replies to a question") {
+            holder.pipe->ask(1, command({"AUTH", "x"}) + command({"PING"}), 2);
+            REQUIRE(holder.waits_for("1: WRONGPASS no PONG"));
+        }
+        SUBCASE("and the pipe is destroyed") {
+            holder.on_event = [&] {
+                if (holder.told.back().starts_with("1:")) holder.pipe.reset();
+            };
+            holder.pipe->ask(1, command({"AUTH", "x"}));
+            holder.pipe->ask(2, command({"PING"}));
+            REQUIRE(holder.waits_for("1: WRONGPASS no"));
+            turns_for(holder.loop, 20ms);
+            CHECK(holder.told.size() == 2);
+        }
+    }
 }
 
 TEST_CASE("a reply is never that to a question that has not left") {

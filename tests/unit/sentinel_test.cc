@@ -127,8 +127,7 @@ struct Site {
     EventLines log;
     std::vector<std::unique_ptr<FakeSentinel>> sentinels;
     std::vector<std::string> told;
-    SentinelRound round;  // the last
-    Endpoint teller;      // of the last news
+    Endpoint teller;  // of the last news
     std::function<void()> on_event;
     std::vector<Endpoint> configured;
     std::string master = "m", username, password;
@@ -182,16 +181,15 @@ struct Site {
 
 const SentinelWatch::Events Site::events = {
     .found =
-        [](void* site, const SentinelRound& round) {
+        [](void* site, const SentinelRound& found) {
             auto& self = *static_cast<Site*>(site);
-            self.round = round;
-            if (!round.candidates.empty()) {
-                const MasterChoice& choice = round.candidates[0];
+            if (!found.candidates.empty()) {
+                const MasterChoice& choice = found.candidates[0];
                 return self.tell(choice.master.host + " " +
                                  (choice.epoch ? std::to_string(*choice.epoch) : "-"));
             }
             constexpr std::string_view names[] = {"no_answer", "unknown_name", "only_older"};
-            self.tell(std::string{names[static_cast<std::size_t>(round.why)]});
+            self.tell(std::string{names[static_cast<std::size_t>(found.why)]});
         },
     .told =
         [](void* site, const SentinelNews& news, const Endpoint& sentinel) {

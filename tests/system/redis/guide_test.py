@@ -2,11 +2,13 @@
 scripted Sentinel that lies."""
 
 import collections
+import socket
+import threading
 import time
 import unittest
 
-from cluster import Cluster, need_redis
-from harness import eventually
+from cluster import Cluster, Node, need_redis
+from harness import config, eventually, run_baton
 from resp import array
 from scripted import ScriptedPeer
 from store import StoreTest, attributes_of
@@ -196,6 +198,58 @@ class WayBackTest(GuideTest):
         took = time.monotonic() - begun
         print(f"    back {took:.2f} s after {cause}", flush=True)
         self.assertLess(took, PAUSE)
+
+
+class SaysTest(GuideTest):
+    """What Redis says to a connection that it does not take."""
+
+    def check(self, redis):
+        text = config(["127.0.0.1:9"], session={"store": "redis"}, redis=redis)
+        status, out, _ = run_baton("redis-check", "-c", self.file("baton.toml", text))
+        self.assertEqual(status, 1, out)
+        return out
+
+    def test_F_redis_says_that_it_has_no_room(self):
+        node = Node(settings={"maxclients": 4})
+        self.addCleanup(node.close)
+        held = [node.client() for _ in range(4)]
+        baton = self.store_baton(self.pages(), node, ready=False)
+        line = baton.wait_event("ERR max number of clients reached")
+        self.assertIn("session store not ready", line)
+        self.wait_store(baton, lambda store: store["trouble"] == "no connection: ERR max number of clients reached")
+        self.assertIn("ERR max number of clients reached", self.check(self.redis_of(node)))
+        for client in held:
+            client.close()
+        begun = time.monotonic()
+        self.wait_store(baton, lambda store: store["state"] == "ready")
+        self.assertLess(time.monotonic() - begun, PAUSE)
+        self.assertNotIn("closed by the peer", baton.event_text())
+
+    def test_F_redis_says_that_it_is_in_protected_mode(self):
+        text = "DENIED Redis is running in protected mode because protected mode is enabled."
+        for password in (None, "secret"):
+            server = socket.create_server(("127.0.0.1", 0))
+            self.addCleanup(server.close)
+            threading.Thread(target=turn_away, args=(server, text), daemon=True).start()
+            redis = {"address": f"127.0.0.1:{server.getsockname()[1]}"}
+            if password:
+                redis["password_file"] = self.password_file(password)
+            baton = self.baton(upstreams=[{"name": "app", "servers": [{"address": self.pages()[0].address}]}],
+                               redis=redis, session={"store": "redis"}, admin={"address": "127.0.0.1:0"})
+            self.assertIn("level=error", baton.wait_event(text))
+            self.wait_store(baton, lambda store: store["trouble"] == f"refused: {text}")
+            self.assertIn(text, self.check(redis))
+            self.assertNotIn("closed by the peer", baton.event_text())
+
+
+def turn_away(server, text):
+    while True:
+        try:
+            connection, _ = server.accept()
+        except OSError:
+            return
+        connection.sendall(f"-{text}\r\n".encode())
+        connection.close()
 
 
 if __name__ == "__main__":
