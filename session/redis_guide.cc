@@ -494,10 +494,11 @@ void RedisGuide::warn(const Contact& contact, RedisLoss loss, std::string_view t
     }
     log::OncePerMinute& warning = lost_warnings_[static_cast<std::size_t>(loss)];
     if (!std::exchange(seen_ready_, false) && !warning.due(loop_.now())) return;
-    const auto say = is_hopeless(loss) ? log::error : log::warn;
-    constexpr std::string_view event = "session store not ready";
-    if (text.empty()) return say(event, {{"master", server}, {"reason", text_of(loss)}});
-    say(event, {{"master", server}, {"reason", text_of(loss)}, {"error", text}});
+    const log::Fields all = {{"master", server}, {"reason", text_of(loss)}, {"error", text}};
+    const log::Fields reason = {{"master", server}, {"reason", text_of(loss)}};
+    const log::Fields& fields = text.empty() ? reason : all;
+    is_hopeless(loss) ? log::error("session store not ready", fields)
+                      : log::warn("session store not ready", fields);
 }
 
 void RedisGuide::let_rest(const Endpoint& at, RedisLoss loss) {

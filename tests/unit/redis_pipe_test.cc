@@ -379,8 +379,10 @@ TEST_CASE(
         {"NOPERM no", "NOPERM no"},
         {std::string(1000, 'x'), std::string(200, 'x')},
     };
-    for (const auto& [line, text] : lines)
+    for (const auto& pair : lines)
         for (const bool dribbled : {false, true}) {
+            const std::string& line = pair.first;
+            const std::string& text = pair.second;
             CAPTURE(line);
             CAPTURE(dribbled);
             Holder holder;
