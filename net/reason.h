@@ -57,6 +57,25 @@ enum class Reason : std::uint8_t {
     extensions_too_long,
     padding,
 
+    // Of a session: its fields in a response (docs/sessions.md), or how it is stored.
+    attribute_twice,
+    bad_attribute_name,
+    bad_encoding,
+    bad_session_field,
+    changed_meanwhile,
+    data_too_long,
+    not_integer,
+    not_looked_up,
+    not_stored,
+    session_field_twice,
+    session_fields_clash,
+    session_too_long,
+    table_too_small,
+    too_many_attributes,
+    unknown_ids,
+    value_in_unset,
+    value_too_long,
+
     // No server, or none that gave a whole answer.
     all_refused,
     all_timed_out,
@@ -128,6 +147,23 @@ constexpr std::string_view name(Reason reason) noexcept {
     case Reason::bad_trailer: return "bad_trailer";
     case Reason::extensions_too_long: return "extensions_too_long";
     case Reason::padding: return "padding";
+    case Reason::attribute_twice: return "attribute_twice";
+    case Reason::bad_attribute_name: return "bad_attribute_name";
+    case Reason::bad_encoding: return "bad_encoding";
+    case Reason::bad_session_field: return "bad_session_field";
+    case Reason::changed_meanwhile: return "changed_meanwhile";
+    case Reason::data_too_long: return "data_too_long";
+    case Reason::not_integer: return "not_integer";
+    case Reason::not_looked_up: return "not_looked_up";
+    case Reason::not_stored: return "not_stored";
+    case Reason::session_field_twice: return "session_field_twice";
+    case Reason::session_fields_clash: return "session_fields_clash";
+    case Reason::session_too_long: return "session_too_long";
+    case Reason::table_too_small: return "table_too_small";
+    case Reason::too_many_attributes: return "too_many_attributes";
+    case Reason::unknown_ids: return "unknown_ids";
+    case Reason::value_in_unset: return "value_in_unset";
+    case Reason::value_too_long: return "value_too_long";
     case Reason::all_refused: return "all_refused";
     case Reason::all_timed_out: return "all_timed_out";
     case Reason::all_unreachable: return "all_unreachable";

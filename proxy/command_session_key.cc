@@ -45,7 +45,7 @@ int print_session_keys(const Config& config, std::string_view id, std::string_vi
     }
     for (const std::string& one : scopes) {
         const std::string key =
-            redis_key(config.redis.prefix, session_key(one, config.session.cookie, *parsed));
+            redis_key(config.redis.prefix, session_key(one, config.cookie_of(one), *parsed));
         if (scopes.size() == 1)
             std::printf("%s\n", key.c_str());
         else

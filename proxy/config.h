@@ -54,7 +54,8 @@ struct ServerConfig {
 
 struct UpstreamConfig {
     std::string name;
-    std::string scope;  // sessions are shared by upstreams of one scope; default: the name
+    std::string scope;   // sessions are shared by upstreams of one scope; default: the name
+    std::string cookie;  // of the scope's sessions; empty: that of [session]
     std::vector<ServerConfig> servers;
 
     // Per worker and server.
@@ -102,13 +103,17 @@ struct SessionConfig {
     static constexpr Milliseconds idle_unlimited = std::chrono::hours{24 * 3650};
     Milliseconds idle = 30min;
     Milliseconds absolute = 12h;  // 0: none
+    // Made by itself, with no client that came back and no server that wrote to it.
+    Milliseconds unconfirmed_idle = 2min;
     // What a server may make of a session's idle time.
     Milliseconds idle_min = 1min;
     Milliseconds idle_max = 24h;
     Milliseconds renew_after = 0s;  // a new id for a session whose id is older; 0: never
     bool replay_safe = true;        // a GET whose response conflicted is sent once more
     bool close_tunnels = false;     // when their session has ended
-    std::size_t unknown_max = 0;    // unknown ids from one address in a minute; 0: no limit
+    Milliseconds close_tunnels_check =
+        5s;                       // how often that is asked, of a store that others use, too
+    std::size_t unknown_max = 0;  // unknown ids from one address in a minute; 0: no limit
     OnUnavailable on_unavailable = OnUnavailable::wait_serve;
     Milliseconds failover_wait = 6s;    // of one question to the store; 0: none
     std::size_t wait_queue_max = 1024;  // questions that wait, per worker
@@ -174,6 +179,13 @@ struct LogConfig {
 };
 
 struct Config {
+    // The name of the cookie of a scope's sessions.
+    std::string_view cookie_of(std::string_view scope) const noexcept {
+        for (const UpstreamConfig& upstream : upstreams)
+            if (upstream.scope == scope && !upstream.cookie.empty()) return upstream.cookie;
+        return session.cookie;
+    }
+
     unsigned workers = 0;  // 0: one per CPU
     Milliseconds grace = 30s;
     Milliseconds drain_delay = 0s;  // 0: none

@@ -174,23 +174,102 @@ bool starts_with_ignoring_case(std::string_view text, std::string_view prefix) {
 
 // What browsers demand of a cookie (RFC 6265bis, 4.1.2.7 and 4.1.3): one that they would drop is no
 // session.
-void check_cookie(const SessionConfig& session, Findings& out) {
+void check_cookie_name(const std::string& name, const std::string& path,
+                       const SessionConfig& session, Findings& out) {
     for (const std::string_view prefix : {"__Host-", "__Secure-"}) {
-        if (!starts_with_ignoring_case(session.cookie, prefix) ||
-            session.secure == SecureCookie::always)
+        if (!starts_with_ignoring_case(name, prefix) || session.secure == SecureCookie::always)
             continue;
-        out.push_back(Finding{"session.cookie",
+        out.push_back(Finding{path,
                               "expected a name without " + quoted(prefix) +
-                                  ", or secure = \"always\", found " + quoted(session.cookie),
+                                  ", or secure = \"always\", found " + quoted(name),
                               {},
                               "session.secure"});
     }
+}
+
+void check_cookies(const Config& config, Findings& out) {
+    const SessionConfig& session = config.session;
+    check_cookie_name(session.cookie, "session.cookie", session, out);
+    for (std::size_t i = 0; i < config.upstreams.size(); ++i)
+        check_cookie_name(config.upstreams[i].cookie, element("upstream", i) + ".cookie", session,
+                          out);
     if (session.same_site == SameSite::none && session.secure == SecureCookie::never) {
         out.push_back(
             Finding{"session.same_site",
                     "expected \"Lax\" or \"Strict\" with secure = \"never\", found \"None\"",
                     {},
                     "session.secure"});
+    }
+}
+
+std::string cookie_of(const Config& config, const UpstreamConfig& upstream) {
+    return upstream.cookie.empty() ? config.session.cookie : upstream.cookie;
+}
+
+// The key of a session is made of both: with two names its scope would be two.
+void check_scope_cookies(const Config& config, Findings& out) {
+    std::map<std::string, std::size_t> first_of;
+    for (std::size_t i = 0; i < config.upstreams.size(); ++i) {
+        const UpstreamConfig& upstream = config.upstreams[i];
+        const auto [first, is_new] = first_of.emplace(upstream.scope, i);
+        const std::string cookie = cookie_of(config, config.upstreams[first->second]);
+        if (is_new || upstream.scope.empty() || cookie == cookie_of(config, upstream)) continue;
+        out.push_back(Finding{element("upstream", i) + ".cookie",
+                              "expected " + quoted(cookie) + ", the cookie of scope " +
+                                  quoted(upstream.scope) + ", found " +
+                                  quoted(cookie_of(config, upstream)),
+                              element("upstream", first->second) + ".cookie",
+                              {}});
+    }
+}
+
+// Whether a request's host can take it to routes of both patterns.
+bool overlap(const std::string& a, const std::string& b) {
+    if (a == b || a == "*" || b == "*") return true;
+    const auto covers = [](const std::string& pattern, const std::string& host) {
+        return pattern.starts_with("*.") && host.ends_with(pattern.substr(1));
+    };
+    return covers(a, b) || covers(b, a);
+}
+
+// The first host of a route that another route's hosts share a request with; empty: none.
+std::string shared_host(const RouteConfig& route, const RouteConfig& other) {
+    for (const std::string& host : route.hosts)
+        for (const std::string& its : other.hosts)
+            if (!host.empty() && !its.empty() && overlap(host, its)) return host;
+    return {};
+}
+
+const UpstreamConfig* upstream_called(const Config& config, const std::string& name) {
+    const auto found = std::find_if(config.upstreams.begin(), config.upstreams.end(),
+                                    [&](const UpstreamConfig& one) { return one.name == name; });
+    return name.empty() || found == config.upstreams.end() ? nullptr : &*found;
+}
+
+// Two applications on one host whose cookies have one name would log each other's users out.
+void check_scopes(const Config& config, Findings& out) {
+    check_scope_cookies(config, out);
+    for (std::size_t i = 0; i < config.routes.size(); ++i) {
+        const RouteConfig& route = config.routes[i];
+        const UpstreamConfig* mine = upstream_called(config, route.upstream);
+        if (mine == nullptr || route.session == SessionMode::off) continue;
+        for (std::size_t j = 0; j < i; ++j) {
+            const RouteConfig& other = config.routes[j];
+            const UpstreamConfig* its = upstream_called(config, other.upstream);
+            if (its == nullptr || other.session == SessionMode::off || its->scope == mine->scope ||
+                cookie_of(config, *its) != cookie_of(config, *mine))
+                continue;
+            const std::string host = shared_host(route, other);
+            if (host.empty()) continue;
+            out.push_back(Finding{
+                element("route", i) + ".upstream",
+                "expected one scope or two cookies for host " + quoted(host) + ", found scopes " +
+                    quoted(its->scope) + " and " + quoted(mine->scope) + " with cookie " +
+                    quoted(cookie_of(config, *mine)) + "; give one [[upstream]] another cookie",
+                element("route", j) + ".upstream",
+                {}});
+            break;
+        }
     }
 }
 
@@ -300,7 +379,8 @@ std::vector<Finding> check(const Config& config, const std::vector<Address>& own
     check_upstreams(config, own, out);
     check_route_upstreams(config, out);
     check_routes(config, out);
-    check_cookie(config.session, out);
+    check_cookies(config, out);
+    check_scopes(config, out);
     check_header_prefix(config.session, out);
     check_sizes(config, out);
     check_idle_bounds(config.session, out);

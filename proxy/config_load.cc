@@ -34,6 +34,7 @@ constexpr std::string_view host_expected =
     "a host without a port such as \"example.com\", \"*.example.com\" or \"*\"";
 constexpr std::string_view upstream_name_expected =
     "a name of 1 to 64 letters, digits, \".\", \"_\" or \"-\"";
+constexpr std::string_view cookie_name_expected = "a cookie name, a token of 1 to 128 characters";
 
 void read_address(TomlTable& table, std::string_view key, const AddressForm& form, Address& out) {
     table.require(key, address_expected);
@@ -94,6 +95,7 @@ UpstreamConfig read_upstream(TomlTable table) {
     table.text("name", upstream.name, upstream_name_expected, is_upstream_name);
     upstream.scope = upstream.name;
     table.text("scope", upstream.scope, upstream_name_expected, is_upstream_name);
+    table.text("cookie", upstream.cookie, cookie_name_expected, is_cookie_name);
     table.only("balance", "round-robin",
                {"least-conn", "least-connections", "least-requests", "random", "hash", "ip-hash",
                 "consistent-hash", "p2c"});
@@ -191,17 +193,18 @@ void read_session(TomlTable table, Config& config) {
     SessionConfig& out = config.session;
     table.choice<SessionStore>("store", out.store,
                                {{"memory", SessionStore::memory}, {"redis", SessionStore::redis}});
-    table.text("cookie", out.cookie, "a cookie name, a token of 1 to 128 characters",
-               is_cookie_name);
+    table.text("cookie", out.cookie, cookie_name_expected, is_cookie_name);
     read_create(table, out.create);
     table.duration("idle", out.idle, from_1s_to_a_year);
     if (out.idle == 0ms) out.idle = SessionConfig::idle_unlimited;
     table.duration("absolute", out.absolute, from_1s_to_a_year);
+    table.duration("unconfirmed_idle", out.unconfirmed_idle, {1s, 365 * day, ""});
     table.duration("idle_min", out.idle_min, {1s, 365 * day, ""});
     table.duration("idle_max", out.idle_max, {1s, 365 * day, ""});
     table.duration("renew_after", out.renew_after, {1s, 365 * day, "no renewal"});
     table.boolean("replay_safe", out.replay_safe);
     table.boolean("close_tunnels", out.close_tunnels);
+    table.duration("close_tunnels_check", out.close_tunnels_check, {1s, hour, ""});
     table.number("unknown_max", out.unknown_max, {0, 1'000'000});
     read_on_unavailable(table, out.on_unavailable);
     table.duration("failover_wait", out.failover_wait, {10ms, hour, "no wait"});

@@ -276,11 +276,12 @@ Treatment treat(const ForwardRequest& request, const Field& field, const Session
 }
 
 // The field without the session cookie; nothing if no other cookie is left.
-void append_cookie_line(std::string& out, const Head& head, const Field& field,
-                        std::string_view session_cookie) {
+void append_cookie_line(std::string& out, const Field& field, const ForwardRequest& request) {
+    const Head& head = *request.head;
     const std::size_t before = out.size();
     out.append(head.text(field.name)).append(": ");
-    if (append_cookies_without(out, head.text(field.value), session_cookie) == 0)
+    if (append_cookies_without(out, head.text(field.value), request.session_cookie,
+                               request.other_cookies) == 0)
         out.resize(before);
     else
         out.append("\r\n");
@@ -398,7 +399,7 @@ std::size_t append_request_head(std::string& out, const ForwardRequest& request)
         case Treatment::pass:
             if (field.id == FieldName::max_forwards && left) break;  // written anew
             if (field.id == FieldName::cookie && !request.session_cookie.empty())
-                append_cookie_line(lines.text(), head, field, request.session_cookie);
+                append_cookie_line(lines.text(), field, request);
             else
                 lines.keep(head, field);
         }
@@ -431,6 +432,13 @@ bool keeps_length(const ForwardResponse& response, const Field& field) noexcept 
     if (response.keep_length) return true;
     return response.body.framing == Framing::length &&
            (field.value.size == 1 || response.head->bytes[field.value.begin] != '0');
+}
+
+bool sets_session_cookie(std::string_view set_cookie, const ForwardResponse& response) noexcept {
+    const auto& others = response.other_cookies;
+    return sets_cookie(set_cookie, response.session_cookie) ||
+           std::any_of(others.begin(), others.end(),
+                       [&](std::string_view other) { return sets_cookie(set_cookie, other); });
 }
 
 // A Cache-Control of an answer for one client; the `first` of them says so.
@@ -468,7 +476,7 @@ std::size_t append_response_head(std::string& out, const ForwardResponse& respon
         if (is_ours(field.id) || is_dropped(*response.connection, head, field)) continue;
         if (session.has(head.text(field.name))) continue;
         if (field.id == FieldName::set_cookie && !response.session_cookie.empty() &&
-            sets_cookie(head.text(field.value), response.session_cookie)) {
+            sets_session_cookie(head.text(field.value), response)) {
             ++dropped;
             continue;
         }

@@ -63,6 +63,7 @@ struct ForwardRequest {
     std::string_view session_prefix;  // fields that begin with it, or with "Baton-", are dropped
     std::string_view session_fields;  // ready-made lines, appended as they are
     std::string_view session_cookie;  // this cookie is taken out of Cookie; empty: none
+    std::span<const std::string_view> other_cookies;  // and these, if there is one
     bool keep_underscores = false;
     bool websocket = false;  // send the Upgrade on
 };
@@ -79,7 +80,8 @@ struct ForwardResponse {
     bool upgrade = false;             // a 101
     std::string_view session_prefix;  // fields that begin with it are dropped
     std::string_view session_cookie;  // a Set-Cookie of this name is dropped; empty: none
-    std::string_view date_line;       // ready-made, for a head without Date (RFC 9110, 6.6.1)
+    std::span<const std::string_view> other_cookies;  // and of these, if there is one
+    std::string_view date_line;  // ready-made, for a head without Date (RFC 9110, 6.6.1)
     // Ready-made lines that give this client a cookie. With them no cache that serves others may keep
     // the answer (RFC 9111, 7.3): Cache-Control gains private, or is no-store where none came.
     std::string_view added;

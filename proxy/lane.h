@@ -61,6 +61,8 @@ struct Lane {
     log::OncePerMinute foreign_cookie_warning;
     log::OncePerMinute made_private_warning;
     log::OncePerMinute connect_warning;
+    log::OncePerMinute many_cookies_warning;
+    log::OncePerMinute omitted_warning;
     log::OncePerMinute own_connect_warning;  // descriptors, ports, memory
     log::OncePerMinute slow_server_warning;
     log::OncePerMinute bad_response_warning;

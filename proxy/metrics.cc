@@ -177,6 +177,13 @@ void write_sessions(Text& text, const ProcessView& view) {
     text.only("baton_session_second_live_total", "counter",
               "Requests with the cookies of two live sessions.",
               sum_of(view, &Counters::session_second_live));
+    text.only("baton_session_omitted_total", "counter",
+              "Requests whose session was longer than headers.limit, so that its server was told "
+              "Data-Omitted.",
+              sum_of(view, &Counters::session_omitted));
+    text.only("baton_session_cookies_passed_over_total", "counter",
+              "Session cookies of a request beyond the 16 that are looked up.",
+              sum_of(view, &Counters::session_cookies_passed_over));
     text.only("baton_session_fields_dropped_total", "counter",
               "Session fields where none are allowed: from a client, unknown ones, on a route "
               "without sessions.",

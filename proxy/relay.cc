@@ -395,6 +395,7 @@ void Relay::build_request_head() {
          .session_prefix = session.header_prefix,
          .session_fields = lane_.lines_out,
          .session_cookie = session_cookie(),
+         .other_cookies = other_cookies(),
          .keep_underscores = snapshot_->config().limits.underscores == Underscores::keep,
          .websocket = websocket_});
     if (dropped > 0) lane_.counters.session_fields_dropped.add(dropped);
@@ -485,7 +486,7 @@ void Relay::finish(End end) {
     state_ = State::over;
     block_.server.close();
     lane_.client_pieces.clear();
-    session_.finish();
+    if (status_ != 101) session_.finish();  // a silent tunnel keeps no session
     lane_.counters.requests[route_ != nullptr ? route_->index : lane_.counters.requests.size() - 1]
         .add(status());
     if (fault_) lane_.counters.faults[static_cast<std::size_t>(*fault_)].add();

@@ -85,6 +85,7 @@ private:
     void committed();
     void count_ignored_fields();
     std::string_view session_cookie() const noexcept;
+    std::span<const std::string_view> other_cookies() const noexcept;
     void release_response();
     void build_response_head(Body body);
     void receive_body();
@@ -103,6 +104,7 @@ private:
     Deadline time_out() noexcept;
     bool is_session_watched() const noexcept;
     std::uint64_t next_session_look() const noexcept;
+    std::uint64_t next_keep_alive() const noexcept;
     void see_progress() noexcept;
     void set_interest();
     bool session_step(RequestSession::Step step);
@@ -167,6 +169,7 @@ private:
     std::uint64_t tunnel_in_ = 0;  // bytes from the client
     // Of a tunnel's session, milliseconds of the loop's clock.
     std::uint64_t session_looked_at_ = 0;
+    std::uint64_t session_noted_at_ = 0;  // when it was last seen whether it has ended here
     std::array<char, 128> id_;
     std::uint8_t id_size_ = 0;
 };

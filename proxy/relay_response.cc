@@ -46,7 +46,8 @@ bool Relay::on_interim() {
                              {.head = &block_.server.head(),
                               .connection = &block_.server.connection(),
                               .session_prefix = snapshot_->config().session.header_prefix,
-                              .session_cookie = session_cookie()});
+                              .session_cookie = session_cookie(),
+                              .other_cookies = other_cookies()});
         const iovec piece{lane_.head_out.data(), lane_.head_out.size()};
         client_.stream().write({&piece, 1});
     }
@@ -85,7 +86,13 @@ bool Relay::may_replay() noexcept {
 // The cookie that no server sees and none may set; none where the route has no sessions.
 std::string_view Relay::session_cookie() const noexcept {
     if (route_->config->session == SessionMode::off) return {};
-    return snapshot_->config().session.cookie;
+    return route_->cookie;
+}
+
+// Live ids of another application on the same host are none of this one's business.
+std::span<const std::string_view> Relay::other_cookies() const noexcept {
+    if (route_->config->session == SessionMode::off) return {};
+    return route_->other_cookies;
 }
 
 // Session fields where the route has no sessions mean nothing; they are stripped, and counted.
@@ -147,6 +154,7 @@ void Relay::build_response_head(Body body) {
                          .upgrade = upgrade,
                          .session_prefix = config.session.header_prefix,
                          .session_cookie = session_cookie(),
+                         .other_cookies = other_cookies(),
                          .date_line = upgrade ? std::string_view{} : lane_.date_line(),
                          .added = lane_.lines_out});
     if (dropped == 0) return;
@@ -224,7 +232,7 @@ void Relay::begin_tunnel() {
     status_ = 101;
     request_ = RequestSide::sent;
     response_ = ResponseSide::done;
-    session_looked_at_ = now();
+    session_looked_at_ = session_noted_at_ = now();
     if (session_.tunnel_interval_ms() != 0) session_.touch();
     state_ = State::tunnelling;
 }
@@ -259,8 +267,12 @@ void Relay::look_after_session() {
     if (interval == 0) return;
     if (auto answer = take_answer()) session_step(session_.answered(std::move(*answer)));
     const bool in_use = at_.response_progress > session_looked_at_;
-    if (now() >= session_looked_at_ + interval && !awaits_answer() &&
-        (in_use || is_session_watched())) {
+    bool due = now() >= session_looked_at_ + interval && (in_use || is_session_watched());
+    if (snapshot_->config().session.close_tunnels && !awaits_answer()) {
+        session_noted_at_ = now();
+        due = session_.ended_here() || due;
+    }
+    if (due && !awaits_answer()) {
         session_looked_at_ = now();
         session_step(session_.look_again(in_use));
     }

@@ -12,6 +12,9 @@ namespace {
 // On until there is this much unsent on the other side, then off until half of it has left.
 constexpr std::size_t unsent_max = std::size_t{64} << 10;
 
+// A logout closes its tunnels within a second, if this process has seen it.
+constexpr std::uint64_t ended_here_every_ms = 500;
+
 bool flows(bool on, std::size_t unsent) noexcept {
     return unsent < (on ? unsent_max : unsent_max / 2);
 }
@@ -62,7 +65,8 @@ Progress::Phase Relay::phase() noexcept {
 
 Deadline Relay::deadline() noexcept {
     Deadline due = time_out();
-    const std::uint64_t look = next_session_look();
+    const std::uint64_t look =
+        state_ == State::tunnelling ? next_session_look() : next_keep_alive();
     if (look != 0 && (due.when == 0 || look < due.when)) due.when = look;
     return due;
 }
@@ -76,9 +80,19 @@ bool Relay::is_session_watched() const noexcept {
 
 // When a silent tunnel's session is to be looked up; 0: not now.
 std::uint64_t Relay::next_session_look() const noexcept {
-    if (state_ != State::tunnelling || !is_session_watched() || awaits_answer()) return 0;
+    if (!is_session_watched() || awaits_answer()) return 0;
     const auto interval = static_cast<std::uint64_t>(session_.tunnel_interval_ms());
-    return interval == 0 ? 0 : session_looked_at_ + interval;
+    if (interval == 0) return 0;
+    const std::uint64_t look = session_looked_at_ + interval;
+    const bool closes = snapshot_->config().session.close_tunnels;
+    return closes ? std::min(look, session_noted_at_ + ended_here_every_ms) : look;
+}
+
+// When the session of a request that runs on is to be touched; 0: never.
+std::uint64_t Relay::next_keep_alive() const noexcept {
+    const std::int64_t at = session_.keep_alive_at_ms();
+    if (at == RequestSession::never) return 0;
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(at - lane_.epoch_offset_ms, 1));
 }
 
 Progress Relay::progress() noexcept {
@@ -92,6 +106,7 @@ Deadline Relay::time_out() noexcept {
 }
 
 void Relay::on_deadline(std::uint64_t now_ms) {
+    if (state_ != State::tunnelling) session_.keep_alive();
     const Deadline due = time_out();
     if (due.when == 0 || now_ms < due.when) return;
     const auto connect =

@@ -3,13 +3,16 @@
 #include <algorithm>
 #include <utility>
 
+#include "net/log.h"
+#include "session/ended_sessions.h"
+
 namespace baton {
 
 using Step = RequestSession::Step;
 using Kind = StoreAnswer::Kind;
 
 SessionKey RequestSession::key_of(const SessionId& id) const noexcept {
-    return session_key(needs_.route->scope, needs_.config->cookie, id);
+    return session_key(needs_.route->scope, needs_.route->cookie, id);
 }
 
 StoreAsk RequestSession::ask() const noexcept {
@@ -34,72 +37,98 @@ void RequestSession::give(const SessionId& id) noexcept {
 Step RequestSession::find(const Needs& needs, const Head& request) {
     needs_ = needs;
     state_ = SessionState::none;
-    CookieCandidates cookies;
+    // One that asks what it may do is no visit (RFC 9110, 9.3.7); browsers send it without cookies.
+    makes_one_ =
+        needs.route->config->create == SessionCreate::always && request.method != Method::options;
+    if (!request.has(FieldName::cookie)) return looked_up();
+    __attribute__((uninitialized)) CookieCandidates cookies;
     for (const Field& field : request.fields)
         if (field.id == FieldName::cookie)
-            cookies.collect(request.text(field.value), needs.config->cookie);
-    cookie_sent_ = cookies.count > 0;
-    for (std::size_t i = 0; i < cookies.count; ++i) {
-        const auto id = parse_session_id(cookies.values[i]);
-        if (!id) {
-            counters().session_unknown_malformed.add();
-            continue;
-        }
-        const auto end = candidates_.begin() + static_cast<std::ptrdiff_t>(candidate_count_);
-        if (std::find(candidates_.begin(), end, *id) == end) candidates_[candidate_count_++] = *id;
+            cookies.collect(request.text(field.value), needs.route->cookie);
+    cookie_sent_ = cookies.any();
+    if (cookies.malformed() > 0) counters().session_unknown_malformed.add(cookies.malformed());
+    if (cookies.passed_over() > 0) {
+        counters().session_cookies_passed_over.add(cookies.passed_over());
+        if (needs.lane->many_cookies_warning.due(needs.lane->loop.now()))
+            log::warn("more session cookies in a request than are looked up",
+                      {{"route", needs.route->config->name}, {"id", needs.request_id}});
     }
-    return load_next();
+    if (cookies.ids().empty()) return looked_up();
+    return cookies.ids().size() == 1 ? load(cookies.ids().front()) : load_several(cookies);
 }
 
 Step RequestSession::find_again() {
     state_ = SessionState::none;
-    live_seen_ = held_ = changed_ = false;
+    live_seen_ = held_ = false;
     asked_ = SessionRequest{};
     error_.reset();
     unknown_ = 0;
     dead_seen_ = led_ = unsure_ = false;
-    candidates_[0] = id_;
-    candidate_count_ = 1;
-    candidate_ = 0;
-    return load_next();
+    several_.reset();
+    return load(id_);
 }
 
-// The first live session wins. One more look tells whether there is a second one, which is worth
-// counting.
-Step RequestSession::load_next() {
-    while (candidate_ < candidate_count_) {
-        doing_ = Doing::loading;
-        candidate_key_ = key_of(candidates_[candidate_]);
-        auto answer = store().load(candidate_key_, ShownBy::client, ask());
-        if (!answer) return Step::waits;
-        if (loaded(std::move(*answer))) break;
+Step RequestSession::load(const SessionId& id) {
+    doing_ = Doing::loading;
+    candidate_ = id;
+    candidate_key_ = key_of(id);
+    return continue_with(store().load(candidate_key_, ShownBy::client, ask()));
+}
+
+Step RequestSession::load_several(const CookieCandidates& cookies) {
+    doing_ = Doing::loading_several;
+    several_ = std::make_unique<Several>();
+    several_->ids.assign(cookies.ids().begin(), cookies.ids().end());
+    candidate_ = cookies.ids().front();
+    std::array<SessionKey, CookieCandidates::count_max> keys;
+    for (std::size_t i = 0; i < cookies.ids().size(); ++i) keys[i] = key_of(cookies.ids()[i]);
+    return continue_with(
+        store().load_several({keys.data(), cookies.ids().size()}, ShownBy::client, ask()));
+}
+
+Step RequestSession::loaded(StoreAnswer answer) {
+    switch (look_at(std::move(answer))) {
+    // The client has not heard of its new id yet. It is asked for next, in this one's place.
+    case Look::follow: return load(candidate_);
+    case Look::next: return next_of_several();
+    case Look::enough: break;
     }
-    doing_ = Doing::nothing;
-    if (state_ == SessionState::unavailable) return Step::done;
-    if (is_guessing()) return fail(Fault::session_guessed);
-    return live_seen_ ? Step::done : not_found();
+    return looked_up();
 }
 
-// True: no further candidate need be asked for.
-bool RequestSession::loaded(StoreAnswer answer) {
-    SessionId& candidate = candidates_[candidate_];
+// The first live session wins. One more live one is worth counting.
+Step RequestSession::next_of_several() {
+    while (several_ != nullptr && several_->next < several_->answers.size()) {
+        const std::size_t at = several_->next++;
+        candidate_ = several_->ids[at];
+        candidate_key_ = key_of(candidate_);
+        const Look look = look_at(std::move(several_->answers[at]));
+        if (look == Look::follow) return load(candidate_);
+        if (look == Look::enough) break;
+    }
+    return looked_up();
+}
+
+RequestSession::Look RequestSession::look_at(StoreAnswer answer) {
     switch (answer.kind) {
     case Kind::moved:
-        // The client has not heard of its new id yet. It is asked for next, in this one's place.
-        candidate = veiled(answer.moved_to, candidate);
+        candidate_ = veiled(answer.moved_to, candidate_);
         led_ = true;
         if (!live_seen_) cookie_ = CookieAction::give;
-        return false;
+        return Look::follow;
     case Kind::live:
         if (live_seen_) {
             // Unless it is the same one, by an id that it had before.
-            if (candidate != id_) counters().session_second_live.add();
-            return true;
+            if (candidate_ != id_) counters().session_second_live.add();
+            return Look::enough;
         }
         live_seen_ = held_ = true;
         if (state_ == SessionState::none) state_ = SessionState::live;
-        use(candidate, candidate_key_);
+        use(candidate_, candidate_key_);
         record_ = std::move(answer.record);
+        lives(record_.ttl_ms, record_.idle_ms, record_.capped);
+        // It might expire before anybody sees that its request runs.
+        if (!record_.capped && record_.ttl_ms <= record_.idle_ms / 2) touch();
         break;
     case Kind::none:
         if (!led_) {
@@ -113,13 +142,25 @@ bool RequestSession::loaded(StoreAnswer answer) {
         dead_seen_ = true;
         break;
     default:
-        if (!live_seen_) unavailable();
-        return true;
+        if (!live_seen_) {
+            // For a tunnel, which may outlast the outage.
+            use(candidate_);
+            unsure_ = true;
+            unavailable();
+        }
+        return Look::enough;
     }
     if (!live_seen_) cookie_ = CookieAction::none;  // what it had moved to is gone too
     led_ = false;
-    ++candidate_;
-    return false;
+    return Look::next;
+}
+
+Step RequestSession::looked_up() {
+    doing_ = Doing::nothing;
+    several_.reset();
+    if (state_ == SessionState::unavailable) return Step::done;
+    if (is_guessing()) return fail(Fault::session_guessed, Reason::unknown_ids);
+    return live_seen_ ? Step::done : not_found();
 }
 
 // The store did not answer: nothing is said to the client about its cookie. The server is told, or
@@ -127,12 +168,8 @@ bool RequestSession::loaded(StoreAnswer answer) {
 void RequestSession::unavailable() {
     state_ = SessionState::unavailable;
     cookie_ = CookieAction::none;
-    if (candidate_ < candidate_count_) {
-        // For a tunnel, which may outlast the outage.
-        use(candidates_[candidate_]);
-        unsure_ = true;
-    }
-    if (rejects(needs_.route->config->on_unavailable)) fail(Fault::store_unavailable);
+    if (rejects(needs_.route->config->on_unavailable))
+        fail(Fault::store_unavailable, Reason::not_looked_up);
 }
 
 // A browser may have one old cookie beside that of its session; who shows more is looking for
@@ -148,8 +185,7 @@ bool RequestSession::is_guessing() {
 // of a fresh login.
 Step RequestSession::not_found() {
     use(mint_session_id());
-    if (needs_.route->config->create == SessionCreate::on_demand || dead_seen_) return Step::done;
-    return make(Doing::making_always);
+    return makes_one_ && !dead_seen_ ? make(Doing::making_always) : Step::done;
 }
 
 std::int64_t RequestSession::idle_ms() const noexcept {
@@ -163,11 +199,16 @@ Step RequestSession::make(Doing why) {
     NewSession session;
     session.idle_ms = asked_.idle_ms() ? idle_ms() : needs_.config->idle.count();
     session.slack_ms = touch_slack_ms(session.idle_ms);
+    // Until its client comes back, or a server wants it.
+    if (why == Doing::making_always)
+        session.slack_ms =
+            std::min(session.slack_ms, needs_.config->unconfirmed_idle.count() - session.idle_ms);
     session.absolute_ms = needs_.config->absolute.count();
     session.attributes = asked_.set();
     for (const Increment& increment : asked_.increments())
         session.attributes.emplace_back(increment.name, std::to_string(increment.delta));
     std::sort(session.attributes.begin(), session.attributes.end());
+    if (told_max() > 0 && encoded_size(session.attributes) > told_max()) return refuse_too_long();
     return continue_with(store().create(key_, std::move(session), ask()));
 }
 
@@ -178,17 +219,24 @@ Step RequestSession::made(StoreAnswer answer) {
         record_ = std::move(answer.record);
         held_ = true;
         cookie_ = CookieAction::give;
-        if (why == Doing::making_always) state_ = SessionState::fresh;
+        lives(record_.ttl_ms, record_.idle_ms, record_.capped);
+        if (why == Doing::making_always) {
+            state_ = SessionState::fresh;
+            touch_at_ms_ = never;  // the end of the request that made it is no second visit
+        }
         return Step::done;
     case Kind::exists:  // 128 random bits were taken: mint others
         use(mint_session_id());
         return make(why);
     case Kind::too_large:
     case Kind::limit:
-        if (why == Doing::making_asked) return refuse("the session is larger than the table", {});
+        if (why == Doing::making_asked)
+            return refuse(
+                {answer.kind == Kind::limit ? Reason::data_too_long : Reason::table_too_small, {}},
+                "the session is larger than the table", {});
         [[fallthrough]];
     default:
-        if (why != Doing::making_always) return fail(Fault::store_unavailable);
+        if (why != Doing::making_always) return fail(Fault::store_unavailable, Reason::not_stored);
         unavailable();
         return Step::done;
     }
@@ -198,7 +246,6 @@ Step RequestSession::made(StoreAnswer answer) {
 Step RequestSession::fail(Fault fault, Reason reason, std::string_view detail) {
     detail_ = detail;
     error_ = Error{fault, 0, reason, detail_};
-    changed_ = false;
     return Step::done;
 }
 
@@ -208,9 +255,11 @@ Step RequestSession::continue_with(std::optional<StoreAnswer> answer) {
 
 Step RequestSession::answered(StoreAnswer answer) {
     switch (doing_) {
-    case Doing::loading:
-        if (loaded(std::move(answer))) candidate_ = candidate_count_;
-        return load_next();
+    case Doing::loading: return loaded(std::move(answer));
+    case Doing::loading_several:
+        if (answer.kind != Kind::several) return loaded(std::move(answer));
+        several_->answers = std::move(answer.each);
+        return next_of_several();
     case Doing::making_always:
     case Doing::making_asked: return made(std::move(answer));
     case Doing::killing: return killed(answer);
@@ -225,21 +274,44 @@ Step RequestSession::answered(StoreAnswer answer) {
     return Step::done;
 }
 
-void RequestSession::finish() {
-    if (state_ == SessionState::live && !changed_ && touch_due()) touch();
+// From now on, unless it is touched.
+void RequestSession::lives(std::int64_t ttl_ms, std::int64_t idle_ms, bool capped) noexcept {
+    if (capped) return rests();
+    touch_at_ms_ = now() + ttl_ms - idle_ms;
+    keep_alive_at_ms_ = now() + ttl_ms / 2;
 }
 
-bool RequestSession::touch_due() const noexcept {
-    return !record_.capped && record_.ttl_ms <= record_.idle_ms;
+// A use that moved the expiry on.
+void RequestSession::lives_from_now() noexcept {
+    lives(idle_ms() + touch_slack_ms(idle_ms()), idle_ms(), record_.capped);
+}
+
+void RequestSession::keep_alive() {
+    if (keep_alive_at_ms_ != never && now() >= keep_alive_at_ms_) touch();
+}
+
+void RequestSession::finish() {
+    if (touch_at_ms_ != never && now() >= touch_at_ms_) touch();
 }
 
 std::int64_t RequestSession::tunnel_interval_ms() const noexcept {
-    return (held_ || unsure_) && !ended_ ? touch_slack_ms(idle_ms()) : 0;
+    if ((!held_ && !unsure_) || ended_) return 0;
+    const std::int64_t slack = touch_slack_ms(idle_ms());
+    return needs_.config->close_tunnels
+               ? std::min<std::int64_t>(slack, needs_.config->close_tunnels_check.count())
+               : slack;
+}
+
+bool RequestSession::ended_here() noexcept {
+    const EndedSessions* ended = needs_.lane->store->ended();
+    if (ended == nullptr) return false;
+    const std::uint64_t before = std::exchange(ended_seen_, ended->count());
+    return before != ended_seen_ && ended->has_since(key_, before);
 }
 
 void RequestSession::touch() {
-    changed_ = true;
     store().touch(key_, touch_slack_ms(idle_ms()), now());
+    lives_from_now();
 }
 
 Step RequestSession::look_again(bool in_use) {
@@ -261,23 +333,30 @@ Step RequestSession::looked(const StoreAnswer& answer) {
         record_ = answer.record;
         held_ = true;
     }
-    if (in_use_ && answer.kind == Kind::live) touch();
+    if (in_use_ && answer.kind == Kind::live && answer.record.ttl_ms <= answer.record.idle_ms)
+        touch();
     return Step::done;
 }
 
-void RequestSession::append_request_fields(std::string& out) const {
+void RequestSession::append_request_fields(std::string& out) {
     if (state_ == SessionState::off) return;
     const bool known = state_ == SessionState::live || state_ == SessionState::fresh;
-    append_session_fields(out, {.prefix = needs_.config->header_prefix,
-                                .state = state_,
-                                .id = state_ == SessionState::unavailable ? nullptr : &id_,
-                                .record = known ? &record_ : nullptr,
-                                .data_max = needs_.config->header_limit});
+    const bool omitted =
+        append_session_fields(out, {.prefix = needs_.config->header_prefix,
+                                    .state = state_,
+                                    .id = state_ == SessionState::unavailable ? nullptr : &id_,
+                                    .record = known ? &record_ : nullptr,
+                                    .data_max = needs_.config->header_limit});
+    if (!omitted) return;
+    counters().session_omitted.add();
+    if (needs_.lane->omitted_warning.due(needs_.lane->loop.now()))
+        log::warn("session longer than headers.limit, its server has to ask the session API",
+                  {{"route", needs_.route->config->name}, {"id", needs_.request_id}});
 }
 
 void RequestSession::append_cookie_line(std::string& out, bool secure) const {
     if (cookie_ == CookieAction::none) return;
-    const CookieOptions options{needs_.config->cookie, needs_.config->same_site, secure};
+    const CookieOptions options{needs_.route->cookie, needs_.config->same_site, secure};
     out.append("Set-Cookie: ");
     if (cookie_ == CookieAction::give)
         append_session_cookie(out, options, id_);

@@ -6,9 +6,12 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "net/http_head.h"
 #include "net/result.h"
@@ -46,11 +49,18 @@ public:
     // the refused one.
     Step find_again();
     Step answered(StoreAnswer answer);
+    // The request runs on: when its session's expiry is to be moved on, by the lane's clock of
+    // sessions, since a session does not expire under a request.
+    static constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
+    std::int64_t keep_alive_at_ms() const noexcept { return keep_alive_at_ms_; }
+    void keep_alive();
     // The request is over: moves the session's expiry on if that is due.
     void finish();
 
     // Of a tunnel: how often its session is looked after; 0 if it has none.
     std::int64_t tunnel_interval_ms() const noexcept;
+    // Whether its session has ended in this process since the last call, as far as that is known.
+    bool ended_here() noexcept;
     // Moves the session's expiry on.
     void touch();
     // Asks whether the session is still there, by its new id if it has one, and moves its expiry on
@@ -62,7 +72,7 @@ public:
     // Its detail lives as long as this object.
     const std::optional<Error>& error() const noexcept { return error_; }
     // The fields for the server.
-    void append_request_fields(std::string& out) const;
+    void append_request_fields(std::string& out);
     // The Set-Cookie line for the client, if there is one to be sent.
     void append_cookie_line(std::string& out, bool secure) const;
     // 8 hex digits to correlate log lines by; empty if there is no session.
@@ -73,6 +83,7 @@ private:
     enum class Doing : std::uint8_t {
         nothing,
         loading,
+        loading_several,
         making_always,
         killing,
         making_asked,
@@ -85,9 +96,21 @@ private:
     };
     enum class CookieAction : std::uint8_t { none, give, end };
 
+    enum class Look : std::uint8_t { next, follow, enough };
+    // The ids of a request that shows more than one, and what the store told of each.
+    struct Several {
+        std::vector<SessionId> ids;
+        std::vector<StoreAnswer> answers;
+        std::size_t next = 0;
+    };
+
     StoreAsk ask() const noexcept;
-    Step load_next();
-    bool loaded(StoreAnswer answer);
+    Step load(const SessionId& id);
+    Step load_several(const CookieCandidates& cookies);
+    Step loaded(StoreAnswer answer);
+    Step next_of_several();
+    Look look_at(StoreAnswer answer);
+    Step looked_up();
     void unavailable();
     bool is_guessing();
     Step not_found();
@@ -107,19 +130,28 @@ private:
     Step confirm();
     Step confirmed(const StoreAnswer& answer);
     Step looked(const StoreAnswer& answer);
-    Step refuse(std::string_view complaint, std::string_view attribute);
+    Step drop_change();
+    struct Why {
+        Reason reason;
+        std::string_view detail;
+    };
+    Step refuse(Why why, std::string_view complaint, std::string_view attribute);
     Step fail(Fault fault, Reason reason = Reason::none, std::string_view detail = {});
     Step continue_with(std::optional<StoreAnswer> answer);
     void take_response_fields(const Head& response);
     bool renewal_due() const noexcept;
     bool rotates() const noexcept;
-    bool touch_due() const noexcept;
+    void lives(std::int64_t ttl_ms, std::int64_t idle_ms, bool capped) noexcept;
+    void lives_from_now() noexcept;
+    void rests() noexcept { touch_at_ms_ = keep_alive_at_ms_ = never; }
     void use(const SessionId& id) noexcept;
     void use(const SessionId& id, const SessionKey& key) noexcept;
     void give(const SessionId& id) noexcept;
     void lead_to(const SessionId& id) noexcept;
     SessionKey key_of(const SessionId& id) const noexcept;
     std::int64_t idle_ms() const noexcept;
+    std::size_t told_max() const noexcept;
+    Step refuse_too_long();
     std::int64_t now() const noexcept { return needs_.lane->epoch_now_ms(); }
     Counters& counters() noexcept { return needs_.lane->counters; }
     Store& store() noexcept { return *needs_.lane->store; }
@@ -131,19 +163,21 @@ private:
     bool cookie_sent_ = false;  // the client sent a cookie of the name
     // What no server has asked for is not given with this response: others may be sent it, too.
     bool cookie_waits_ = false;
-    bool dead_seen_ = false;  // one of its ids is a tombstone's: nothing is made by itself
+    bool dead_seen_ = false;  // one of its ids is a tombstone's: it makes no session
+    bool makes_one_ = false;  // where there is none
     bool live_seen_ = false;
-    bool led_ = false;      // the candidate is where another id has led to
-    bool unsure_ = false;   // whether `id_` is a session's, for the store did not say
-    bool held_ = false;     // `id_` is that of a session, which `record_` was once
-    bool changed_ = false;  // committed, killed or touched: no touch
+    bool led_ = false;     // the candidate is where another id has led to
+    bool unsure_ = false;  // whether `id_` is a session's, for the store did not say
+    bool held_ = false;    // `id_` is that of a session, which `record_` was once
     bool in_use_ = false;
     bool ended_ = false;
-    std::uint8_t unknown_ = 0;  // how many of its ids nobody knows
-    std::array<SessionId, CookieCandidates::count_max> candidates_;
-    std::size_t candidate_count_ = 0;
-    std::size_t candidate_ = 0;
-    SessionKey candidate_key_;   // of the candidate that is asked for
+    std::uint8_t unknown_ = 0;          // how many of its ids nobody knows
+    std::int64_t touch_at_ms_ = never;  // a request that ends then, or later, is worth a touch
+    std::int64_t keep_alive_at_ms_ = never;
+    std::uint64_t ended_seen_ = 0;  // of the store's list of ended sessions
+    std::unique_ptr<Several> several_;
+    SessionId candidate_;  // that is asked for
+    SessionKey candidate_key_;
     SessionId id_;               // live, new: the session's; none: the proposed one
     SessionId next_id_;          // of a rotation that is being asked for
     TransactionId transaction_;  // of the change that is being asked for, wherever it is asked

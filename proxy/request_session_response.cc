@@ -17,6 +17,10 @@ namespace {
 // How old the id of a session may be that a server wants to be used: just made, or just rotated to.
 constexpr std::int64_t use_age_max_ms = 60'000;
 
+std::string_view first_name(const StoreAnswer& answer) noexcept {
+    return answer.names.empty() ? std::string_view{} : answer.names[0];
+}
+
 // A cookie on a response that caches may keep, or with which they refresh what they keep (RFC 9111,
 // 4.3.4), would be everybody's.
 bool is_for_others(const Head& response, std::int64_t now_ms) noexcept {
@@ -47,7 +51,7 @@ Step RequestSession::apply(const Head& response) {
                                 .data_max = needs_.config->data_max};
     const SessionRequest::Verdict verdict = asked_.finish(limits);
     if (verdict == SessionRequest::Verdict::refused)
-        return refuse(asked_.complaint(), asked_.attribute());
+        return refuse({asked_.reason(), asked_.detail()}, asked_.complaint(), asked_.attribute());
     const bool changes = verdict == SessionRequest::Verdict::change;
     if (!changes && cookie_ == CookieAction::none && !renewal_due()) return Step::done;
     cookie_waits_ = is_for_others(response, now());
@@ -58,16 +62,18 @@ Step RequestSession::apply(const Head& response) {
 
 Step RequestSession::change() {
     if (state_ == SessionState::unavailable) {
-        if (needs_.config->strict_writes) return fail(Fault::store_unavailable);
+        if (needs_.config->strict_writes) return fail(Fault::store_unavailable, Reason::not_stored);
         // The server had been told, and it has acted already: its answer passes, the change is
         // lost.
-        counters().session_gone.add();
-        if (needs_.lane->dropped_change_warning.due(needs_.lane->loop.now()))
-            log::warn("session change dropped, the store is unavailable",
-                      {{"id", needs_.request_id}});
-        return Step::done;
+        return drop_change();
     }
+    // What was under way, or on a page, before a login or a logout: its cookie would take the place of
+    // the new one.
+    if (state_ == SessionState::none && dead_seen_) return drop_change();
     if (asked_.use()) return adopt();
+    // Before anything is ended for it.
+    if (asked_.destroy() && told_max() > 0 && encoded_size(asked_.set()) > told_max())
+        return refuse_too_long();
     if (asked_.destroy()) return end_session();
     if (state_ == SessionState::none)
         return asked_.create() ? make(Doing::making_asked) : Step::done;
@@ -76,6 +82,18 @@ Step RequestSession::change() {
         return commit(Doing::committing);
     }
     return pass_unchanged();
+}
+
+Step RequestSession::drop_change() {
+    counters().session_gone.add();
+    if (!needs_.lane->dropped_change_warning.due(needs_.lane->loop.now())) return Step::done;
+    if (state_ == SessionState::unavailable)
+        log::warn("session change dropped, the store is unavailable",
+                  {{"route", needs_.route->config->name}, {"id", needs_.request_id}});
+    else
+        log::warn("session change dropped, the session of its request has ended",
+                  {{"route", needs_.route->config->name}, {"id", needs_.request_id}});
+    return Step::done;
 }
 
 // The response asks nothing of the session. The client may be led to another id all the same: that
@@ -96,15 +114,16 @@ Step RequestSession::adopt() {
 
 Step RequestSession::adopted(StoreAnswer answer) {
     doing_ = Doing::nothing;
-    if (answer.kind == Kind::unavailable) return fail(Fault::store_unavailable);
+    if (answer.kind == Kind::unavailable) return fail(Fault::store_unavailable, Reason::not_stored);
     if (answer.kind != Kind::live || answer.record.id_age_ms > use_age_max_ms) {
         counters().session_use_ignored.add();
         return Step::done;
     }
     give(*asked_.use());
     record_ = std::move(answer.record);
-    held_ = changed_ = true;
-    if (touch_due()) touch();
+    held_ = true;
+    lives(record_.ttl_ms, record_.idle_ms, record_.capped);
+    finish();
     return Step::done;
 }
 
@@ -114,7 +133,6 @@ Step RequestSession::end_session() {
     StoreAnswer nothing_to_end;
     nothing_to_end.kind = Kind::done;
     if (state_ == SessionState::none) return killed(nothing_to_end);
-    changed_ = true;
     doing_ = Doing::killing;
     return continue_with(store().kill(key_, ask()));
 }
@@ -125,19 +143,19 @@ Step RequestSession::killed(const StoreAnswer& answer) {
     doing_ = Doing::nothing;
     if (answer.kind == Kind::unavailable) {
         cookie_ = CookieAction::none;
-        return fail(Fault::store_unavailable);
+        return fail(Fault::store_unavailable, Reason::not_stored);
     }
     if (answer.kind == Kind::moved) {
         use(veiled(answer.moved_to, id_));
         return end_session();
     }
+    rests();
     if (!asked_.create()) return Step::done;
     if (state_ != SessionState::none) use(mint_session_id());
     return make(Doing::making_asked);
 }
 
 Step RequestSession::commit(Doing how) {
-    changed_ = true;
     doing_ = how;
     SessionChange change;
     change.set = asked_.set();
@@ -146,6 +164,7 @@ Step RequestSession::commit(Doing how) {
     if (how == Doing::committing) change.base = asked_.base().value_or(record_.version);
     if (asked_.idle_ms()) change.idle_ms = idle_ms();
     change.slack_ms = touch_slack_ms(idle_ms());
+    change.encoded_max = told_max();
     change.transaction = transaction_;
     if (rotates()) {
         next_id_ = mint_session_id();
@@ -160,6 +179,7 @@ Step RequestSession::committed(const StoreAnswer& answer) {
     switch (answer.kind) {
     case Kind::committed:
         if (rotates()) give(next_id_);
+        lives_from_now();
         return Step::done;
     case Kind::conflict: return conflict(answer);
     case Kind::exists: return commit(how);
@@ -173,24 +193,31 @@ Step RequestSession::committed(const StoreAnswer& answer) {
         // nor touches the cookie.
         counters().session_gone.add();
         cookie_ = CookieAction::none;
+        rests();
         return Step::done;
     case Kind::not_integer:
-        return refuse("an Incr of an attribute that is no integer, or out of its range",
-                      answer.names.empty() ? std::string_view{} : answer.names[0]);
-    case Kind::limit: return refuse("the session would have too many attributes or bytes", {});
-    case Kind::too_large: return refuse("the session is larger than the table", {});
-    default: return fail(Fault::store_unavailable);
+        return refuse({Reason::not_integer, first_name(answer)},
+                      "an Incr of an attribute that is no integer, or out of its range",
+                      first_name(answer));
+    case Kind::limit:
+        return refuse({Reason::data_too_long, {}},
+                      "the session would have too many attributes or bytes", {});
+    case Kind::too_long: return refuse_too_long();
+    case Kind::too_large:
+        return refuse({Reason::table_too_small, {}}, "the session is larger than the table", {});
+    default: return fail(Fault::store_unavailable, Reason::not_stored);
     }
 }
 
 // Something newer than what the server was told would be overwritten. A server that named a version
 // does not want that; for another one it is done, but not in silence.
 Step RequestSession::conflict(const StoreAnswer& answer) {
-    if (asked_.base()) return fail(Fault::session_conflict);
+    if (asked_.base())
+        return fail(Fault::session_conflict, Reason::changed_meanwhile, first_name(answer));
     counters().session_overwrites.add(answer.names.size());
     if (needs_.lane->overwrite_warning.due(needs_.lane->loop.now()))
         log::warn("session attribute overwritten although it had changed",
-                  {{"attribute", answer.names.empty() ? std::string{} : answer.names[0]},
+                  {{"attribute", first_name(answer)},
                    {"route", needs_.route->config->name},
                    {"id", needs_.request_id}});
     transaction_ = needs_.lane->ids.next_transaction();
@@ -229,8 +256,10 @@ Step RequestSession::renew() {
 // again.
 Step RequestSession::renewed(const StoreAnswer& answer) {
     doing_ = Doing::nothing;
-    changed_ = answer.kind == Kind::committed;
-    if (answer.kind == Kind::committed) give(next_id_);
+    if (answer.kind == Kind::committed) {
+        give(next_id_);
+        lives_from_now();
+    }
     if (answer.kind != Kind::moved) return Step::done;
     give(veiled(answer.moved_to, id_));
     return confirm();
@@ -252,11 +281,27 @@ Step RequestSession::confirmed(const StoreAnswer& answer) {
     return Step::done;
 }
 
-Step RequestSession::refuse(std::string_view complaint, std::string_view attribute) {
+// What a server can be told of a session. Without the session API it would never see more.
+std::size_t RequestSession::told_max() const noexcept {
+    const Address& api = needs_.lane->snapshot->config().session_api.listener.address;
+    return api.raw()->sa_family == AF_UNSPEC ? needs_.config->header_limit : 0;
+}
+
+Step RequestSession::refuse_too_long() {
+    return refuse({Reason::session_too_long, {}},
+                  "session longer than headers.limit (" +
+                      std::to_string(needs_.config->header_limit) +
+                      "): raise it, or add [session.api]",
+                  {});
+}
+
+Step RequestSession::refuse(Why why, std::string_view complaint, std::string_view attribute) {
     if (needs_.lane->refused_warning.due(needs_.lane->loop.now()))
-        log::warn("session fields of a server refused",
-                  {{"reason", complaint}, {"attribute", attribute}, {"id", needs_.request_id}});
-    return fail(Fault::session_refused);
+        log::warn("session fields of a server refused", {{"reason", complaint},
+                                                         {"attribute", attribute},
+                                                         {"route", needs_.route->config->name},
+                                                         {"id", needs_.request_id}});
+    return fail(Fault::session_refused, why.reason, why.detail);
 }
 
 }  // namespace baton

@@ -23,6 +23,9 @@ struct Route {
     const Upstream* upstream = nullptr;
     // Session look-ups of this route write nothing but this name into their keys.
     std::string_view scope;
+    std::string_view cookie;  // of its sessions
+    // Those of the other scopes, which its servers are not shown.
+    std::vector<std::string_view> other_cookies;
 };
 
 class Router {

@@ -46,6 +46,7 @@ public:
         : lane_(lane),
           config_(lane.snapshot->config().session),
           scope_(scope),
+          cookie_(lane.snapshot->config().cookie_of(scope)),
           ticket_(ticket),
           call_(call),
           asked_(std::move(asked)),
@@ -148,12 +149,13 @@ private:
     }
 
     SessionKey key_of(const SessionId& id) const noexcept {
-        return session_key(scope_, config_.cookie, id);
+        return session_key(scope_, cookie_, id);
     }
 
     Lane& lane_;
     const SessionConfig& config_;
     std::string_view scope_;
+    std::string_view cookie_;
     StoreTicket ticket_;
     ApiCall call_;
     SessionAsked asked_;

@@ -60,7 +60,11 @@ SessionStores::SessionStores(Loop& control, const Config& config)
 }
 
 std::unique_ptr<Store> SessionStores::make(Loop& loop) {
-    if (guide_ == nullptr) return std::make_unique<MemoryStore>(table_);
+    if (guide_ == nullptr) {
+        auto store = std::make_unique<MemoryStore>(table_);
+        store->share(&ended_);
+        return store;
+    }
     RedisStore::Needs needs;
     needs.access = access(config_.redis, std::to_string(followers_.size()));
     needs.prefix = config_.redis.prefix;
@@ -70,6 +74,7 @@ std::unique_ptr<Store> SessionStores::make(Loop& loop) {
         control_.post([this, report] { guide_->reported(report); });
     };
     auto store = std::make_unique<RedisStore>(loop, std::move(needs));
+    store->share(&ended_);
     followers_.push_back({&loop, store.get()});
     counters_.push_back(&store->counters());
     return store;

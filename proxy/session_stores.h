@@ -10,6 +10,7 @@
 
 #include "net/loop.h"
 #include "proxy/config.h"
+#include "session/ended_sessions.h"
 #include "session/memory_table.h"
 #include "session/redis_guide.h"
 #include "session/redis_store.h"
@@ -45,6 +46,7 @@ private:
     Loop& control_;
     const Config& config_;
     MemoryTable table_;
+    EndedSessions ended_;
     std::unique_ptr<RedisGuide> guide_;
     std::vector<Follower> followers_;
     std::vector<const RedisCounters*> counters_;

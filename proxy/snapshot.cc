@@ -1,5 +1,6 @@
 #include "proxy/snapshot.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -37,8 +38,17 @@ std::vector<Route> Snapshot::make_routes() const {
             route.upstream = upstreams_[i].get();
             route.upstream_config = &config_.upstreams[i];
             route.scope = route.upstream->scope();
+            route.cookie = config_.cookie_of(route.scope);
         }
         routes.push_back(route);
+    }
+    for (Route& route : routes) {
+        for (const Route& other : routes) {
+            auto& names = route.other_cookies;
+            if (other.config->session == SessionMode::off || other.cookie == route.cookie) continue;
+            if (std::find(names.begin(), names.end(), other.cookie) == names.end())
+                names.push_back(other.cookie);
+        }
     }
     return routes;
 }

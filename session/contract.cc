@@ -94,8 +94,8 @@ void append_number_field(std::string& out, std::string_view prefix, std::string_
 }
 
 // Either Data, also when there is none, or Data-Omitted: a server that sees neither knows that it
-// was told nothing.
-void append_data_field(std::string& out, std::string_view prefix, const Attributes& attributes,
+// was told nothing. True: Data-Omitted.
+bool append_data_field(std::string& out, std::string_view prefix, const Attributes& attributes,
                        std::size_t data_max) {
     const std::size_t field_begin = out.size();
     begin_field(out, prefix, "Data");
@@ -110,9 +110,10 @@ void append_data_field(std::string& out, std::string_view prefix, const Attribut
     if (data_size > data_max) {
         out.resize(field_begin);
         append_number_field(out, prefix, "Data-Omitted", data_size);
-    } else {
-        out.append("\r\n");
+        return true;
     }
+    out.append("\r\n");
+    return false;
 }
 
 }  // namespace
@@ -142,14 +143,14 @@ bool has_session_prefix(std::string_view field_name, std::string_view prefix) no
            same_folded(field_name.substr(0, prefix.size()), prefix);
 }
 
-void append_session_fields(std::string& out, const SessionFields& fields) {
-    if (fields.state == SessionState::off) return;
+bool append_session_fields(std::string& out, const SessionFields& fields) {
+    if (fields.state == SessionState::off) return false;
     append_field(out, fields.prefix, "State", name(fields.state));
     if (fields.id != nullptr) append_field(out, fields.prefix, "Id", fields.id->view());
-    if (fields.record == nullptr) return;
+    if (fields.record == nullptr) return false;
     append_number_field(out, fields.prefix, "Version", fields.record->version);
     append_number_field(out, fields.prefix, "Created", fields.record->created_ms);
-    append_data_field(out, fields.prefix, fields.record->attributes, fields.data_max);
+    return append_data_field(out, fields.prefix, fields.record->attributes, fields.data_max);
 }
 
 bool SessionRequest::take(std::string_view suffix, std::string_view value) {
@@ -174,13 +175,14 @@ bool SessionRequest::take(std::string_view suffix, std::string_view value) {
 bool SessionRequest::take_word(std::string_view suffix, std::string_view value) {
     if (same_folded(suffix, "Create")) {
         create_ = true;
-        if (value != "1") refuse("Create must be 1");
+        if (value != "1") refuse(Reason::bad_session_field, "Create must be 1", "Create");
     } else if (same_folded(suffix, "Destroy")) {
         destroy_ = true;
-        if (value != "1") refuse("Destroy must be 1");
+        if (value != "1") refuse(Reason::bad_session_field, "Destroy must be 1", "Destroy");
     } else if (same_folded(suffix, "Rotate")) {
         rotate_ = true;
-        if (value != "login" && value != "1") refuse("Rotate must be login or 1");
+        if (value != "login" && value != "1")
+            refuse(Reason::bad_session_field, "Rotate must be login or 1", "Rotate");
     } else {
         return false;
     }
@@ -191,9 +193,10 @@ template <class Value>
 void SessionRequest::take_once(std::string_view field, std::optional<Value>& out,
                                std::optional<Value> value, std::string_view expected) {
     if (out)
-        refuse(std::string{field} + " twice");
+        refuse(Reason::session_field_twice, std::string{field} + " twice", field);
     else if (!value)
-        refuse(std::string{field} + " must be " + std::string{expected});
+        refuse(Reason::bad_session_field, std::string{field} + " must be " + std::string{expected},
+               field);
     else
         out = value;
 }
@@ -215,7 +218,8 @@ std::string_view SessionRequest::clash() const noexcept {
 SessionRequest::Verdict SessionRequest::finish(const ContractLimits& limits) {
     if (!complaint_.empty()) return Verdict::refused;
     if (const std::string_view fields = clash(); !fields.empty())
-        return refuse(std::string{fields} + " in one response");
+        return refuse(Reason::session_fields_clash, std::string{fields} + " in one response",
+                      fields);
     if (!decode_set(limits) || !decode_unset(limits) || !decode_increments(limits) ||
         !check_once_each() || !check_sizes(limits)) {
         return Verdict::refused;
@@ -228,7 +232,9 @@ bool SessionRequest::decode_set(const ContractLimits& limits) {
     const bool good = for_each_piece(set_text_.value_or(""), [&](std::string_view piece) {
         auto [name, value] = decoded_pair(piece);
         if (!check_name("Set", name, limits)) return false;
-        if (!value) return refuse("bad percent-encoding in Set", *name), false;
+        if (!value)
+            return refuse_attribute(Reason::bad_encoding, "bad percent-encoding in Set", *name),
+                   false;
         set_.emplace_back(std::move(*name), std::move(*value));
         return true;
     });
@@ -248,7 +254,8 @@ bool SessionRequest::decode_unset(const ContractLimits& limits) {
     const bool good = for_each_piece(unset_text_.value_or(""), [&](std::string_view piece) {
         auto [name, value] = decoded_pair(piece);
         if (!check_name("Unset", name, limits)) return false;
-        if (!value || !value->empty()) return refuse("an Unset with a value", *name), false;
+        if (!value || !value->empty())
+            return refuse_attribute(Reason::value_in_unset, "an Unset with a value", *name), false;
         unset_.push_back(std::move(*name));
         return true;
     });
@@ -263,7 +270,9 @@ bool SessionRequest::decode_increments(const ContractLimits& limits) {
         auto [name, value] = decoded_pair(piece);
         if (!check_name("Incr", name, limits)) return false;
         const auto delta = value ? parse_integer(*value) : std::nullopt;
-        if (!delta) return refuse("an Incr that is no integer", *name), false;
+        if (!delta)
+            return refuse_attribute(Reason::not_integer, "an Incr that is no integer", *name),
+                   false;
         increments_.push_back(Increment{std::move(*name), *delta});
         return true;
     });
@@ -273,7 +282,9 @@ bool SessionRequest::decode_increments(const ContractLimits& limits) {
     const auto twice =
         std::adjacent_find(increments_.begin(), increments_.end(),
                            [](const Increment& a, const Increment& b) { return a.name == b.name; });
-    return twice == increments_.end() || (refuse("an attribute twice in Incr", twice->name), false);
+    return twice == increments_.end() ||
+           (refuse_attribute(Reason::attribute_twice, "an attribute twice in Incr", twice->name),
+            false);
 }
 
 // A name in two of Set, Unset and Incr: nothing says which comes first.
@@ -285,36 +296,57 @@ bool SessionRequest::check_once_each() {
     std::sort(names.begin(), names.end());
     const auto twice = std::adjacent_find(names.begin(), names.end());
     if (twice == names.end()) return true;
-    return refuse("an attribute in two of Set, Unset and Incr", *twice), false;
+    return refuse_attribute(Reason::attribute_twice, "an attribute in two of Set, Unset and Incr",
+                            *twice),
+           false;
 }
 
 bool SessionRequest::check_name(std::string_view field, const std::optional<std::string>& name,
                                 const ContractLimits& limits) {
-    if (!name) return refuse("bad percent-encoding in " + std::string{field}), false;
-    if (name->empty()) return refuse("empty name in " + std::string{field}), false;
+    if (!name)
+        return refuse(Reason::bad_encoding, "bad percent-encoding in " + std::string{field}, field),
+               false;
+    if (name->empty())
+        return refuse(Reason::bad_attribute_name, "empty name in " + std::string{field}, field),
+               false;
     if (is_attribute_name(*name, limits.name_max)) return true;
-    return refuse("bad attribute name in " + std::string{field}, *name), false;
+    return refuse_attribute(Reason::bad_attribute_name,
+                            "bad attribute name in " + std::string{field}, *name),
+           false;
 }
 
 bool SessionRequest::check_sizes(const ContractLimits& limits) {
     std::size_t count = increments_.size();
     std::size_t bytes = 0;
-    if (count > limits.attributes_max) return refuse("too many attributes"), false;
+    if (count > limits.attributes_max)
+        return refuse(Reason::too_many_attributes, "too many attributes", "Incr"), false;
     for (const auto& [name, value] : set_) {
         bytes += name.size() + value.size();
-        if (value.size() > limits.attribute_max) return refuse("value too long", name), false;
-        if (++count > limits.attributes_max) return refuse("too many attributes", name), false;
-        if (bytes > limits.data_max) return refuse("too many bytes in all", name), false;
+        if (value.size() > limits.attribute_max)
+            return refuse_attribute(Reason::value_too_long, "value too long", name), false;
+        if (++count > limits.attributes_max)
+            return refuse_attribute(Reason::too_many_attributes, "too many attributes", name),
+                   false;
+        if (bytes > limits.data_max)
+            return refuse_attribute(Reason::data_too_long, "too many bytes in all", name), false;
     }
     return true;
 }
 
-SessionRequest::Verdict SessionRequest::refuse(std::string complaint, std::string_view attribute) {
+SessionRequest::Verdict SessionRequest::refuse(Reason reason, std::string complaint,
+                                               std::string_view field) {
     if (complaint_.empty()) {
+        reason_ = reason;
         complaint_ = std::move(complaint);
-        attribute_ = attribute;
+        field_ = field;
     }
     return Verdict::refused;
+}
+
+SessionRequest::Verdict SessionRequest::refuse_attribute(Reason reason, std::string complaint,
+                                                         std::string_view attribute) {
+    if (complaint_.empty()) attribute_ = attribute;
+    return refuse(reason, std::move(complaint), {});
 }
 
 }  // namespace baton

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "net/reason.h"
 #include "session/form_encoding.h"
 #include "session/store.h"
 
@@ -39,7 +40,8 @@ struct SessionFields {
     // -Data longer than this (encoded) becomes -Data-Omitted with its size.
     std::size_t data_max = 4096;
 };
-void append_session_fields(std::string& out, const SessionFields& fields);
+// True if it is Data-Omitted.
+bool append_session_fields(std::string& out, const SessionFields& fields);
 
 // Whether `text` may be an attribute's name: up to `size_max` letters, digits, ".", "_" and "-".
 bool is_attribute_name(std::string_view text, std::size_t size_max) noexcept;
@@ -93,6 +95,9 @@ public:
     // The attribute the complaint is about, if it is about one. May hold any bytes and be long:
     // escape and cut it.
     std::string_view attribute() const noexcept { return attribute_; }
+    // The same for the access log: its word, and the attribute or the field it is about.
+    Reason reason() const noexcept { return reason_; }
+    std::string_view detail() const noexcept { return attribute_.empty() ? field_ : attribute_; }
 
 private:
     bool take_word(std::string_view suffix, std::string_view value);
@@ -108,7 +113,8 @@ private:
                     const ContractLimits& limits);
     bool check_sizes(const ContractLimits& limits);
     // Keeps the first complaint.
-    Verdict refuse(std::string complaint, std::string_view attribute = {});
+    Verdict refuse(Reason reason, std::string complaint, std::string_view field);
+    Verdict refuse_attribute(Reason reason, std::string complaint, std::string_view attribute);
 
     // All lines of each, joined. Empty ones count as asked for.
     std::optional<std::string> set_text_;
@@ -125,6 +131,8 @@ private:
     std::vector<Increment> increments_;
     std::string complaint_;
     std::string attribute_;
+    Reason reason_ = Reason::none;
+    std::string_view field_;  // a constant
 };
 
 }  // namespace baton

@@ -55,19 +55,36 @@ std::string_view name(SameSite same_site) noexcept {
 void CookieCandidates::collect(std::string_view field_value,
                                std::string_view cookie_name) noexcept {
     for_each_pair(field_value, [&](std::string_view pair) {
-        if (count < count_max && name_of(pair) == cookie_name) values[count++] = value_of(pair);
+        if (name_of(pair) != cookie_name) return;
+        if (const auto id = parse_session_id(value_of(pair)))
+            add(*id);
+        else
+            ++malformed_;
     });
 }
 
+void CookieCandidates::add(const SessionId& id) noexcept {
+    const auto end = ids_.begin() + static_cast<std::ptrdiff_t>(count_);
+    if (std::find(ids_.begin(), end, id) != end) return;
+    if (count_ < count_max) {
+        ids_[count_++] = id;
+        return;
+    }
+    ++passed_over_;
+    std::copy(ids_.begin() + count_max / 2 + 1, ids_.end(), ids_.begin() + count_max / 2);
+    ids_.back() = id;
+}
+
 std::size_t append_cookies_without(std::string& out, std::string_view field_value,
-                                   std::string_view cookie_name) {
+                                   std::string_view cookie_name,
+                                   std::span<const std::string_view> others) {
     const std::size_t begin = out.size();
     bool first = true;
     bool removed_first = false;
     bool any_left = false;
     for_each_pair(field_value, [&](std::string_view pair) {
         const std::string_view name = name_of(pair);
-        if (name == cookie_name) {
+        if (name == cookie_name || std::find(others.begin(), others.end(), name) != others.end()) {
             removed_first = removed_first || first;
         } else {
             // The blank behind the semicolon belongs to the semicolon: it goes with a removed first

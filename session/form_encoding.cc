@@ -38,6 +38,12 @@ void append_encoded(std::string& out, std::string_view text) {
     }
 }
 
+std::size_t encoded_size(std::string_view text) noexcept {
+    const auto escapes = std::count_if(text.begin(), text.end(),
+                                       [](char c) { return !is_unreserved(c) && c != ' '; });
+    return text.size() + 2 * static_cast<std::size_t>(escapes);
+}
+
 std::optional<std::string> decoded(std::string_view text) {
     const auto escapes = static_cast<std::size_t>(std::count(text.begin(), text.end(), '%'));
     if (text.size() < 3 * escapes) return std::nullopt;

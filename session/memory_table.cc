@@ -270,7 +270,7 @@ std::optional<StoreAnswer> MemoryTable::try_commit(const SessionKey& key,
     if (entry->order == TableOrder::tombstones) return ended(*entry, StoreAnswer::Kind::gone);
     if (const auto made = version_made(*entry, change.transaction)) return committed(*made);
     Draft draft{*entry, change};
-    if (auto refused = refusal(draft, *entry)) return refused;
+    if (auto refused = refusal(draft, *entry, change)) return refused;
     if (change.rotation && find(target, change.rotation->to, now_ms) != nullptr)
         return answer(StoreAnswer::Kind::exists);
     // A rotation leaves a tombstone behind.
@@ -293,13 +293,19 @@ bool MemoryTable::is_within_limits(const TableAttributes& attributes) const noex
     return attributes.size() <= limits_.attributes_max && bytes <= limits_.data_max;
 }
 
-std::optional<StoreAnswer> MemoryTable::refusal(const Draft& draft, const TableEntry& entry) const {
+std::optional<StoreAnswer> MemoryTable::refusal(const Draft& draft, const TableEntry& entry,
+                                                const SessionChange& change) const {
     using Kind = StoreAnswer::Kind;
     if (!draft.no_integers().empty())
         return with_names(Kind::not_integer, draft.no_integers(), entry);
     if (!draft.changed_since_base().empty())
         return with_names(Kind::conflict, draft.changed_since_base(), entry);
     if (!is_within_limits(draft.attributes())) return answer(Kind::limit);
+    if (change.encoded_max > 0) {
+        const std::size_t after = encoded_size(plain(draft.attributes()));
+        if (after > change.encoded_max && after > encoded_size(plain(entry.attributes)))
+            return answer(Kind::too_long);
+    }
     return std::nullopt;
 }
 

@@ -86,7 +86,8 @@ private:
     std::optional<StoreAnswer> try_commit(const SessionKey& key, const SessionChange& change,
                                           std::int64_t now_ms, Lack& lack);
     // Why a commit cannot be carried out, if it cannot.
-    std::optional<StoreAnswer> refusal(const Draft& draft, const TableEntry& entry) const;
+    std::optional<StoreAnswer> refusal(const Draft& draft, const TableEntry& entry,
+                                       const SessionChange& change) const;
     // Puts a commit's outcome into the entry. Its room is taken already.
     void write(TableShard& shard, TableEntry& entry, Draft draft, const SessionChange& change,
                std::int64_t now_ms);
@@ -123,16 +124,29 @@ public:
                                     const StoreAsk& ask) override {
         return table_.load(key, ask.now_ms, shown_by);
     }
+    std::optional<StoreAnswer> load_several(std::span<const SessionKey> keys, ShownBy shown_by,
+                                            const StoreAsk& ask) override {
+        StoreAnswer told;
+        told.kind = StoreAnswer::Kind::several;
+        for (const SessionKey& key : keys)
+            told.each.push_back(table_.load(key, ask.now_ms, shown_by));
+        return told;
+    }
     std::optional<StoreAnswer> create(const SessionKey& key, NewSession session,
                                       const StoreAsk& ask) override {
         return table_.create(key, std::move(session), ask.now_ms);
     }
     std::optional<StoreAnswer> commit(const SessionKey& key, SessionChange change,
                                       const StoreAsk& ask) override {
-        return table_.commit(key, change, ask.now_ms);
+        StoreAnswer told = table_.commit(key, change, ask.now_ms);
+        const bool ends_id = change.rotation && !change.rotation->alias;
+        if (ends_id && told.kind == StoreAnswer::Kind::committed) note_ended(key);
+        return told;
     }
     std::optional<StoreAnswer> kill(const SessionKey& key, const StoreAsk& ask) override {
-        return table_.kill(key, ask.now_ms);
+        StoreAnswer told = table_.kill(key, ask.now_ms);
+        if (told.kind == StoreAnswer::Kind::done) note_ended(key);
+        return told;
     }
     void touch(const SessionKey& key, std::int64_t slack_ms, std::int64_t now_ms) override {
         table_.touch(key, slack_ms, now_ms);

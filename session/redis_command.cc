@@ -205,6 +205,7 @@ void append_commit(std::string& out, std::string_view key, std::string_view to,
     for (const std::string& name : change.unset) words.add(name);
     words.add_number(static_cast<std::int64_t>(change.increments.size()));
     for (const Increment& one : change.increments) words.add(one.name).add_number(one.delta);
+    words.add_number(static_cast<std::int64_t>(change.encoded_max));
     words.append_to(out);
 }
 
@@ -267,6 +268,7 @@ std::optional<StoreAnswer> read_create(const RedisReply& reply, NewSession sessi
 std::optional<StoreAnswer> read_commit(const RedisReply& reply) {
     const std::string_view word = word_of(reply);
     if (word == "LIMIT") return answer(Kind::limit);
+    if (word == "LONG") return answer(Kind::too_long);
     if (word == "EXISTS") return answer(Kind::exists);
     if (reply.elements.size() < 2) return std::nullopt;
     if (word == "OK") return with_names(Kind::committed, reply);

@@ -119,6 +119,28 @@ end
 if #bad>0 then return {'NOTINT',v-1,unpack(bad)} end
 if #over>0 then return {'CONFLICT',v-1,unpack(over)} end
 if count>tonumber(A[4]) or bytes>tonumber(A[5]) then return {'LIMIT'} end
+local longest=tonumber(A[p])
+if longest>0 and 3*bytes+2*count-1>longest then
+  local function long(text)
+    local _,escapes=string.gsub(text,'[^A-Za-z0-9._~ -]','')
+    return #text+2*escapes
+  end
+  local function pair(field,value)
+    return long(string.sub(field,3))+long(string.match(value,'^%d+:(.*)$'))+2
+  end
+  local had,before=redis.call('HGETALL',k),0
+  local each={}
+  for i=1,#had,2 do
+    if string.sub(had[i],1,2)=='a:' then
+      each[had[i]]=pair(had[i],had[i+1])
+      before=before+each[had[i]]
+    end
+  end
+  local after=before
+  for i=1,#set,2 do after=after-(each[set[i]] or 0)+pair(set[i],set[i+1]) end
+  for i=1,#del do after=after-(each[del[i]] or 0) end
+  if after>before and after-1>longest then return {'LONG'} end
+end
 if n and redis.call('EXISTS',n)==1 then return {'EXISTS'} end
 local t=redis.call('TIME')
 local now=t[1]*1000+math.floor(t[2]/1000)

@@ -33,7 +33,8 @@ inline constexpr std::array<RedisScript, redis_scripts_count> redis_scripts = {
 //           1 moved, 0 not needed, -1 no session
 //   commit  KEYS session [new]  ARGV base|'' slack idle|'' attributes_max data_max who alias grace
 //                               nset (name value)* nunset name* nincr (name delta)*
-//           {OK version}, {CONFLICT version name…}, {NOTINT version name…}, {LIMIT}, {EXISTS},
+//                               encoded_max
+//           {OK version}, {CONFLICT version name…}, {NOTINT version name…}, {LIMIT}, {LONG}, {EXISTS},
 //           {MOVED alias|''}: no such session any more
 //   kill    KEYS session  ARGV grace
 //           {MOVED alias|''}: the session has another id now, or has ended (or never was)

@@ -98,6 +98,14 @@ std::optional<StoreAnswer> RedisStore::load(const SessionKey& key, ShownBy, cons
     return ask_or_wait(question(Kind::load, key, ask));
 }
 
+std::optional<StoreAnswer> RedisStore::load_several(std::span<const SessionKey> keys, ShownBy,
+                                                    const StoreAsk& ask) {
+    Question load = question(Kind::load, keys.front(), ask);
+    load.loads = static_cast<std::uint8_t>(keys.size());
+    for (const SessionKey& key : keys) load.command.append(load_command_.of(key));
+    return ask_or_wait(std::move(load));
+}
+
 std::optional<StoreAnswer> RedisStore::create(const SessionKey& key, NewSession session,
                                               const StoreAsk& ask) {
     if (!is_within(needs_.limits, session.attributes)) return only(StoreAnswer::Kind::limit);
@@ -184,8 +192,10 @@ void RedisStore::send(Question question) {
     if (question.asked_before) counters_.retries.add();
     question.asked_before = true;
     if (question.kind == Kind::load) {
-        counters_.commands.add(2);
-        link_.ask(0, load_command_.of(question.key), 2);
+        const unsigned replies = 2U * question.loads;
+        counters_.commands.add(replies);
+        link_.ask(0, question.loads == 1 ? load_command_.of(question.key) : question.command,
+                  replies);
     } else {
         counters_.commands.add();
         link_.ask(0, question.command);
@@ -222,7 +232,9 @@ void RedisStore::on_answered(std::span<RedisReply> replies) {
     slow_in_a_row_ = 0;
     if (question.kind == Kind::script) return;
     for (const RedisReply& reply : replies)
-        if (const RedisTrouble trouble = trouble_of(reply); trouble != RedisTrouble::none)
+        if (const RedisTrouble trouble = trouble_of(reply);
+            trouble != RedisTrouble::none &&
+            (question.loads == 1 || trouble != RedisTrouble::wrong_type))
             return on_trouble(std::move(question), reply, trouble);
     auto told = read(question, replies);
     if (!told) {
@@ -233,10 +245,22 @@ void RedisStore::on_answered(std::span<RedisReply> replies) {
     answer(question, std::move(*told));
 }
 
-std::optional<StoreAnswer> RedisStore::read(Question& question,
-                                            std::span<RedisReply> replies) const {
+// One that cannot be read is no session; the others are told all the same.
+StoreAnswer RedisStore::read_loads(std::span<RedisReply> replies) {
+    StoreAnswer told = only(StoreAnswer::Kind::several);
+    for (std::size_t i = 0; i + 1 < replies.size(); i += 2) {
+        if (trouble_of(replies[i]) == RedisTrouble::wrong_type) counters_.foreign.add();
+        auto one = read_load(replies.subspan(i, 2), link_.server_now_ms());
+        told.each.push_back(one ? std::move(*one) : only(StoreAnswer::Kind::none));
+    }
+    return told;
+}
+
+std::optional<StoreAnswer> RedisStore::read(Question& question, std::span<RedisReply> replies) {
     switch (question.kind) {
-    case Kind::load: return read_load(replies, link_.server_now_ms());
+    case Kind::load:
+        if (question.loads > 1) return read_loads(replies);
+        return read_load(replies, link_.server_now_ms());
     case Kind::create: return read_create(replies[0], std::move(*question.session));
     case Kind::commit: return read_commit(replies[0]);
     case Kind::kill: return read_kill(replies[0]);
@@ -256,7 +280,9 @@ void RedisStore::note_done(const Question& question, const StoreAnswer& told) {
         needs_.report({RedisReport::Kind::written});
     const bool killed = question.kind == Kind::kill && told.kind == StoreAnswer::Kind::done;
     const bool rotated = question.ends_id && told.kind == StoreAnswer::Kind::committed;
-    if (killed || rotated) needs_.report({RedisReport::Kind::killed, question.key});
+    if (!killed && !rotated) return;
+    note_ended(question.key);
+    needs_.report({RedisReport::Kind::killed, question.key});
 }
 
 void RedisStore::on_trouble(Question question, const RedisReply& reply, RedisTrouble trouble) {

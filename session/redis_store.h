@@ -86,6 +86,8 @@ public:
 
     std::optional<StoreAnswer> load(const SessionKey& key, ShownBy shown_by,
                                     const StoreAsk& ask) override;
+    std::optional<StoreAnswer> load_several(std::span<const SessionKey> keys, ShownBy shown_by,
+                                            const StoreAsk& ask) override;
     std::optional<StoreAnswer> create(const SessionKey& key, NewSession session,
                                       const StoreAsk& ask) override;
     std::optional<StoreAnswer> commit(const SessionKey& key, SessionChange change,
@@ -104,11 +106,12 @@ private:
         Kind kind = Kind::load;
         bool asked_before = false;
         std::uint8_t scripts_loaded = 0;  // for it, as the server did not know them
+        std::uint8_t loads = 1;           // of `load`: how many sessions
         StoreTicket ticket = 0;           // 0: nobody waits for the answer
         SessionKey key{};
         std::uint64_t give_up_at_ms = 0;
         std::uint64_t not_before_ms = 0;
-        std::string command;                  // of all but `load`
+        std::string command;                  // of all but one `load`
         std::unique_ptr<NewSession> session;  // of `create`
         RedisScript script = RedisScript::create;
         bool ends_id = false;  // of `commit`: the id is dead once it is done
@@ -127,7 +130,8 @@ private:
 
     void on_ready();
     void on_answered(std::span<RedisReply> replies);
-    std::optional<StoreAnswer> read(Question& question, std::span<RedisReply> replies) const;
+    StoreAnswer read_loads(std::span<RedisReply> replies);
+    std::optional<StoreAnswer> read(Question& question, std::span<RedisReply> replies);
     void on_trouble(Question question, const RedisReply& reply, RedisTrouble trouble);
     void on_refused(Question question, std::string_view text);
     void note_done(const Question& question, const StoreAnswer& answer);

@@ -3,10 +3,24 @@
 #include <algorithm>
 #include <charconv>
 
+#include "session/ended_sessions.h"
+#include "session/form_encoding.h"
+
 namespace baton {
 
 std::int64_t touch_slack_ms(std::int64_t idle_ms) noexcept {
     return std::clamp<std::int64_t>(idle_ms / 10, 1'000, 60'000);
+}
+
+std::size_t encoded_size(const Attributes& attributes) noexcept {
+    std::size_t size = 0;
+    for (const auto& [name, value] : attributes)
+        size += encoded_size(name) + encoded_size(value) + 2;  // "=", and "&" but behind the last
+    return size > 0 ? size - 1 : 0;
+}
+
+void Store::note_ended(const SessionKey& key) {
+    if (ended_ != nullptr) ended_->add(key);
 }
 
 // Each step can be undone, so that two counts of a lane never meet (the last steps of SplitMix64).

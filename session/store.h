@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -39,13 +40,18 @@ inline constexpr std::int64_t tombstone_ms = 30'000;
 // of those requests may still show the old id.
 inline constexpr std::int64_t alias_ms = 60'000;
 
+// How long attributes are as one form-encoded text, "a=1&b=2".
+std::size_t encoded_size(const Attributes& attributes) noexcept;
+
 // A session lives up to this much longer than its idle time, so that it needs a touch only once in
 // as long: a tenth of it, 1 s to 60 s.
 std::int64_t touch_slack_ms(std::int64_t idle_ms) noexcept;
 
 struct NewSession {
     std::int64_t idle_ms = 0;
-    std::int64_t slack_ms = 0;     // it lives idle + slack: a touch is needed only every `slack`
+    // It lives idle + slack: a touch is needed only every `slack`. Below 0 it lives less than its idle
+    // time until it is used for the first time.
+    std::int64_t slack_ms = 0;
     std::int64_t absolute_ms = 0;  // 0: no absolute deadline
     Attributes attributes;
 };
@@ -94,12 +100,16 @@ struct SessionChange {
     std::optional<std::uint64_t> base;
     std::int64_t idle_ms = 0;  // a new idle time; 0: as it is
     std::int64_t slack_ms = 0;
+    // How long the attributes may be as `encoded_size` counts, if the change makes that more; 0: no
+    // matter.
+    std::size_t encoded_max = 0;
     TransactionId transaction;
     std::optional<Rotation> rotation;
 };
 
 struct StoreAnswer {
     enum class Kind : std::uint8_t {
+        several,      // load_several: `each` of them, in the order they were asked for
         live,         // load: `record` is the session
         none,         // load: never existed, or expired
         dead,         // load: ended less than 30 s ago (a tombstone)
@@ -108,6 +118,7 @@ struct StoreAnswer {
         exists,       // create, commit with a rotation: the new id is taken; mint another
         too_large,    // create, commit: beyond what the table can ever hold
         limit,        // create, commit: more attributes or bytes than a session may have
+        too_long,     // commit: more than `encoded_max`
         conflict,     // commit: `names` have changed since `base`
         not_integer,  // commit: an increment of `names`, which is no integer or would be too large
         committed,    // commit: `record.version` is the new version
@@ -119,6 +130,7 @@ struct StoreAnswer {
     SessionRecord record;
     std::vector<std::string> names;
     SessionId moved_to{};  // veiled, as the rotation said it
+    std::vector<StoreAnswer> each;
 };
 
 // Who showed the id. A session whose cookie came back is worth more than one that nobody may know.
@@ -142,9 +154,15 @@ struct StoreEvents {
     void (*answered)(void* holder, StoreTicket ticket, StoreAnswer answer);
 };
 
+class EndedSessions;
+
 class Store {
 public:
     virtual ~Store() = default;
+
+    // Where the handles of a process write down which sessions they have ended; it outlives them.
+    void share(EndedSessions* ended) noexcept { ended_ = ended; }
+    const EndedSessions* ended() const noexcept { return ended_; }  // null: nobody knows
 
     // Before the first question: who gets the answers that come later. A store that always answers
     // at once never calls.
@@ -155,6 +173,9 @@ public:
 
     virtual std::optional<StoreAnswer> load(const SessionKey& key, ShownBy shown_by,
                                             const StoreAsk& ask) = 0;
+    // All of them at once, with one wait for all. Answers `several` or `unavailable`.
+    virtual std::optional<StoreAnswer> load_several(std::span<const SessionKey> keys,
+                                                    ShownBy shown_by, const StoreAsk& ask) = 0;
     virtual std::optional<StoreAnswer> create(const SessionKey& key, NewSession session,
                                               const StoreAsk& ask) = 0;
     // All of the change or, unless the answer is `committed`, nothing of it. After `unavailable`
@@ -172,6 +193,8 @@ public:
     virtual void forget(StoreTicket ticket) noexcept = 0;
 
 protected:
+    // The session of this key has no such id any more.
+    void note_ended(const SessionKey& key);
     // From the loop, never from within one of the operations above.
     void answer_later(StoreTicket ticket, StoreAnswer answer) {
         events_.answered(holder_, ticket, std::move(answer));
@@ -180,6 +203,7 @@ protected:
 private:
     void* holder_ = nullptr;
     StoreEvents events_{};
+    EndedSessions* ended_ = nullptr;
 };
 
 }  // namespace baton

@@ -206,6 +206,8 @@ TEST_CASE("metrics: every number is there from the beginning, once, in its famil
         {"baton_session_replays_total", "counter"},
         {"baton_session_use_ignored_total", "counter"},
         {"baton_session_second_live_total", "counter"},
+        {"baton_session_omitted_total", "counter"},
+        {"baton_session_cookies_passed_over_total", "counter"},
         {"baton_session_fields_dropped_total", "counter"},
         {"baton_session_cookies_dropped_total", "counter"},
         {"baton_session_changes_dropped_total", "counter"},
@@ -231,6 +233,8 @@ TEST_CASE("metrics: every number is there from the beginning, once, in its famil
                                    "baton_session_replays_total",
                                    "baton_session_use_ignored_total",
                                    "baton_session_second_live_total",
+                                   "baton_session_omitted_total",
+                                   "baton_session_cookies_passed_over_total",
                                    "baton_session_fields_dropped_total",
                                    "baton_session_cookies_dropped_total",
                                    "baton_session_changes_dropped_total",
@@ -500,6 +504,8 @@ TEST_CASE("metrics: numbers are sums over all workers") {
         counters.session_unknown_absent.add(6 * weight);
         counters.session_unknown_dead.add(7 * weight);
         counters.session_second_live.add(8 * weight);
+        counters.session_omitted.add(14 * weight);
+        counters.session_cookies_passed_over.add(13 * weight);
         counters.session_fields_dropped.add(9 * weight);
         counters.session_cookies_dropped.add(10 * weight);
         counters.session_gone.add(11 * weight);
@@ -518,6 +524,8 @@ TEST_CASE("metrics: numbers are sums over all workers") {
     CHECK(page["baton_session_unknown_total{reason=absent}"] == 66);
     CHECK(page["baton_session_unknown_total{reason=dead}"] == 77);
     CHECK(page["baton_session_second_live_total"] == 88);
+    CHECK(page["baton_session_omitted_total"] == 154);
+    CHECK(page["baton_session_cookies_passed_over_total"] == 143);
     CHECK(page["baton_session_fields_dropped_total"] == 99);
     CHECK(page["baton_session_cookies_dropped_total"] == 110);
     CHECK(page["baton_session_changes_dropped_total"] == 121);

@@ -213,6 +213,17 @@ std::optional<StoreAnswer> LateStore::load(const SessionKey& key, ShownBy shown_
     return std::nullopt;
 }
 
+std::optional<StoreAnswer> LateStore::load_several(std::span<const SessionKey> keys,
+                                                   ShownBy shown_by, const StoreAsk& ask) {
+    StoreAnswer answer;
+    answer.kind = StoreAnswer::Kind::several;
+    for (const SessionKey& key : keys)
+        answer.each.push_back(table_.load(key, ask.now_ms, shown_by));
+    questions.push_back(
+        {ask, "load several", std::move(answer), keys.front(), {}, {keys.begin(), keys.end()}});
+    return std::nullopt;
+}
+
 std::optional<StoreAnswer> LateStore::create(const SessionKey& key, NewSession session,
                                              const StoreAsk& ask) {
     questions.push_back(
@@ -274,6 +285,7 @@ Proxy::Proxy(Setup setup)
     } else {
         store = std::make_unique<MemoryStore>(table_);
     }
+    store->share(&ended_);
     unknown_limit_ = std::make_unique<UnknownLimit>(snapshot_->config().session.unknown_max);
     worker_ = std::make_unique<Worker>(
         Worker::Needs{.snapshot = snapshot_,

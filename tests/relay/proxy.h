@@ -9,12 +9,14 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "proxy/config.h"
 #include "proxy/worker.h"
+#include "session/ended_sessions.h"
 #include "session/memory_table.h"
 
 namespace baton::test {
@@ -69,6 +71,8 @@ public:
     explicit LateStore(MemoryTable& table) : table_(table) {}
     std::optional<StoreAnswer> load(const SessionKey& key, ShownBy shown_by,
                                     const StoreAsk& ask) override;
+    std::optional<StoreAnswer> load_several(std::span<const SessionKey> keys, ShownBy shown_by,
+                                            const StoreAsk& ask) override;
     std::optional<StoreAnswer> create(const SessionKey& key, NewSession session,
                                       const StoreAsk& ask) override;
     std::optional<StoreAnswer> commit(const SessionKey& key, SessionChange change,
@@ -85,7 +89,8 @@ public:
         std::string what;
         StoreAnswer answer;
         SessionKey key{};
-        SessionChange change;  // of a commit
+        SessionChange change;               // of a commit
+        std::vector<SessionKey> keys = {};  // of several
     };
     void answers(StoreTicket ticket, StoreAnswer answer) {
         answer_later(ticket, std::move(answer));
@@ -150,6 +155,7 @@ public:
         return worker_->lane().pools[server]->counters.faults(fault);
     }
     MemoryTable& table() noexcept { return table_; }
+    EndedSessions& ended() noexcept { return ended_; }
     ConnectionGate& gate() noexcept { return gate_; }
     log::Writer& writer() noexcept { return writer_; }
     const std::shared_ptr<const Snapshot>& snapshot() const noexcept { return snapshot_; }
@@ -172,6 +178,7 @@ private:
     std::string log_path_;
     log::Writer writer_;
     MemoryTable table_;
+    EndedSessions ended_;
     std::unique_ptr<UnknownLimit> unknown_limit_;
     ConnectionGate gate_;
     std::shared_ptr<const Snapshot> snapshot_;

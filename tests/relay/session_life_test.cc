@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -122,11 +123,12 @@ TEST_CASE("S25 a logout clears the cookie, and its id is nobody's from then on")
     CHECK(after.told("Data") == "(none)");
     CHECK(after.answers().cookie() == "none");
     CHECK(proxy.table().sessions() == 0);
-    // An explicit Set still makes a session, of another id.
+    CHECK(found(proxy, id).kind == Kind::dead);
+    // Later a Set makes a session, of another id.
+    passes(proxy, 30'000);
     Visit anew{proxy, cookie_of(id)};
     CHECK(anew.answers({"Set: user=eve"}).cookie() == anew.told("Id"));
     CHECK(anew.told("Id") != id.view());
-    CHECK(found(proxy, id).kind == Kind::dead);
 }
 
 TEST_CASE("S26 no change brings a session back that has ended meanwhile") {
@@ -289,6 +291,127 @@ TEST_CASE("S59 HEAD is told of the session, makes one and changes it as GET does
     Visit refused{proxy, "", "HEAD"};
     CHECK(refused.answers({"Set: %"}).status() == "502");
     refused.client.expects_nothing();
+}
+
+TEST_CASE("F:long-request a session does not expire under its request, nor right after it") {
+    for (const char* phase : {"waiting", "answering", "made here"}) {
+        CAPTURE(phase);
+        Proxy proxy{{.sessions = true, .change = [](Config& config) {
+                         config.session.idle = 2s;
+                         config.session.idle_min = 1s;
+                     }}};
+        const bool made_here = phase == std::string{"made here"};
+        std::optional<SessionId> id;
+        if (!made_here) id = make_session(proxy);
+        Visit slow{proxy, id ? cookie_of(*id) : std::string{}};
+        slow.told();
+        if (made_here || phase == std::string{"answering"}) {
+            slow.server->sends("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n" +
+                               std::string{made_here ? "Baton-Session-Set: a=1\r\n" : ""} + "\r\n");
+            if (made_here) id = id_in(slow.cookie());
+        }
+        // Its clock stands where the loop's does: this takes the time it takes.
+        const std::int64_t begun = now_of(proxy);
+        proxy.turn_until([&] { return now_of(proxy) >= begun + 4'500; }, "a long time");
+        REQUIRE(found(proxy, *id).kind == Kind::live);
+        if (slow.client.got().empty())
+            slow.answers().status();
+        else
+            slow.server->sends("ok");
+        proxy.turn();
+        CHECK(found(proxy, *id).record.ttl_ms > 2'000);
+    }
+}
+
+TEST_CASE("F:long-request who comes back late is not logged out by a slow page") {
+    Proxy proxy{{.sessions = true, .change = [](Config& config) { config.session.idle = 60s; }}};
+    const SessionId id = make_session(proxy, {}, 65'500);
+    CHECK(found(proxy, id).record.ttl_ms <= 500);
+    Visit slow{proxy, cookie_of(id)};
+    slow.told();
+    passes(proxy, 10'000);
+    CHECK(found(proxy, id).kind == Kind::live);
+    slow.answers().status();
+    passes(proxy, 59'000);
+    CHECK(found(proxy, id).kind == Kind::live);
+}
+
+TEST_CASE("F:long-request the idle time counts from the request's end, whatever it did before") {
+    Proxy proxy{{.sessions = true, .change = [](Config& config) { config.session.idle = 60s; }}};
+    const SessionId id = make_session(proxy);
+    Visit slow{proxy, cookie_of(id)};
+    slow.told();
+    slow.server->sends(
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\nBaton-Session-Set: "
+        "a=1\r\n\r\n");
+    slow.got();
+    passes(proxy, 20'000);
+    slow.server->sends("ok");
+    slow.client.expects("ok");
+    CHECK(found(proxy, id).record.ttl_ms >= 60'000);
+    // One that has ended stays so.
+    Visit last{proxy, cookie_of(id)};
+    last.told();
+    last.server->sends(
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\nBaton-Session-Destroy: "
+        "1\r\n\r\n");
+    last.got();
+    passes(proxy, 20'000);
+    last.server->sends("ok");
+    last.client.expects("ok");
+    CHECK(found(proxy, id).kind == Kind::dead);
+}
+
+TEST_CASE("F:strangers a session of which nobody is known to want it lives two minutes") {
+    const auto always = [](Config& config) { config.routes[0].create = SessionCreate::always; };
+    for (const char* wanted : {"", "client", "server", "longer"}) {
+        CAPTURE(wanted);
+        Proxy proxy{{.sessions = true, .change = [&](Config& config) {
+                         always(config);
+                         if (wanted == std::string{"longer"}) config.session.idle = 60s;
+                     }}};
+        Visit first{proxy, ""};
+        CHECK(first.told("State") == "new");
+        if (wanted == std::string{"server"})
+            first.answers({"Set: a=1"});
+        else
+            first.answers();
+        const SessionId id = id_in(first.cookie());
+        passes(proxy, 60'000);
+        if (wanted == std::string{"client"}) Visit{proxy, cookie_of(id)}.answers().status();
+        passes(proxy, 59'000);
+        // With a shorter idle time that counts.
+        CHECK(found(proxy, id).kind == (wanted == std::string{"longer"} ? Kind::none : Kind::live));
+        passes(proxy, 1'000);
+        const bool known = wanted == std::string{"client"} || wanted == std::string{"server"};
+        CHECK(found(proxy, id).kind == (known ? Kind::live : Kind::none));
+        passes(proxy, known ? 28 * 60'000 : 0);
+        CHECK(found(proxy, id).kind == (known ? Kind::live : Kind::none));
+    }
+    // A server that writes later, by other means, wants it, too.
+    Proxy proxy{{.sessions = true, .change = always}};
+    const SessionId id = id_in(Visit{proxy, ""}.answers().cookie());
+    proxy.table().commit(key_of(id), {.set = {{"a", "1"}}, .slack_ms = 60'000}, now_of(proxy));
+    passes(proxy, 29 * 60'000);
+    CHECK(found(proxy, id).kind == Kind::live);
+}
+
+TEST_CASE("F:strangers who asks what may be asked gets no session") {
+    Proxy proxy{{.sessions = true, .change = [](Config& config) {
+                     config.routes[0].create = SessionCreate::always;
+                 }}};
+    Visit options{proxy, "", "OPTIONS"};
+    CHECK(options.told("State") == "none");
+    CHECK(options.answers().cookie() == "none");
+    CHECK(proxy.table().sessions() == 0);
+    // Unless its server asks for one.
+    Visit asking{proxy, "", "OPTIONS"};
+    CHECK(asking.answers({"Set: a=1"}).cookie() == asking.told("Id"));
+    for (const char* method : {"GET", "HEAD", "POST"}) {
+        Visit visit{proxy, "", method, "Content-Length: 0\r\n"};
+        CHECK(visit.told("State") == "new");
+        visit.answers();
+    }
 }
 
 TEST_CASE("S57 a session of another scope is none, and nothing changes it from here") {

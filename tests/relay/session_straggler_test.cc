@@ -39,6 +39,52 @@ TEST_CASE("S27 a straggler of a renewed session gets no cookie once that has log
     }
 }
 
+TEST_CASE("F:straggler what comes with an ended id makes no session and touches no cookie") {
+    for (const char* end : {"Rotate: login", "Destroy: 1", "kill"}) {
+        for (const SessionCreate create : {SessionCreate::on_demand, SessionCreate::always}) {
+            CAPTURE(end);
+            Proxy proxy{{.sessions = true,
+                         .change = [create](Config& config) { config.routes[0].create = create; }}};
+            const SessionId id = make_session(proxy, {{"a", "1"}});
+            const SessionId made = make_session(proxy);  // by other means, for Use
+            if (end == std::string{"kill"})
+                proxy.table().kill(key_of(id), now_of(proxy));
+            else
+                Visit{proxy, cookie_of(id)}.answers({end}).status();
+            const std::size_t sessions = proxy.table().sessions();
+            passes(proxy, 29'000);
+            std::uint64_t dropped = 0;
+            for (const std::vector<std::string>& fields :
+                 std::vector<std::vector<std::string>>{{"Set: a=2"},
+                                                       {"Incr: n=1"},
+                                                       {"Create: 1"},
+                                                       {"Rotate: login", "Set: user=eve"},
+                                                       {"Destroy: 1"},
+                                                       {"Destroy: 1", "Set: user=eve"},
+                                                       {"Unset: a"},
+                                                       {"Idle: 600"},
+                                                       {"Use: " + std::string{made.view()}}}) {
+                CAPTURE(fields[0]);
+                Visit late{proxy, cookie_of(id)};
+                CHECK(late.told("State") == "none");
+                CHECK(late.answers(fields).status() == "200");
+                CHECK(late.cookie() == "none");
+                CHECK(proxy.counters().session_gone.read() == ++dropped);
+                CHECK(proxy.table().sessions() == sessions);
+            }
+            CHECK(Visit{proxy, cookie_of(id)}.answers().cookie() == "none");
+            CHECK(proxy.counters().session_gone.read() == dropped);
+            // Beside a live one it is nothing but old.
+            Visit both{proxy, cookie_of(id) + "; " + cookie_of(made)};
+            both.answers({"Set: a=3"}).status();
+            CHECK(attributes_of(proxy, made) == Attributes{{"a", "3"}});
+            passes(proxy, 1'000);
+            Visit later{proxy, cookie_of(id)};
+            CHECK(later.answers({"Set: a=4"}).cookie() == later.told("Id"));
+        }
+    }
+}
+
 TEST_CASE("S29 a session that is used by its id lives its idle time from then on") {
     Proxy proxy{{.sessions = true, .change = [](Config& config) {
                      config.session.idle = 60s;

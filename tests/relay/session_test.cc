@@ -468,6 +468,7 @@ TEST_CASE(
                      config.session.secure = SecureCookie::always;
                      config.session.header_prefix = "My-";
                      config.session.header_limit = 10;
+                     config.session_api.listener.address = *parse_address("127.0.0.1:1");
                      config.session.attribute_max = 20;
                      config.session.attributes_max = 2;
                      config.session.data_max = 30;

@@ -180,6 +180,59 @@ TEST_CASE("close_tunnels: a tunnel ends with its session, however that ends") {
     }
 }
 
+TEST_CASE("F:tunnel-logout a logout here closes the tunnel within a second") {
+    for (const char* how : {"Destroy: 1", "Rotate: login"}) {
+        CAPTURE(how);
+        Proxy proxy{{.sessions = true, .change = [](Config& config) {
+                         config.session.close_tunnels = true;
+                         config.session.close_tunnels_check = 1h;
+                     }}};
+        const SessionId id = make_session(proxy);
+        const SessionId other = make_session(proxy);
+        Tunnel tunnel{proxy, cookie_of(id)};
+        tunnel.opens();
+        Tunnel lasting{proxy, cookie_of(other)};
+        lasting.opens();
+        const std::int64_t begun = now_of(proxy);
+        Visit{proxy, cookie_of(id)}.answers({how}).status();
+        CHECK(tunnel.visit.client.until_end() == "");
+        CHECK(now_of(proxy) - begun <= 1'000);
+        lasting.carries();
+        lasting.answers();
+    }
+}
+
+TEST_CASE(
+    "F:tunnel-logout one elsewhere does within close_tunnels_check, though sessions live long") {
+    Proxy proxy{{.sessions = true, .change = [](Config& config) {
+                     config.session.close_tunnels = true;
+                     config.session.close_tunnels_check = 1s;
+                 }}};
+    const SessionId id = make_session(proxy);
+    Tunnel tunnel{proxy, cookie_of(id)};
+    tunnel.opens();
+    const std::int64_t begun = now_of(proxy);
+    proxy.table().kill(key_of(id), begun);
+    CHECK(tunnel.visit.client.until_end() == "");
+    CHECK(now_of(proxy) - begun <= 2'000);
+}
+
+TEST_CASE("F:tunnel-logout what has ended is remembered, and more than that is said to be") {
+    EndedSessions ended;
+    const SessionKey mine = key_of(mint_session_id());
+    CHECK_FALSE(ended.has_since(mine, ended.count()));
+    ended.add(mine);
+    CHECK(ended.has_since(mine, 0));
+    CHECK_FALSE(ended.has_since(mine, 1));
+    for (int i = 0; i < 1023; ++i) ended.add(key_of(mint_session_id()));
+    CHECK(ended.count() == 1024);
+    CHECK(ended.has_since(mine, 0));
+    CHECK_FALSE(ended.has_since(mine, 1));
+    ended.add(key_of(mint_session_id()));
+    CHECK_FALSE(ended.has_since(mine, 1));
+    CHECK(ended.has_since(mine, 0));  // it cannot be told any more
+}
+
 TEST_CASE("close_tunnels: what a client sends while the last bytes leave destroys none of them") {
     Proxy proxy{short_lived(closing)};
     const SessionId id = make_session(proxy);

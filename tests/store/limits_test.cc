@@ -30,6 +30,48 @@ void check(TableUnderTest& table, const SessionChange& change, bool good) {
 
 }  // namespace
 
+TEST_CASE("F:large-session a change may be bounded by how long the session is, encoded") {
+    TableUnderTest table({});
+    const auto bounded = [](SessionChange change, std::size_t longest) {
+        change.encoded_max = longest;
+        change.base = 1'000;
+        return change;
+    };
+    const auto set = [&](Attributes attributes, std::size_t longest) {
+        return table.commit(key_of(1), bounded(setting(std::move(attributes)), longest), start)
+            .kind;
+    };
+    // "a=1&b=%FF+x": 11 bytes.
+    REQUIRE(table.create(key_of(1), session_of({{"a", "1"}}), start).kind == Kind::created);
+    CHECK(set({{"b", "\xFF x"}}, 10) == Kind::too_long);
+    const std::string before = table.holds();
+    CHECK(set({{"b", "\xFF xy"}}, 11) == Kind::too_long);
+    CHECK(table.holds() == before);
+    CHECK(set({{"b", "\xFF x"}}, 11) == Kind::committed);
+    // As long as it was, or shorter, whatever the bound; longer only within it.
+    CHECK(set({{"b", "\xFF y"}}, 5) == Kind::committed);
+    CHECK(set({{"b", "12345"}}, 5) == Kind::committed);
+    CHECK(set({{"b", "1234"}, {"c", ""}}, 5) == Kind::too_long);
+    CHECK(set({{"b", "123"}, {"c", ""}}, 5) == Kind::too_long);
+    CHECK(set({{"b", "12"}, {"c", ""}}, 5) == Kind::committed);
+    CHECK(table.commit(key_of(1), bounded(setting({}, {"c"}), 1), start).kind == Kind::committed);
+    // "a=1&b=12": 8 bytes.
+    SessionChange counting = bounded(setting({}), 8);
+    counting.increments = {Increment{"a", 8}};
+    CHECK(table.commit(key_of(1), counting, start).kind == Kind::committed);
+    CHECK(table.commit(key_of(1), counting, start).kind == Kind::too_long);
+    counting.encoded_max = 9;
+    CHECK(table.commit(key_of(1), counting, start).kind == Kind::committed);
+    counting.encoded_max = 0;
+    counting.increments[0].delta = 1'000'000;
+    CHECK(table.commit(key_of(1), counting, start).kind == Kind::committed);
+    // What is replaced, added and removed at once counts together.
+    SessionChange all = bounded(setting({{"b", "1"}, {"long.name", "%&="}}, {"a"}), 22);
+    CHECK(table.commit(key_of(1), all, start).kind == Kind::too_long);
+    all.encoded_max = 23;  // "b=1&long.name=%25%26%3D"; it was "a=1000017&b=12"
+    CHECK(table.commit(key_of(1), all, start).kind == Kind::committed);
+}
+
 TEST_CASE("S22 64 attributes, by set or by increment, and not one more") {
     TableUnderTest table({});
     CHECK(table.create(key_of(2), session_of(numbered(65)), start).kind == Kind::limit);

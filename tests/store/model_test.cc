@@ -315,7 +315,7 @@ TEST_CASE("S18 whatever is done in whatever order, the table answers as in the m
 }
 
 TEST_CASE("the sequences that are compared meet every answer of the table") {
-    std::vector<std::size_t> seen(14);
+    std::vector<std::size_t> seen(static_cast<std::size_t>(Kind::unavailable) + 1);
     for (std::uint64_t run = 1; run <= 300; ++run) {
         TableUnderTest table({.attributes_max = attributes_max, .data_max = data_max});
         std::int64_t now = start;

@@ -82,6 +82,54 @@ TEST_CASE("all that is asked in one turn of the loop leaves in one write") {
 }
 
 TEST_CASE(
+    "F:many-cookies several sessions are asked for in one write, and each has its own answer") {
+    ReadySite site;
+    site.wait(site.load(0));
+    const std::uint64_t writes = site.store->tcp().writes;
+    const std::uint64_t commands = site.store->counters().commands.read();
+    std::vector<SessionKey> keys;
+    for (std::uint64_t n = 1; n <= 16; ++n) keys.push_back(key_of(n));
+    const StoreTicket several = site.load_several(keys);
+    CHECK(site.wait(several) == Kind::several);
+    CHECK(site.store->tcp().writes == writes + 1);
+    CHECK(site.store->counters().commands.read() == commands + 32);
+    REQUIRE(site.answers[several][0].each.size() == 16);
+    for (const StoreAnswer& one : site.answers[several][0].each) {
+        CHECK(one.kind == Kind::live);
+        CHECK(one.record.attributes == Attributes{{"a", "1"}});
+    }
+}
+
+TEST_CASE("F:many-cookies a key that holds no session hides none beside it") {
+    ReadySite site;
+    int asked = 0;
+    site.master.peer.on("HGETALL",
+                        [&](RedisPeer::Connection& connection, const RedisPeer::Command&) {
+                            connection.send(++asked == 2 ? wrong_type : resp_session());
+                        });
+    const StoreTicket several = site.load_several({key_of(1), key_of(2), key_of(3)});
+    REQUIRE(site.wait(several) == Kind::several);
+    std::vector<Kind> kinds;
+    for (const StoreAnswer& one : site.answers[several][0].each) kinds.push_back(one.kind);
+    CHECK(kinds == std::vector<Kind>{Kind::live, Kind::none, Kind::live});
+    CHECK(site.store->counters().foreign.read() == 1);
+}
+
+TEST_CASE("F:many-cookies several are asked again with their connection, and answered once") {
+    ReadySite site;
+    int asked = 0;
+    site.master.peer.on("HGETALL",
+                        [&](RedisPeer::Connection& connection, const RedisPeer::Command&) {
+                            if (++asked == 2) return connection.close();
+                            connection.send(resp_session());
+                        });
+    const StoreTicket several = site.load_several({key_of(1), key_of(2), key_of(3)});
+    CHECK(site.wait(several) == Kind::several);
+    CHECK(site.answers[several][0].each.size() == 3);
+    CHECK(site.count(several) == 1);
+}
+
+TEST_CASE(
     "who is killed is reported, and an id that is dead by a rotation, but none that leads on") {
     ReadySite site;
     site.wait(site.kill(1));

@@ -73,6 +73,11 @@ struct StoreSite {
             return store->load(key_of(key), ShownBy::client, how);
         });
     }
+    StoreTicket load_several(const std::vector<SessionKey>& keys, std::int64_t wait_ms = 20'000) {
+        return ask(wait_ms, [&](const StoreAsk& how) {
+            return store->load_several(keys, ShownBy::client, how);
+        });
+    }
     StoreTicket create(std::uint64_t key, std::int64_t wait_ms = 20'000) {
         return ask(wait_ms, [&](const StoreAsk& how) {
             return store->create(key_of(key), session_of({{"a", "1"}}), how);

@@ -38,6 +38,25 @@ TEST_CASE("S29 the slack is a tenth of the idle time, 1 s to 60 s") {
     CHECK(touch_slack_ms(integer_max) == 60 * second);
 }
 
+TEST_CASE("F:strangers a session may live less than its idle time until it is used") {
+    for (const char* use : {"", "touch", "commit"}) {
+        CAPTURE(use);
+        TableUnderTest table({});
+        NewSession session = session_of();
+        session.slack_ms = 20 * second - session.idle_ms;
+        const StoreAnswer made = table.create(key_of(1), session, start);
+        REQUIRE(made.kind == Kind::created);
+        CHECK(made.record.idle_ms == 60 * second);
+        CHECK(made.record.ttl_ms == 20 * second);
+        CHECK(record(table, start + second).ttl_ms == 19 * second);
+        if (use == std::string{"touch"}) table.touch(key_of(1), 6 * second, start + second);
+        if (use == std::string{"commit"}) table.commit(key_of(1), setting({}), start + second);
+        const bool used = use != std::string{};
+        if (used) CHECK(record(table, start + second).ttl_ms == 66 * second);
+        CHECK(table.load(key_of(1), start + 20 * second).kind == (used ? Kind::live : Kind::none));
+    }
+}
+
 TEST_CASE("S29 a longer idle time holds from then on") {
     TableUnderTest table({});
     create(table, 0);

@@ -148,7 +148,7 @@ class AdminTest(SystemTest):
         here, there = self.apps("here", "there")
         tables = [upstream_of([{"address": here.address, "weight": 1}, {"address": there.address, "weight": 2}]),
                   upstream_of([self.refused()], name="down")]
-        routes = [{"upstream": "app"}, {"upstream": "down", "path": "/down"}]
+        routes = [{"upstream": "app"}, {"upstream": "down", "path": "/down", "session": "off"}]
         baton = self.admin_baton([], upstreams=tables, routes=routes, top={"workers": 2})
 
         def upstreams():

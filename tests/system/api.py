@@ -6,6 +6,8 @@ from peers import Client
 from session_test import SessionTest
 
 TOKEN = "a-token-of-the-scope-app-0123456789"
+# The hosts of the tests' requests: one host cannot reach two scopes with one cookie.
+APP_HOSTS = ["test.example", "a", "localhost"]
 OTHER_TOKEN = "a-token-of-the-scope-other-0123456789"
 
 
@@ -72,8 +74,9 @@ class ApiTest(SessionTest):
         """Upstreams "app" and "other", each a scope of its own, with the same servers."""
         addresses = [{"address": server.address} for server in servers]
         upstreams = [{"name": name, "servers": addresses} for name in ("app", "other")]
-        routes = keys.pop("routes", [{"upstream": "app"}, {"upstream": "other", "hosts": ["other.example"]}])
-        api = {"address": "127.0.0.1:0", "token_file": str(self.token_file())}
+        routes = keys.pop("routes", [{"upstream": "app", "hosts": APP_HOSTS},
+                                    {"upstream": "other", "hosts": ["other.example"]}])
+        api = {"address": f"127.0.0.1:{keys.pop('api_port', 0)}", "token_file": str(self.token_file())}
         return self.baton(upstreams=upstreams, routes=routes, session={**(session or {}), "api": api},
                           admin={"address": "127.0.0.1:0"}, **keys)
 

@@ -169,7 +169,8 @@ class StallTest(BoundsTest):
             stuck = {"name": "stuck", "servers": [{"address": f"127.0.0.1:{listener.getsockname()[1]}"}]}
             fine = {"name": "fine", "servers": [{"address": app.address}]}
             baton = self.baton(upstreams=[stuck, fine], routes=[{"upstream": "fine"},
-                                                                {"upstream": "stuck", "path": "/stuck"}])
+                                                                {"upstream": "stuck", "path": "/stuck",
+                                                                 "session": "off"}])
             self.assert_serves(baton)
             before = baton.own_memory()
             clients = [self.client(baton) for _ in range(50)]

@@ -1,5 +1,6 @@
 """The applications in docs/sessions.md, as they are there: two servers of each language behind baton."""
 
+import os
 import re
 import shutil
 import socket
@@ -11,7 +12,7 @@ import unittest
 from pathlib import Path
 from urllib.parse import urlencode
 
-from api import ApiTest
+from api import TOKEN, ApiTest
 from harness import ROOT, eventually, run_baton
 
 FORM = ("Content-Type", "application/x-www-form-urlencoded")
@@ -34,10 +35,19 @@ def is_open(port):
     return True
 
 
+LANGUAGES = {
+    "python": ("app.py", [sys.executable, "app.py", "{port}"]),
+    "js": ("app.js", ["node", "app.js", "{port}"]),
+    "php": ("app.php", ["php", "-S", "127.0.0.1:{port}", "app.php"]),
+}
+# 20 KB in all.
+ARTICLES = [f"article-{n:03}-" + "x" * 988 for n in range(20)]
+
+
 class Program:
     """A server that listens on the port it is given. Ended by its process id."""
 
-    def __init__(self, command, folder):
+    def __init__(self, command, folder, environment):
         for _ in range(10):
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
@@ -45,7 +55,7 @@ class Program:
             self.log = Path(folder, f"{self.port}.log")
             with self.log.open("wb") as output:
                 self.process = subprocess.Popen(command(self.port), cwd=folder, stdin=subprocess.DEVNULL,
-                                                stdout=output, stderr=output)
+                                                stdout=output, stderr=output, env={**os.environ, **environment})
             eventually(lambda: self.process.poll() is not None or is_open(self.port), "a server of docs/sessions.md")
             if self.process.poll() is None:
                 break  # else somebody else was given the port meanwhile
@@ -57,7 +67,8 @@ class Program:
 
 
 class ExamplesTest(ApiTest):
-    def servers(self, language, name, command):
+    def servers(self, language, environment):
+        name, command = LANGUAGES[language]
         program = shutil.which(command[0])
         self.assertIsNotNone(program, f"{command[0]} is not installed")
         folder = tempfile.TemporaryDirectory(prefix="baton-test-")
@@ -66,7 +77,7 @@ class ExamplesTest(ApiTest):
         servers = []
         for _ in range(2):
             servers.append(Program(lambda port: [program] + [word.format(port=port) for word in command[1:]],
-                                   folder.name))
+                                   folder.name, environment))
             self.addCleanup(servers[-1].stop)
         return servers
 
@@ -80,8 +91,8 @@ class ExamplesTest(ApiTest):
         self.assertEqual(len(pages), 1, pages)
         return pages.pop().strip()
 
-    def prove(self, servers):
-        proxy = self.api_baton(servers, top={"workers": 2})
+    def prove(self, language):
+        proxy = self.api_baton(self.servers(language, {}), top={"workers": 2})
 
         # Counted, whoever counts.
         first = self.post(proxy, "/click")
@@ -126,13 +137,59 @@ class ExamplesTest(ApiTest):
         self.assertEqual(self.page(proxy, fresh), "nobody: , 0 clicks")
 
     def test_python(self):
-        self.prove(self.servers("python", "app.py", [sys.executable, "app.py", "{port}"]))
+        self.prove("python")
 
     def test_node(self):
-        self.prove(self.servers("js", "app.js", ["node", "app.js", "{port}"]))
+        self.prove("js")
 
     def test_php(self):
-        self.prove(self.servers("php", "app.php", ["php", "-S", "127.0.0.1:{port}", "app.php"]))
+        self.prove("php")
+
+    def fill(self, proxy, count):
+        """A cart with as many articles of some 1000 bytes as are taken: the answers' statuses, and the session."""
+        session = self.post(proxy, "/cart", add=ARTICLES[0]).cookie()
+        statuses = [200] + [self.post(proxy, "/cart", session, add=one).status for one in ARTICLES[1:count]]
+        return statuses, session
+
+    def test_F_large_session_with_the_api_every_article_is_there(self):
+        for language in LANGUAGES:
+            with self.subTest(language=language), socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = probe.getsockname()[1]
+                probe.close()
+                servers = self.servers(language, {"BATON_API": f"http://127.0.0.1:{port}", "BATON_TOKEN": TOKEN})
+                proxy = self.api_baton(servers, session={"attribute_max": "24KiB"}, api_port=port)
+                statuses, session = self.fill(proxy, len(ARTICLES))
+                self.assertEqual(statuses, [200] * len(ARTICLES))
+                self.assertEqual(self.page(proxy, session), f"nobody: {' '.join(ARTICLES)}, 0 clicks")
+                self.assertGreater(self.metric(proxy, "baton_session_omitted_total"), 10)
+                self.assertIn("route=test.example/", proxy.wait_event("session longer than headers.limit"))
+                proxy.stop()
+
+    def test_F_large_session_without_the_api_a_change_is_refused_loudly(self):
+        for language in LANGUAGES:
+            with self.subTest(language=language):
+                proxy = self.baton(self.servers(language, {}), session={"attribute_max": "24KiB"})
+                statuses, session = self.fill(proxy, 8)
+                taken = statuses.count(200)
+                self.assertEqual(statuses, [200] * taken + [502] * (8 - taken))
+                self.assertEqual(taken, 4)
+                self.assertEqual(self.page(proxy, session), f"nobody: {' '.join(ARTICLES[:taken])}, 0 clicks")
+                self.assertIn("session longer than headers.limit (4096): raise it, or add [session.api]",
+                              proxy.wait_event("session fields of a server refused"))
+                # What fits is taken as ever.
+                self.assertEqual(self.post(proxy, "/click", session).status, 200)
+                self.assertEqual(self.page(proxy, session), f"nobody: {' '.join(ARTICLES[:taken])}, 1 clicks")
+
+    def test_F_large_session_that_cannot_be_read_is_an_error_never_an_empty_cart(self):
+        for language in LANGUAGES:
+            with self.subTest(language=language):
+                proxy = self.api_baton(self.servers(language, {}), session={"attribute_max": "24KiB"})
+                statuses, session = self.fill(proxy, 6)
+                self.assertEqual(statuses, [200] * 5 + [500])
+                for path in ("/", "/cart"):
+                    self.assertEqual(self.post(proxy, path, session, add="one").status, 500)
+                self.assertEqual(self.api(proxy).read(session).json["attrs"]["cart"], " ".join(ARTICLES[:5]))
 
     def test_configurations_are_good(self):
         pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -10,7 +10,8 @@ class RouteTest(SystemTest):
         """A baton with one upstream, of one app, for each route: (hosts, path)."""
         apps = [self.app(name=f"app{i}") for i in range(len(routes))]
         upstreams = [upstream_of([app], name=app.name) for app in apps]
-        tables = [{"hosts": hosts, "path": path, "upstream": app.name} for (hosts, path), app in zip(routes, apps)]
+        tables = [{"hosts": hosts, "path": path, "upstream": app.name, "session": "off"}
+                  for (hosts, path), app in zip(routes, apps)]
         return self.baton(upstreams=upstreams, routes=tables, **keys), apps
 
     def where(self, client, host, target="/", method="GET"):

@@ -314,12 +314,20 @@ class UseTest(ApiTest):
         self.assertEqual(self.ignored(), 0)
 
     def test_rotated_session_is_used(self):
-        old = self.use(self.calls.create({"attrs": {"user": "bob"}}).json["id"]).cookie()
-        fresh = self.calls.rotate(old).json["id"]
-        answer = self.use(fresh, cookie=old)
-        self.assertEqual(answer.cookie(), fresh)
-        self.assertEqual(self.calls.read(old).status, 404)
-        self.assertEqual(self.calls.read(fresh).json["attrs"], {"user": "bob"})
+        def login(_):
+            made.append(calls.rotate(old).json["id"] if not made else made[0])
+            return reply(b"", [("Baton-Session-Use", made[0])])
+
+        made = []
+        proxy = self.api_baton([self.app(login)])
+        calls = self.api(proxy)
+        old = calls.create({"attrs": {"user": "bob"}}).json["id"]
+        answer = self.ask(proxy, fields=[("Cookie", f"JSESSIONID={old}")])
+        self.assertEqual(answer.cookie(), made[0])
+        self.assertEqual(calls.read(old).status, 404)
+        self.assertEqual(calls.read(made[0]).json["attrs"], {"user": "bob"})
+        # A late click with the old id is given nothing.
+        self.assertEqual(self.ask(proxy, fields=[("Cookie", f"JSESSIONID={old}")]).all("Set-Cookie"), [])
 
     def test_session_that_the_client_has_already(self):
         session = self.use(self.calls.create().json["id"]).cookie()

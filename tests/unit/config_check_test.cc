@@ -289,6 +289,72 @@ TEST_CASE("S11 a cookie called __Host- needs secure = \"always\"") {
           "\"always\"\n");
 }
 
+TEST_CASE("F:two-scopes one host that reaches two scopes needs two cookies") {
+    struct Case {
+        std::string host;
+        std::string other;
+        bool found;
+    };
+    const Case cases[] = {
+        {"*", "*", true},
+        {"shop.example.com", "shop.example.com", true},
+        {"shop.example.com", "*", true},
+        {"*.example.com", "shop.example.com", true},
+        {"a.b.example.com", "*.example.com", true},
+        {"*.example.com", "*.b.example.com", true},
+        {"shop.example.com", "admin.example.com", false},
+        {"*.example.com", "example.com", false},
+        {"*.example.com", "shopexample.com", false},
+        {"*.example.com", "*.example.org", false},
+    };
+    for (const Case& c : cases) {
+        CAPTURE(c.host);
+        CAPTURE(c.other);
+        Config config = config_of({"127.0.0.1:8080"}, {"127.0.0.1:9001"});
+        config.upstreams.push_back(upstream_of("admin", {"127.0.0.1:9002"}));
+        config.routes[0].hosts = {"first.test", c.host};
+        config.routes.push_back(route_of("second.test", "/admin/", "admin"));
+        config.routes[1].hosts.push_back(c.other);
+        const std::string complaint =
+            "route[1].upstream: expected one scope or two cookies for host \"" +
+            (c.host == "*" ? "second.test" : c.other) +
+            "\", found scopes \"ss\" and \"admin\" with cookie \"JSESSIONID\"; give one "
+            "[[upstream]] another cookie, as in route[0].upstream\n";
+        CHECK(found(config) == (c.found ? complaint : ""));
+        // What tells them apart, or does not.
+        Config two_cookies = config;
+        two_cookies.upstreams[1].cookie = "ADMINID";
+        CHECK(found(two_cookies) == "");
+        Config same_cookie = config;
+        same_cookie.upstreams[0].cookie = same_cookie.upstreams[1].cookie = "sid";
+        CHECK((found(same_cookie) == "") == !c.found);
+        Config one_scope = config;
+        one_scope.upstreams[1].scope = "ss";
+        CHECK(found(one_scope) == "");
+        Config off = config;
+        off.routes[0].session = SessionMode::off;
+        CHECK(found(off) == "");
+    }
+}
+
+TEST_CASE("F:two-scopes one scope has one cookie") {
+    Config config = config_of({"127.0.0.1:8080"}, {"127.0.0.1:9001"});
+    config.upstreams.push_back(upstream_of("admin", {"127.0.0.1:9002"}));
+    config.upstreams[1].scope = "ss";
+    config.upstreams[1].cookie = "ADMINID";
+    CHECK(found(config) ==
+          "upstream[1].cookie: expected \"JSESSIONID\", the cookie of scope \"ss\", found "
+          "\"ADMINID\", as in upstream[0].cookie\n");
+    config.upstreams[0].cookie = "ADMINID";
+    CHECK(found(config) == "");
+    config.upstreams[1].cookie.clear();
+    CHECK(found(config) != "");
+    config.session.cookie = "ADMINID";
+    CHECK(found(config) == "");
+    config.upstreams[0].cookie = config.upstreams[1].cookie = "__Host-sid";
+    CHECK(found(config).starts_with("upstream[0].cookie: expected a name without \"__Host-\""));
+}
+
 TEST_CASE("SameSite=None needs a cookie that can be secure") {
     CHECK(complaints_of("[session]\nsame_site = \"None\"\nsecure = \"never\"") ==
           "baton:2:13: session.same_site: expected \"Lax\" or \"Strict\" with secure = \"never\", "

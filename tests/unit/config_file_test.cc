@@ -40,6 +40,7 @@ void line(std::ostream& out, std::string_view name, Milliseconds value) {
 void describe(std::ostream& out, const UpstreamConfig& upstream) {
     line(out, "upstream.name", upstream.name);
     line(out, "upstream.scope", upstream.scope);
+    line(out, "upstream.cookie", upstream.cookie);
     for (const ServerConfig& server : upstream.servers) {
         line(out, "server.address", server.address.text() + " " + server.text);
         line(out, "server.weight", server.weight);
@@ -71,12 +72,14 @@ void describe(std::ostream& out, const SessionConfig& session) {
     line(out, "session.cookie", session.cookie);
     line(out, "session.create", session.create);
     line(out, "session.idle", session.idle);
+    line(out, "session.unconfirmed_idle", session.unconfirmed_idle);
     line(out, "session.idle_min", session.idle_min);
     line(out, "session.idle_max", session.idle_max);
     line(out, "session.absolute", session.absolute);
     line(out, "session.renew_after", session.renew_after);
     line(out, "session.replay_safe", session.replay_safe);
     line(out, "session.close_tunnels", session.close_tunnels);
+    line(out, "session.close_tunnels_check", session.close_tunnels_check);
     line(out, "session.unknown_max", session.unknown_max);
     line(out, "session.on_unavailable", session.on_unavailable);
     line(out, "session.failover_wait", session.failover_wait);
@@ -174,6 +177,7 @@ Config expected_of_file() {
     config.listeners.push_back(ListenerConfig{*parse_address("0.0.0.0:8080"), {}});
     UpstreamConfig upstream;
     upstream.name = upstream.scope = "ss";
+    upstream.cookie = "JSESSIONID";
     upstream.servers.push_back(ServerConfig{*parse_address("127.0.0.1:9001"), "127.0.0.1:9001", 1});
     upstream.servers.push_back(ServerConfig{*parse_address("127.0.0.1:9002"), "127.0.0.1:9002", 1});
     config.upstreams.push_back(upstream);
@@ -206,6 +210,7 @@ constexpr Change changes[] = {
     {"[[upstream]]", "name = \"ss\"", "name = \"tt\"",
      "route[0].upstream: expected the name of an upstream, found \"ss\""},
     {"[[upstream]]", "scope = \"ss\"", "scope = \"tt\"", "upstream.scope = tt"},
+    {"[[upstream]]", "cookie = \"JSESSIONID\"", "cookie = \"tt\"", "upstream.cookie = tt"},
     {"[[upstream]]", "balance = \"round-robin\"", "balance = \"least-conn\"",
      "upstream[0].balance: expected \"round-robin\", found \"least-conn\", which is not supported "
      "yet"},
@@ -258,6 +263,10 @@ constexpr Change changes[] = {
     {"[session]", "renew_after = \"0s\"", "renew_after = \"10m\"", "session.renew_after = 600000"},
     {"[session]", "replay_safe = true", "replay_safe = false", "session.replay_safe = 0"},
     {"[session]", "close_tunnels = false", "close_tunnels = true", "session.close_tunnels = 1"},
+    {"[session]", "close_tunnels_check = \"5s\"", "close_tunnels_check = \"9s\"",
+     "session.close_tunnels_check = 9000"},
+    {"[session]", "unconfirmed_idle = \"2m\"", "unconfirmed_idle = \"9s\"",
+     "session.unconfirmed_idle = 9000"},
     {"[session]", "unknown_max = 0", "unknown_max = 60", "session.unknown_max = 60"},
     {"[session]", "on_unavailable = \"wait-serve\"", "on_unavailable = \"wait-reject\"",
      "session.on_unavailable = 1"},
@@ -337,6 +346,7 @@ TEST_CASE("the smallest file gives the same, for other names") {
     for (const Complaint& complaint : loaded.complaints)
         FAIL_CHECK(format_complaint("conf/minimal.toml", complaint));
     Config expected = expected_of_file();
+    expected.upstreams[0].cookie.clear();
     expected.upstreams[0].name = expected.upstreams[0].scope = expected.routes[0].upstream = "app";
     CHECK(described(loaded.config) == described(expected));
 }

@@ -11,6 +11,8 @@ namespace baton {
 
 inline std::string_view name_of(StoreAnswer::Kind kind) {
     switch (kind) {
+    case StoreAnswer::Kind::several: return "several";
+    case StoreAnswer::Kind::too_long: return "too_long";
     case StoreAnswer::Kind::live: return "live";
     case StoreAnswer::Kind::none: return "none";
     case StoreAnswer::Kind::dead: return "dead";

@@ -13,6 +13,7 @@ import unittest
 
 import scripted
 from cluster import Node, need_redis, until
+from api import APP_HOSTS
 from harness import eventually
 from peers import Client
 from resp import array, bulk, error, integer, simple
@@ -55,8 +56,9 @@ class NodeTest(StoreTest):
 
     def policy_baton(self, where, *, wait="300ms", session=None, ready=True, **keys):
         """A baton with a route for each policy: /serve, /reject and so on."""
-        routes = [{"upstream": "app", "path": f"/{policy}", "on_unavailable": policy} for policy in POLICIES]
-        routes += [{"upstream": "app"}, {"upstream": "other", "hosts": ["other.example"]}]
+        routes = [{"upstream": "app", "hosts": APP_HOSTS, "path": f"/{policy}", "on_unavailable": policy}
+                  for policy in POLICIES]
+        routes += [{"upstream": "app", "hosts": APP_HOSTS}, {"upstream": "other", "hosts": ["other.example"]}]
         return self.store_baton([self.app(page)], where, routes=routes,
                                 session={"failover_wait": wait, **(session or {})}, ready=ready, **keys)
 

@@ -8,7 +8,7 @@ import threading
 import time
 from urllib.parse import parse_qsl
 
-from api import ApiTest, port_that_serves
+from api import APP_HOSTS, ApiTest, port_that_serves
 from harness import eventually
 from peers import Client, reply
 from resp import NIL, RedisClient, RedisError, bulk, error, integer, simple
@@ -119,7 +119,8 @@ class StoreTest(ApiTest):
         if upstreams is None:
             addresses = [{"address": server.address} for server in servers]
             upstreams = [{"name": name, "servers": addresses} for name in ("app", "other")]
-            routes = routes or [{"upstream": "app"}, {"upstream": "other", "hosts": ["other.example"]}]
+            routes = routes or [{"upstream": "app", "hosts": APP_HOSTS},
+                                {"upstream": "other", "hosts": ["other.example"]}]
         baton = self.baton(upstreams=upstreams, routes=routes, redis=self.redis_of(where, **(redis or {})),
                            session=session, admin={"address": "127.0.0.1:0"}, **keys)
         if ready:
