@@ -26,7 +26,6 @@ enum Tag : std::uint64_t {
     tag_time,
     tag_script,
     tag_last_script,
-    tag_rights,
     tag_heartbeat,
 };
 
@@ -59,6 +58,18 @@ RedisLoss loss_of(const RedisReply& error) noexcept {
     case RedisTrouble::busy: return RedisLoss::busy;
     case RedisTrouble::refused: return RedisLoss::refused;
     default: return RedisLoss::bad_reply;
+    }
+}
+
+// The right that a question of the greeting takes.
+std::string_view right_of(std::uint64_t tag) noexcept {
+    switch (tag) {
+    case tag_auth: return "+auth";
+    case tag_select: return "+select";
+    case tag_info: return "+info";
+    case tag_role: return "+role";
+    case tag_time: return "+time";
+    default: return "+script|load";
     }
 }
 
@@ -152,7 +163,6 @@ void RedisLink::greet() {
 void RedisLink::on_answered(std::uint64_t tag, std::span<RedisReply> replies) {
     if (tag < own_tags) return events_->answered(holder_, tag, replies);
     if (tag == tag_heartbeat) return on_heartbeat(replies);
-    if (tag == tag_rights) return on_rights(replies);
     on_greeting(tag, replies[0]);
 }
 
@@ -160,15 +170,16 @@ void RedisLink::on_greeting(std::uint64_t tag, const RedisReply& reply) {
     if (tag == tag_name) return;  // a courtesy, which the user may not be allowed
     if (reply.is_error() && tag == tag_auth) return lose(RedisLoss::refused, error_word(reply));
     if (is_denied(reply)) {
-        denied_ = log_text(reply);
+        note_denied(right_of(tag));
     } else {
+        if (reply.is_error() && !denied_.empty()) return lose_denied();
         if (reply.is_error()) return lose(loss_of(reply), log_text(reply));
         if (tag == tag_info && !check_version(reply)) return;
         if (tag == tag_role && !check_role(reply)) return;
         if (tag == tag_time && !take_clock(reply)) return lose(RedisLoss::bad_reply, "TIME");
     }
     if (tag != tag_last_script) return;
-    if (!denied_.empty()) return ask_rights();
+    if (!denied_.empty()) return lose_denied();
     ready_ = true;
     heartbeat_asked_ = false;
     second_.repeat(heartbeat_every);
@@ -176,16 +187,12 @@ void RedisLink::on_greeting(std::uint64_t tag, const RedisReply& reply) {
 }
 
 // Of several that are missing each is named: an operator adds all of them at once.
-void RedisLink::ask_rights() {
-    std::string commands;
-    append_rights_probes(commands, "");
-    pipe_->ask(tag_rights, commands, static_cast<unsigned>(redis_rights().size()));
+void RedisLink::note_denied(std::string_view right) {
+    if (denied_.find(right) != denied_.npos) return;
+    denied_.append(denied_.empty() ? "" : " ").append(right);
 }
 
-void RedisLink::on_rights(std::span<const RedisReply> replies) {
-    const std::string missing = missing_rights(replies, "");
-    lose(RedisLoss::refused, missing.empty() ? denied_ : "NOPERM: its user lacks " + missing);
-}
+void RedisLink::lose_denied() { lose(RedisLoss::refused, "NOPERM: the user lacks " + denied_); }
 
 bool RedisLink::check_version(const RedisReply& info) {
     const std::string_view version = info_value(info.view(), "redis_version:");

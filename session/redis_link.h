@@ -89,8 +89,8 @@ private:
     void greet();
     void on_answered(std::uint64_t tag, std::span<RedisReply> replies);
     void on_greeting(std::uint64_t tag, const RedisReply& reply);
-    void ask_rights();
-    void on_rights(std::span<const RedisReply> replies);
+    void note_denied(std::string_view right);
+    void lose_denied();
     void on_heartbeat(std::span<RedisReply> replies);
     bool check_version(const RedisReply& info);
     bool check_role(const RedisReply& role);
@@ -108,7 +108,7 @@ private:
     Address known_;  // of the peer's name, from the last time
     std::unique_ptr<RedisPipe> pipe_;
     Timer<&RedisLink::on_second> second_;
-    std::string denied_;  // what the greeting was refused for lack of a right
+    std::string denied_;  // the rights that the greeting was refused for: "+info +role"
     std::int64_t clock_offset_ms_ = 0;
     bool ready_ = false;
     bool heartbeat_asked_ = false;

@@ -57,8 +57,7 @@ std::string missing_rights(std::span<const RedisReply> replies, std::string_view
         }
         missing.append(missing.empty() ? "" : " ").append(rights[i]);
     }
-    if (keys && !prefix.empty())
-        missing.append(missing.empty() ? "~" : " ~").append(prefix).append(":s:*");
+    if (keys) missing.append(missing.empty() ? "~" : " ~").append(prefix).append(":s:*");
     return missing;
 }
 

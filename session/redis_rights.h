@@ -22,7 +22,7 @@ std::vector<std::string_view> rights_probe(std::string_view right, std::string_v
 void append_rights_probes(std::string& out, std::string_view prefix);
 
 // What the replies to those say that is missing: "+hdel +rename", and "~baton:s:*" if it is the keys;
-// empty if nothing is. With an empty prefix the keys do not matter.
+// empty if nothing is.
 std::string missing_rights(std::span<const RedisReply> replies, std::string_view prefix);
 
 // Whether an error says that the user may not do something, itself or within a script.
