@@ -194,6 +194,16 @@ std::optional<ForwardedFor> parse_forwarded_for(std::string_view text) noexcept 
     return ForwardedFor{*address, host};
 }
 
+Address other_loopback(std::string_view text) noexcept {
+    const std::size_t colon = text.rfind(':');
+    if (colon == std::string_view::npos || text.substr(0, colon) != "localhost") return {};
+    const std::optional<Address> first = parse_address(text);
+    if (!first) return {};
+    Address other = *parse_ip("::1");
+    other.set_port(first->port());
+    return other;
+}
+
 bool Network::contains(const Address& address) const noexcept {
     const Address plain = unmapped(address);
     if (base.any.sa_family == AF_UNSPEC || plain.any.sa_family != base.any.sa_family) return false;

@@ -53,6 +53,9 @@ struct ForwardedFor {
 };
 std::optional<ForwardedFor> parse_forwarded_for(std::string_view text) noexcept;
 
+// Of "localhost:80", the address in the other family, "[::1]:80"; else unspecified.
+Address other_loopback(std::string_view text) noexcept;
+
 // "10.0.0.0/8", "::1/128", or one address without a mask.
 struct Network {
     Address base;

@@ -50,6 +50,7 @@ struct ServerConfig {
     // As written: the label in log and metrics, and the Host for a 1.0 request without one.
     std::string text;
     unsigned weight = 1;  // 1–256
+    Address other{};      // of localhost, the same port of [::1]; else unspecified
 };
 
 struct UpstreamConfig {

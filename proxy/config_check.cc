@@ -87,7 +87,9 @@ bool arrives_at(const Address& server, const Address& listener, const std::vecto
 void check_server(const Config& config, const ServerConfig& server, const std::string& path,
                   const std::vector<Address>& own, Findings& out) {
     for (const Listening& one : listening(config)) {
-        if (!arrives_at(server.address, one.address, own)) continue;
+        if (!arrives_at(server.address, one.address, own) &&
+            !(is_known(server.other) && arrives_at(server.other, one.address, own)))
+            continue;
         out.push_back(
             Finding{path,
                     "expected a server, found " + quoted(server.text) + ", the proxy itself",
@@ -119,7 +121,9 @@ void check_upstreams(const Config& config, const std::vector<Address>& own, Find
             const ServerConfig& server = upstream.servers[j];
             if (!is_known(server.address)) continue;
             const std::string at = element(path + ".servers", j) + ".address";
-            addresses.add(server.address.text(), quoted(server.text), at);
+            const bool is_first = addresses.add(server.address.text(), quoted(server.text), at);
+            if (is_first && is_known(server.other))
+                addresses.add(server.other.text(), quoted(server.text), at);
             check_server(config, server, at, own, out);
         }
     }

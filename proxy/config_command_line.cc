@@ -51,7 +51,8 @@ Config config_of_command_line(std::string_view listen, std::string_view to,
                 "--to: expected " + std::string{server_port_expected} + ", found " + quoted(text)});
             address = Address{};
         }
-        upstream.servers.push_back(ServerConfig{address, std::string{text}, 1});
+        upstream.servers.push_back(
+            ServerConfig{address, std::string{text}, 1, other_loopback(text)});
     }
     config.upstreams.push_back(std::move(upstream));
     RouteConfig route;

@@ -68,6 +68,7 @@ ServerConfig read_server(TomlTable table) {
         table.refuse("address", server_port_expected);
         server.address = Address{};
     }
+    server.other = other_loopback(server.text);
     table.number("weight", server.weight, {1, 256});
     table.finish({"route", "backup", "connections_max", "slow_start", "tls"});
     return server;

@@ -231,20 +231,17 @@ void Relay::choose() {
         if (server_ == nullptr) return fail(no_server_left());
         tried_.add(server_->index);
         if (Lease lease = idle_connection()) return open_server(std::move(lease));
-        int error = 0;
         at_.connect_began = now();
-        connecting_ = Tcp::connect(
-            lane_.loop, server_->address, this,
-            [](void* holder, int uv_error) {
-                auto* relay = static_cast<Relay*>(holder);
-                relay->connect_result_ = uv_error;
-                relay->client_.turn();
-            },
-            lane_.tcp, &error);
-        if (connecting_)
-            state_ = State::connecting;
-        else
+        connecting_.emplace(lane_.loop, lane_.tcp, *server_, pool(), this,
+                            [](void* holder, int uv_error) {
+                                auto* relay = static_cast<Relay*>(holder);
+                                relay->connect_result_ = uv_error;
+                                relay->client_.turn();
+                            });
+        if (const int error = connecting_->begin(); error != 0)
             connect_failed(error);
+        else
+            state_ = State::connecting;
     }
 }
 
@@ -262,7 +259,11 @@ Lease Relay::idle_connection() {
 void Relay::connected() {
     if (!connect_result_) return;
     const int error = *std::exchange(connect_result_, std::nullopt);
-    if (error == 0) return open_server(pool().lend(std::move(connecting_), now()));
+    if (error == 0) {
+        Lease lease = pool().lend(connecting_->take(), now());
+        connecting_.reset();
+        return open_server(std::move(lease));
+    }
     state_ = State::choosing;
     connect_failed(error);
 }

@@ -19,6 +19,7 @@
 #include "proxy/lane.h"
 #include "proxy/request_session.h"
 #include "proxy/write_list.h"
+#include "upstream/connecting.h"
 
 namespace baton {
 
@@ -126,7 +127,7 @@ private:
     std::shared_ptr<const Snapshot> snapshot_;
     const Route* route_ = nullptr;
     const Server* server_ = nullptr;
-    std::unique_ptr<Tcp> connecting_;
+    std::optional<Connecting> connecting_;
     RequestSession session_;
     Destination to_;
     ConnectionOptions connection_;  // the client's

@@ -43,7 +43,8 @@ public:
     Pool(const Pool&) = delete;
     Pool& operator=(const Pool&) = delete;
 
-    ServerCounters counters;  // any thread may read them
+    ServerCounters counters;   // any thread may read them
+    bool other_first = false;  // of the server's two addresses the other one worked last
 
     // A connection that was just made.
     Lease lend(StreamPtr stream, std::uint64_t now_ms);

@@ -25,6 +25,10 @@ struct Server {
     unsigned weight = 1;
     std::size_t index = 0;  // within its upstream
     std::size_t pool = 0;   // the place of its pool in every worker
+    // Where it is if it is not at `address`: of localhost, which is one server at the loopback address
+    // of one family or the other. Else unspecified.
+    Address other{};
+    bool has_other() const noexcept { return other.raw()->sa_family != AF_UNSPEC; }
 };
 
 // What a server did wrong. The last three are the faults of the same name of the request that it

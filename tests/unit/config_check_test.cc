@@ -21,8 +21,8 @@ UpstreamConfig upstream_of(std::string name, const std::vector<std::string_view>
     UpstreamConfig upstream;
     upstream.scope = upstream.name = std::move(name);
     for (const std::string_view text : servers) {
-        upstream.servers.push_back(
-            ServerConfig{parse_address(text).value_or(Address{}), std::string{text}, 1});
+        upstream.servers.push_back(ServerConfig{parse_address(text).value_or(Address{}),
+                                                std::string{text}, 1, other_loopback(text)});
     }
     return upstream;
 }
@@ -221,6 +221,17 @@ TEST_CASE("F:no-abort an upstream may have 5,000 servers, and is refused with mo
     CHECK(found(config) == "upstream[0].servers: expected at most 5000 servers, found 5001\n");
     config.upstreams[0].servers.pop_back();
     CHECK(found(config) == "");
+}
+
+TEST_CASE("localhost is a server at both loopback addresses") {
+    CHECK(
+        found(config_of({"127.0.0.1:1"}, {"localhost:9", "[::1]:9"})) ==
+        "upstream[0].servers[1].address: expected each server once, found \"[::1]:9\" again, as in "
+        "upstream[0].servers[0].address\n");
+    CHECK(found(config_of({"[::1]:9"}, {"localhost:9"}), {}) ==
+          "upstream[0].servers[0].address: expected a server, found \"localhost:9\", the proxy "
+          "itself, as in listener[0].address\n");
+    CHECK(found(config_of({"127.0.0.1:1"}, {"localhost:9", "localhost:8", "[::1]:7"})) == "");
 }
 
 TEST_CASE("a route's upstream exists") {
