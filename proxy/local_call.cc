@@ -142,9 +142,16 @@ void LocalCall::fail(Error error) {
     state_ = State::replying;
 }
 
-void LocalCall::client_gone(int uv_error) { fail({Fault::client_gone, uv_error}); }
+void LocalCall::client_gone(int uv_error) {
+    // It has given its upload up, and may well read the answer.
+    const bool reads = uv_error == UV_EOF && state_ == State::replying && !client_.body_complete();
+    if (!reads) fail({Fault::client_gone, uv_error});
+}
 
-void LocalCall::client_fault(Error error) { fail(error); }
+// The answer ends the connection, and is not lost over the rest of a request that nobody wants.
+void LocalCall::client_fault(Error error) {
+    if (state_ != State::replying) fail(error);
+}
 
 void LocalCall::stop() { fail({Fault::stopping}); }
 

@@ -432,9 +432,16 @@ void Relay::reply() {
     if (client_.stream().unsent() == 0) finish(close_client_ ? End::close : End::keep);
 }
 
-void Relay::client_gone(int uv_error) { fail({Fault::client_gone, uv_error}); }
+void Relay::client_gone(int uv_error) {
+    // It has given its upload up, and may well read the answer.
+    const bool reads = uv_error == UV_EOF && state_ == State::replying && !client_.body_complete();
+    if (!reads) fail({Fault::client_gone, uv_error});
+}
 
-void Relay::client_fault(Error error) { fail(error); }
+// An answer that is complete, and ends the connection, is not lost over a request that was not.
+void Relay::client_fault(Error error) {
+    if (state_ != State::replying) fail(error);
+}
 
 void Relay::stop() { fail({Fault::stopping}); }
 

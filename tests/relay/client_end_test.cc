@@ -174,17 +174,25 @@ TEST_CASE("F:pipelined-end each request has client_gone for itself; with 0s the 
     CHECK(proxy.faults(Fault::client_gone) == 1);
 }
 
-TEST_CASE(
-    "F:after-400 bytes behind a broken body do not take the 400 away while it waits to leave") {
-    // A client that takes little at a time: what is sent to it waits.
-    Proxy proxy;
+namespace {
+
+// A client that takes little at a time: what is sent to it waits.
+Peer narrow_client(Proxy& proxy) {
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const int room = 2304;
     const int segment = 536;
     ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
     ::setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof(segment));
     REQUIRE(::connect(fd, proxy.address().raw(), proxy.address().size()) == 0);
-    Peer client{proxy, fd};
+    return {proxy, fd};
+}
+
+}  // namespace
+
+TEST_CASE(
+    "F:after-400 bytes behind a broken body do not take the 400 away while it waits to leave") {
+    Proxy proxy;
+    Peer client = narrow_client(proxy);
     client.sends("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
     Peer server = proxy.accept_at_server();
     server.expects("abc");
@@ -215,6 +223,37 @@ TEST_CASE(
     CHECK(!client.was_reset());
     server.until_end();
     CHECK(proxy.faults(Fault::bad_request) == 1);
+}
+
+TEST_CASE("F:after-400 an answer that waits to leave is not lost over the rest of its request") {
+    bool ends = false;
+    SUBCASE("which is no HTTP") {}
+    SUBCASE("which never comes") { ends = true; }
+    int waited = 0;
+    for (std::size_t size = 20'000; size <= 200'000; size += 10'000) {
+        CAPTURE(size);
+        Proxy proxy;
+        Peer client = narrow_client(proxy);
+        client.sends(
+            "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+        Peer server = proxy.accept_at_server();
+        server.expects("abc");
+        server.sends(answer(std::string(size, 'x')));
+        // Early and whole: its server is let go. A larger one is still on its way.
+        if (!server.ended()) continue;
+        ++waited;
+        if (ends)
+            client.shuts();
+        else
+            ::send(client.fd(), "zz\r\n", 4, MSG_NOSIGNAL | MSG_DONTWAIT);
+        proxy.turn();
+        client.head();
+        CHECK(client.bytes(size) == std::string(size, 'x'));
+        client.shuts();
+        CHECK(client.until_end() == "");
+        CHECK(!client.was_reset());
+    }
+    CHECK(waited > 0);
 }
 
 }  // namespace baton::test

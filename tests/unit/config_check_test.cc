@@ -224,10 +224,10 @@ TEST_CASE("F:no-abort an upstream may have 5,000 servers, and is refused with mo
 }
 
 TEST_CASE("localhost is a server at both loopback addresses") {
-    CHECK(
-        found(config_of({"127.0.0.1:1"}, {"localhost:9", "[::1]:9"})) ==
-        "upstream[0].servers[1].address: expected each server once, found \"[::1]:9\" again, as in "
-        "upstream[0].servers[0].address\n");
+    CHECK(found(config_of({"127.0.0.1:1"}, {"localhost:9", "[::1]:9"})) ==
+          "upstream[0].servers[1].address: expected each server only once, found \"[::1]:9\" "
+          "again, as in "
+          "upstream[0].servers[0].address\n");
     CHECK(found(config_of({"[::1]:9"}, {"localhost:9"}), {}) ==
           "upstream[0].servers[0].address: expected a server, found \"localhost:9\", the proxy "
           "itself, as in listener[0].address\n");
