@@ -320,6 +320,8 @@ bool SessionRequest::check_sizes(const ContractLimits& limits) {
     std::size_t bytes = 0;
     if (count > limits.attributes_max)
         return refuse(Reason::too_many_attributes, "too many attributes", "Incr"), false;
+    if (unset_.size() > limits.unset_max())
+        return refuse(Reason::too_many_attributes, "too many names in Unset", "Unset"), false;
     for (const auto& [name, value] : set_) {
         bytes += name.size() + value.size();
         if (value.size() > limits.attribute_max)

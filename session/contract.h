@@ -2,6 +2,7 @@
 
 // The Baton-Session-* fields: what a server is told of a session, and what its response asks of it.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -52,6 +53,8 @@ struct ContractLimits {
     std::size_t attribute_max = std::size_t{8} << 10;  // bytes of one value
     std::size_t attributes_max = 64;
     std::size_t data_max = std::size_t{24} << 10;  // bytes of all names and values
+    // Names that one response may remove: as many as a session may have, and a few in any case.
+    std::size_t unset_max() const noexcept { return std::max<std::size_t>(attributes_max, 64); }
 };
 
 // What one response asks of the session. Feed it each response field whose name has the prefix,

@@ -91,6 +91,7 @@ StoreAnswer with_names(StoreAnswer::Kind kind, const std::vector<std::string>& n
                        const TableEntry& entry) {
     StoreAnswer refused = answer(kind);
     refused.names = names;
+    if (names.size() > names_max) refused.names.resize(names_max);
     refused.record.version = entry.version;
     return refused;
 }
@@ -192,10 +193,8 @@ StoreAnswer MemoryTable::load(const SessionKey& key, std::int64_t now_ms, ShownB
     TableEntry* entry = find(shard, key, now_ms);
     if (entry == nullptr) return answer(StoreAnswer::Kind::none);
     if (entry->order == TableOrder::tombstones) return ended(*entry, StoreAnswer::Kind::dead);
-    if (shown_by == ShownBy::client)
-        shard.move(*entry, TableOrder::confirmed, next_stamp());
-    else if (entry->order == TableOrder::confirmed)
-        shard.move(*entry, entry->order, next_stamp());
+    // A server that reads it is no use of the session.
+    if (shown_by == ShownBy::client) shard.move(*entry, TableOrder::confirmed, next_stamp());
     StoreAnswer live = answer(StoreAnswer::Kind::live);
     live.record = record_of(*entry, now_ms);
     return live;
@@ -218,26 +217,49 @@ StoreAnswer MemoryTable::create(const SessionKey& key, NewSession session, std::
     check(is_sorted_and_unique(session.attributes), "attributes out of order");
     TableEntry entry = made(session, now_ms);
     if (!is_within_limits(entry.attributes)) return answer(StoreAnswer::Kind::limit);
-    const TableRoom room{1, entry.bytes};
-    if (room.bytes > limits_.memory_max || limits_.sessions_max == 0) {
+    if (entry.bytes > limits_.memory_max || limits_.sessions_max == 0) {
         return answer(StoreAnswer::Kind::too_large);
     }
-    TableShard& shard = shard_of(key);
     for (;;) {
-        Lack lack;
-        {
-            const TableShard::Hold hold(shard);
-            give_back(shard.drop_expired(now_ms, expired_per_change));
-            if (find(shard, key, now_ms) != nullptr) return answer(StoreAnswer::Kind::exists);
-            lack = take(room);
-            if (lack == Lack::nothing) {
-                StoreAnswer created = answer(StoreAnswer::Kind::created);
-                created.record = record_of(shard.insert(key, std::move(entry)), now_ms);
-                return created;
-            }
-        }
-        make_room(lack, nullptr, now_ms);
+        Shortage shortage;
+        if (auto done = try_create(key, entry, session.replaces, now_ms, shortage))
+            return std::move(*done);
+        make_room(shortage.lack, shortage.spared, now_ms);
     }
+}
+
+std::optional<StoreAnswer> MemoryTable::try_create(const SessionKey& key, TableEntry& entry,
+                                                   const std::optional<SessionKey>& replaces,
+                                                   std::int64_t now_ms, Shortage& shortage) {
+    TableShard& shard = shard_of(key);
+    TableShard& other = replaces ? shard_of(*replaces) : shard;
+    // Both at once: neither the end nor the beginning is seen without the other.
+    const TableShard::Hold first(*std::min(&shard, &other));
+    std::optional<TableShard::Hold> second;
+    if (&other != &shard) second.emplace(*std::max(&shard, &other));
+    give_back(shard.drop_expired(now_ms, expired_per_change));
+    if (find(shard, key, now_ms) != nullptr) return answer(StoreAnswer::Kind::exists);
+    TableEntry* old = replaces ? find(other, *replaces, now_ms) : nullptr;
+    if (old != nullptr && old->order == TableOrder::tombstones) {
+        if (old->alias) return ended(*old, StoreAnswer::Kind::moved);
+        old = nullptr;
+    }
+    // Of the room of the old one all but that of its tombstone is the new one's.
+    const std::size_t tombstone = TableShard::bytes_of(TableAttributes{});
+    const std::size_t freed = old != nullptr ? old->bytes - tombstone : 0;
+    if (old != nullptr && entry.bytes + tombstone > limits_.memory_max)
+        return answer(StoreAnswer::Kind::too_large);
+    const std::size_t more = entry.bytes > freed ? entry.bytes - freed : 0;
+    const Lack lack = take({old != nullptr ? std::size_t{0} : std::size_t{1}, more});
+    if (lack != Lack::nothing) {
+        shortage = {lack, old != nullptr ? &*replaces : nullptr};
+        return std::nullopt;
+    }
+    give_back({0, freed + more - entry.bytes});
+    if (old != nullptr) end(other, *old, now_ms);
+    StoreAnswer created = answer(StoreAnswer::Kind::created);
+    created.record = record_of(shard.insert(key, std::move(entry)), now_ms);
+    return created;
 }
 
 StoreAnswer MemoryTable::commit(const SessionKey& key, const SessionChange& change,
@@ -337,13 +359,17 @@ StoreAnswer MemoryTable::kill(const SessionKey& key, std::int64_t now_ms) {
     TableEntry* entry = find(shard, key, now_ms);
     if (entry == nullptr) return answer(StoreAnswer::Kind::done);
     if (entry->order == TableOrder::tombstones) return ended(*entry, StoreAnswer::Kind::done);
-    shard.move(*entry, TableOrder::tombstones, next_stamp());
-    shard.expire_at(*entry, now_ms + tombstone_ms);
-    entry->attributes = TableAttributes{};
-    const std::size_t bytes = TableShard::bytes_of(entry->attributes);
-    give_back({1, entry->bytes - bytes});
-    entry->bytes = bytes;
+    const std::size_t before = entry->bytes;
+    end(shard, *entry, now_ms);
+    give_back({1, before - entry->bytes});
     return answer(StoreAnswer::Kind::done);
+}
+
+void MemoryTable::end(TableShard& shard, TableEntry& entry, std::int64_t now_ms) {
+    shard.move(entry, TableOrder::tombstones, next_stamp());
+    shard.expire_at(entry, now_ms + tombstone_ms);
+    entry.attributes = TableAttributes{};
+    entry.bytes = TableShard::bytes_of(entry.attributes);
 }
 
 StoreAnswer MemoryTable::touch(const SessionKey& key, std::int64_t slack_ms, std::int64_t now_ms) {
@@ -353,6 +379,7 @@ StoreAnswer MemoryTable::touch(const SessionKey& key, std::int64_t slack_ms, std
     if (entry == nullptr) return answer(StoreAnswer::Kind::gone);
     const std::int64_t at = deadline(*entry, slack_ms, now_ms);
     if (at > entry->expires_at_ms) shard.expire_at(*entry, at);
+    shard.move(*entry, entry->order, next_stamp());
     return answer(StoreAnswer::Kind::done);
 }
 
@@ -377,9 +404,8 @@ void MemoryTable::write(TableShard& shard, TableEntry& entry, Draft draft,
     if (change.idle_ms > 0) entry.idle_ms = change.idle_ms;
     const std::int64_t at = deadline(entry, change.slack_ms, now_ms);
     if (change.idle_ms > 0 || at > entry.expires_at_ms) shard.expire_at(entry, at);
-    // An unconfirmed session keeps its place: only a cookie that came back makes it worth more than
-    // its age.
-    if (entry.order == TableOrder::confirmed) shard.move(entry, entry.order, next_stamp());
+    // An unconfirmed session stays one: only a cookie that came back makes it worth more.
+    shard.move(entry, entry.order, next_stamp());
 }
 
 TableShard& MemoryTable::shard_of(const SessionKey& key) noexcept {

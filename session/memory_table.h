@@ -6,14 +6,16 @@
 // It is bounded by the number of sessions and by memory, over all shards together. An operation
 // takes its room while it holds its own shard; if there is none it lets go, drops one entry from
 // whichever shard has the right one, and begins anew. So the totals never pass the limits, not even
-// for a moment. Only a rotation holds two locks, those of both ids, in the order of the shards. What
-// goes first when the table is full:
+// for a moment. Only what has two ids, a rotation and a session that takes
+// another's place, holds two locks, in the order of the shards. What goes first when the table is
+// full:
 //   1. what has expired (each create and commit drops up to 8 such entries of its shard in any
 //      case, and `sweep` drops the rest);
 //   2. if it is memory that lacks: tombstones, oldest first (they do not count as sessions);
-//   3. the oldest unconfirmed session: its cookie never came back, so a flood of clients without
-//      cookies pushes out only itself;
+//   3. the least recently used unconfirmed session: its cookie never came back, so a flood of clients
+//      without cookies pushes out only itself;
 //   4. the least recently used confirmed session.
+// Used is a session when it is made, changed, touched, or shown by its client.
 // Ages are compared over all shards: each list's first entry has a stamp that can be read without
 // its lock.
 
@@ -43,7 +45,8 @@ public:
     MemoryTable(const MemoryTable&) = delete;
     MemoryTable& operator=(const MemoryTable&) = delete;
 
-    // A live session is the most recently used one by it, and confirmed if the client has shown it.
+    // A live session that the client has shown is confirmed, and the most recently used one. One that a
+    // server has shown stays what it is: reading is no use.
     StoreAnswer load(const SessionKey& key, std::int64_t now_ms,
                      ShownBy shown_by = ShownBy::client);
     // `too_large` only if this session alone would not fit into the table.
@@ -81,6 +84,17 @@ private:
     // The entry of a new session, for `TableShard::insert`.
     TableEntry made(const NewSession& session, std::int64_t now_ms);
     bool is_within_limits(const TableAttributes& attributes) const noexcept;
+    // What room there was not, and whose entry may not be dropped for it.
+    struct Shortage {
+        Lack lack = Lack::nothing;
+        const SessionKey* spared = nullptr;
+    };
+    // Nothing if there is a shortage: for another try, with the same entry.
+    std::optional<StoreAnswer> try_create(const SessionKey& key, TableEntry& entry,
+                                          const std::optional<SessionKey>& replaces,
+                                          std::int64_t now_ms, Shortage& shortage);
+    // Makes a tombstone of a session. The room is the caller's to give back.
+    void end(TableShard& shard, TableEntry& entry, std::int64_t now_ms);
     class Draft;
     // Nothing if there is a `lack` of room: for another try.
     std::optional<StoreAnswer> try_commit(const SessionKey& key, const SessionChange& change,

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "session/contract.h"
 #include "session/redis_scripts.h"
 
 namespace baton {
@@ -19,6 +20,9 @@ using Kind = StoreAnswer::Kind;
 constexpr std::int64_t cap_tolerance_ms = 1000;
 
 constexpr std::size_t digits = 2 * sizeof(SessionKey::bytes);  // of a key
+
+// The latest time of a command, as many digits whatever it is.
+constexpr std::string_view never = "0000000000000000";
 
 // Words of one command. Numbers are kept here until it is written.
 class Words {
@@ -35,7 +39,11 @@ public:
         numbers_.push_back(std::to_string(number));
         return add(numbers_.back());
     }
-    void append_to(std::string& out) const { append_command(out, words_); }
+    // With room for the latest time, at the end.
+    void append_to(std::string& out) {
+        add(never);
+        append_command(out, words_);
+    }
 
 private:
     std::vector<std::string_view> words_;
@@ -72,21 +80,27 @@ std::optional<StoreAnswer> moved(std::string_view alias, Kind otherwise) {
 StoreAnswer with_names(Kind kind, const RedisReply& reply) {
     StoreAnswer told = answer(kind);
     told.record.version = static_cast<std::uint64_t>(reply.elements[1].number(0));
-    for (std::size_t i = 2; i < reply.elements.size(); ++i)
+    for (std::size_t i = 2; i < reply.elements.size() && told.names.size() < names_max; ++i)
         told.names.emplace_back(reply.elements[i].view());
     return told;
 }
 
-// One field of the hash into the record.
-bool take_field(std::string_view name, const RedisReply& value, SessionRecord& record,
-                std::int64_t& id_since_ms, std::int64_t& absolute_at_ms) {
+enum class FieldIs : std::uint8_t { ours, foreign, broken };
+
+// One field of the hash into the record. It is foreign if nobody could have set an attribute of that
+// name, and broken if an attribute lacks its version.
+FieldIs take_field(std::string_view name, const RedisReply& value, SessionRecord& record,
+                   std::int64_t& id_since_ms, std::int64_t& absolute_at_ms) {
     if (name.starts_with("a:")) {
+        name.remove_prefix(2);
+        if (!is_attribute_name(name, ContractLimits{}.name_max)) return FieldIs::foreign;
         const std::size_t colon = value.view().find(':');
-        if (colon == std::string_view::npos) return false;
-        record.attributes.emplace_back(name.substr(2), value.view().substr(colon + 1));
-        return true;
+        if (colon == std::string_view::npos) return FieldIs::broken;
+        record.attributes.emplace_back(name, value.view().substr(colon + 1));
+        return FieldIs::ours;
     }
-    if (name.size() != 2 || name[0] != '_') return true;
+    if (name == "_dv") return FieldIs::ours;
+    if (name.size() != 2 || name[0] != '_') return FieldIs::foreign;
     switch (name[1]) {
     case 'v':
         record.version = static_cast<std::uint64_t>(std::max<std::int64_t>(value.number(0), 0));
@@ -95,9 +109,11 @@ bool take_field(std::string_view name, const RedisReply& value, SessionRecord& r
     case 'i': record.idle_ms = value.number(0); break;
     case 'r': id_since_ms = value.number(0); break;
     case 'x': absolute_at_ms = value.number(0); break;
-    default: break;
+    case 'w':
+    case 'n': break;
+    default: return FieldIs::foreign;
     }
-    return true;
+    return FieldIs::ours;
 }
 
 }  // namespace
@@ -170,13 +186,14 @@ std::string_view LoadCommand::of(const SessionKey& key) noexcept {
     return bytes_;
 }
 
-void append_create(std::string& out, std::string_view key, const NewSession& session,
-                   const TransactionId& transaction) {
-    Words words{RedisScript::create, key};
+void append_create(std::string& out, std::string_view key, std::string_view replaced,
+                   const NewSession& session, const TransactionId& transaction) {
+    Words words{RedisScript::create, key, replaced};
     const auto who = redis_name(transaction);
     words.add_number(session.idle_ms).add_number(session.slack_ms).add_number(session.absolute_ms);
     words.add({who.data(), who.size()});
     words.add_number(static_cast<std::int64_t>(bytes_of(session.attributes)));
+    words.add_number(tombstone_ms);
     for (const auto& [name, value] : session.attributes) words.add(name).add(value);
     words.append_to(out);
 }
@@ -217,12 +234,24 @@ void append_touch(std::string& out, std::string_view key, std::int64_t slack_ms)
     Words{RedisScript::touch, key}.add_number(slack_ms).append_to(out);
 }
 
+void set_latest(std::string& out, std::int64_t server_ms) noexcept {
+    // Before the end of the last word's line.
+    auto digit = out.rbegin() + 2;
+    for (std::size_t i = 0; i < never.size(); ++i, ++digit, server_ms /= 10)
+        *digit = static_cast<char>('0' + server_ms % 10);
+}
+
+std::optional<std::int64_t> read_late(const RedisReply& reply) noexcept {
+    if (reply.elements.size() != 2 || reply.elements[0].view() != "LATE") return std::nullopt;
+    return reply.elements[1].number(0);
+}
+
 bool is_within(const RedisLimits& limits, const Attributes& attributes) noexcept {
     return attributes.size() <= limits.attributes_max && bytes_of(attributes) <= limits.data_max;
 }
 
 std::optional<StoreAnswer> read_load(std::span<const RedisReply> replies,
-                                     std::int64_t server_now_ms) {
+                                     std::int64_t server_now_ms, std::size_t& foreign) {
     if (replies.size() != 2 || !replies[0].is_array()) return std::nullopt;
     const std::vector<RedisReply>& fields = replies[0].elements;
     const std::int64_t ttl_ms = replies[1].number(-3);
@@ -237,8 +266,11 @@ std::optional<StoreAnswer> read_load(std::span<const RedisReply> replies,
     for (std::size_t i = 0; i < fields.size(); i += 2) {
         const std::string_view name = fields[i].view();
         if (name == "_to") return moved(fields[i + 1].view(), Kind::dead);
-        if (!take_field(name, fields[i + 1], record, id_since_ms, absolute_at_ms))
-            return std::nullopt;
+        switch (take_field(name, fields[i + 1], record, id_since_ms, absolute_at_ms)) {
+        case FieldIs::ours: break;
+        case FieldIs::foreign: ++foreign; break;
+        case FieldIs::broken: return std::nullopt;
+        }
     }
     if (record.version == 0 || record.idle_ms <= 0) return answer(Kind::none);
     std::sort(record.attributes.begin(), record.attributes.end());
@@ -252,7 +284,10 @@ std::optional<StoreAnswer> read_load(std::span<const RedisReply> replies,
 std::optional<StoreAnswer> read_create(const RedisReply& reply, NewSession session) {
     const std::string_view word = word_of(reply);
     if (word == "EXISTS") return answer(Kind::exists);
-    if (word != "OK" || reply.elements.size() != 2) return std::nullopt;
+    if (reply.elements.size() != 2) return std::nullopt;
+    if (word == "MOVED" && !reply.elements[1].view().empty())
+        return moved(reply.elements[1].view(), Kind::none);
+    if (word != "OK") return std::nullopt;
     StoreAnswer created = answer(Kind::created);
     SessionRecord& record = created.record;
     const std::int64_t at_most = session.idle_ms + session.slack_ms;

@@ -62,24 +62,30 @@ private:
     std::size_t second_;
 };
 
-// The bytes of a command. A transaction must be new with each change: asked a second time with it,
-// the script answers as it did and changes nothing.
+// The bytes of a command. One that changes something may be carried out at any time, until
+// `set_latest` has told the server's time from which on it may not. A transaction must be new with
+// each change: asked a second time with it, the script answers as it did and changes nothing.
 void append_load(std::string& out, std::string_view key);  // two replies
-void append_create(std::string& out, std::string_view key, const NewSession& session,
-                   const TransactionId& transaction);
+// `replaced`: the key of the session that it takes the place of, or empty.
+void append_create(std::string& out, std::string_view key, std::string_view replaced,
+                   const NewSession& session, const TransactionId& transaction);
 // `to`: the key of a rotation. The change's transaction is not none.
 void append_commit(std::string& out, std::string_view key, std::string_view to,
                    const SessionChange& change, const RedisLimits& limits);
 void append_kill(std::string& out, std::string_view key);
 void append_touch(std::string& out, std::string_view key, std::int64_t slack_ms);
+// In the command that `out` ends with: ms since 1970 by the server's clock; 0: never.
+void set_latest(std::string& out, std::int64_t server_ms) noexcept;
 
 // Whether a new session keeps the bounds.
 bool is_within(const RedisLimits& limits, const Attributes& attributes) noexcept;
 
+// The server's time, if the reply of a script is that it came too late and changed nothing.
+std::optional<std::int64_t> read_late(const RedisReply& reply) noexcept;
 // The answer a reply is; nothing if it is an error (`trouble_of`) or not what the script answers.
-// `server_now_ms`: the server's clock.
+// `server_now_ms`: the server's clock. `foreign`: how many fields were passed over as none of ours.
 std::optional<StoreAnswer> read_load(std::span<const RedisReply> replies,
-                                     std::int64_t server_now_ms);
+                                     std::int64_t server_now_ms, std::size_t& foreign);
 std::optional<StoreAnswer> read_create(const RedisReply& reply, NewSession session);
 std::optional<StoreAnswer> read_commit(const RedisReply& reply);
 std::optional<StoreAnswer> read_kill(const RedisReply& reply);

@@ -22,9 +22,8 @@ constexpr std::chrono::milliseconds rest_of_replicas = 200ms;
 constexpr std::uint64_t failover_max_ms = 60'000;
 // Asked at once: their answers take less than a connection's time-out.
 constexpr std::size_t revocations_at_once = 1000;
-// How long writes count as refused after the last one that was: the worker that tells of it may have
-// no other write soon.
-constexpr std::uint64_t refused_shown_ms = 10'000;
+// A write of our own: a session of no attributes, which has expired before the next one is tried.
+constexpr std::int64_t probe_life_ms = 500;
 // How long after a master became ready a worker may still tell of what it did at the one before.
 constexpr std::uint64_t late_reports_ms = 10'000;
 
@@ -47,6 +46,7 @@ constexpr std::uint64_t tag_revocation = 2;
 constexpr std::uint64_t tag_settings = 3;
 constexpr std::uint64_t tag_script = 4;
 constexpr std::uint64_t tag_rights = 5;
+constexpr std::uint64_t tag_probe = 6;
 
 std::string command(std::initializer_list<std::string_view> words) {
     std::string out;
@@ -104,6 +104,19 @@ std::vector<StoreView::Replica> read_replicas(std::string_view info) {
     return replicas;
 }
 
+std::int64_t read_dropped_keys(std::string_view info) noexcept {
+    std::int64_t dropped = 0;
+    for (const std::string_view name : {"\nexpired_keys:", "\nevicted_keys:"}) {
+        const std::size_t at = info.find(name);
+        if (at == info.npos) continue;
+        std::int64_t count = 0;
+        const char* const begin = info.data() + at + name.size();
+        if (std::from_chars(begin, info.data() + info.size(), count).ec == std::errc{})
+            dropped += std::max<std::int64_t>(count, 0);
+    }
+    return dropped;
+}
+
 std::vector<std::string> setting_warnings(
     const std::function<std::optional<std::string>(std::string_view)>& value, bool with_sentinel) {
     std::vector<std::string> warnings;
@@ -155,7 +168,9 @@ RedisGuide::Contact::Contact(RedisGuide& its_guide, MasterChoice its_choice)
       link(its_guide.loop_, its_guide.needs_.access, this, link_events, its_guide.tcp_) {}
 
 RedisGuide::RedisGuide(Loop& loop, Needs needs)
-    : loop_(loop), needs_(std::move(needs)), rest_(loop, *this), second_(loop, *this) {}
+    : loop_(loop), needs_(std::move(needs)), rest_(loop, *this), second_(loop, *this) {
+    last_probe_.lane = uv_hrtime();
+}
 
 void RedisGuide::start() {
     if (needs_.address.port == 0)
@@ -168,8 +183,7 @@ void RedisGuide::start() {
 }
 
 StoreState RedisGuide::state() const noexcept {
-    if (announced_)
-        return loop_.now() < refused_until_ms_ ? StoreState::read_only : StoreState::ready;
+    if (announced_) return refuses_writes_ ? StoreState::read_only : StoreState::ready;
     const bool recent = ever_ready_ && loop_.now() < lost_at_ms_ + failover_max_ms;
     return recent ? StoreState::failover : StoreState::down;
 }
@@ -287,9 +301,11 @@ void RedisGuide::adopt(Contact& contact) {
          {"maxmemory-policy", "min-replicas-to-write", "appendonly", "save"})
         append_command(settings, {"CONFIG", "GET", name});
     if (ready_at_ != master()->peer()) master()->ask(tag_settings, settings, 4);
-    keys_ = 0;
+    keys_ = dropped_ = 0;
+    probing_ = false;
     ask_replication();
     ask_rights();
+    if (refuses_writes_) probe_writes();
     revoke();
 }
 
@@ -356,7 +372,7 @@ void RedisGuide::look_at_holds() {
 
 void RedisGuide::ask_replication() {
     std::string commands;
-    append_command(commands, {"INFO", "replication"});
+    append_command(commands, {"INFO", "replication", "stats"});
     append_command(commands, {"DBSIZE"});
     master()->ask(tag_replication, commands, 2);
 }
@@ -378,10 +394,14 @@ void RedisGuide::on_rights(std::span<const RedisReply> replies) {
                                                         {"rights", missing_rights_}});
 }
 
-// A flush, or a master that came back empty: nothing breaks, but everybody is logged out.
-void RedisGuide::on_keys(std::int64_t keys) {
+// A flush, or a master that came back empty: nothing breaks, but everybody is logged out. What the
+// server has dropped by itself is not gone: sessions that were made together expire together. Its count
+// begins anew when somebody resets it.
+void RedisGuide::on_keys(std::int64_t keys, std::int64_t dropped) {
     constexpr std::int64_t worth_a_word = 100;
-    if (keys_ >= worth_a_word && keys < keys_ / 2) {
+    const std::int64_t since = dropped >= dropped_ ? dropped - dropped_ : dropped;
+    dropped_ = dropped;
+    if (keys_ >= worth_a_word && keys_ - keys - since > keys_ / 2) {
         ++data_losses_;
         log::error("session store: most keys are gone",
                    {{"master", master()->peer().text()}, {"keys", keys}, {"before", keys_}});
@@ -539,14 +559,34 @@ void RedisGuide::reported(const RedisReport& report) {
     switch (report.kind) {
     case RedisReport::Kind::wants_master: return seek();
     case RedisReport::Kind::killed: return on_killed(report.key);
-    case RedisReport::Kind::refused: refused_until_ms_ = loop_.now() + refused_shown_ms; return;
-    case RedisReport::Kind::written: refused_until_ms_ = 0; return;
+    case RedisReport::Kind::refused: refuses_writes_ = true; return;
+    case RedisReport::Kind::written: refuses_writes_ = false; return;
     case RedisReport::Kind::denied:
         // More of them may follow that are not told.
         ask_rights_until_ms_ = loop_.now() + 2000;
         if (master() != nullptr) ask_rights();
         return;
     }
+}
+
+// Nobody may write for a while, and the worker whose write was refused may be another one than that
+// whose next write is not. So we write ourselves, with what a worker needs for its sessions.
+void RedisGuide::probe_writes() {
+    if (std::exchange(probing_, true)) return;
+    ++last_probe_.count;
+    std::string commands;
+    append_create(commands, needs_.prefix + ":s:probe-" + needs_.access.client_name, {},
+                  {.idle_ms = probe_life_ms, .slack_ms = 0, .absolute_ms = 0, .attributes = {}},
+                  last_probe_);
+    master()->ask(tag_script, command({"SCRIPT", "LOAD", text_of(RedisScript::create)}));
+    master()->ask(tag_probe, commands);
+}
+
+// Nothing else is a proof.
+void RedisGuide::on_probed(const RedisReply& reply) {
+    probing_ = false;
+    const auto told = read_create(reply, {});
+    if (told && told->kind == StoreAnswer::Kind::created) refuses_writes_ = false;
 }
 
 // The master before may have been the one that was told of it: a worker's report comes later.
@@ -563,6 +603,7 @@ void RedisGuide::on_second() {
     ask_replication();
     // Whether they are there now, or are missing.
     if (!missing_rights_.empty() || loop_.now() < ask_rights_until_ms_) ask_rights();
+    if (refuses_writes_) probe_writes();
     if (!revoking_.empty() || refused_revocations_.empty()) return;
     to_revoke_ = std::exchange(refused_revocations_, {});
     revoke();
@@ -572,8 +613,9 @@ void RedisGuide::on_answered(std::uint64_t tag, std::span<RedisReply> replies) {
     switch (tag) {
     case tag_replication:
         replicas_ = read_replicas(replies[0].view());
-        return on_keys(replies[1].number(0));
+        return on_keys(replies[1].number(0), read_dropped_keys(replies[0].view()));
     case tag_revocation: return on_revoked(replies[0]);
+    case tag_probe: return on_probed(replies[0]);
     case tag_settings: return on_settings(replies);
     case tag_rights: return on_rights(replies);
     default: return;

@@ -150,7 +150,9 @@ private:
     void ask_replication();
     void ask_rights();
     void on_rights(std::span<const RedisReply> replies);
-    void on_keys(std::int64_t keys);
+    void on_keys(std::int64_t keys, std::int64_t dropped);
+    void probe_writes();
+    void on_probed(const RedisReply& reply);
     void on_settings(std::span<const RedisReply> replies);
 
     Loop& loop_;
@@ -178,8 +180,9 @@ private:
     bool announced_ = false;  // all stores know of the master, and it is ready
     bool wait_judged_ = false;
     bool ever_ready_ = false;
-    bool seen_ready_ = false;             // since the last failure that was logged
-    std::uint64_t refused_until_ms_ = 0;  // writes
+    bool seen_ready_ = false;      // since the last failure that was logged
+    bool refuses_writes_ = false;  // as the last one showed, of whomever it was
+    bool probing_ = false;         // a write of our own is asked
     std::uint64_t lost_at_ms_ = 0;
     std::uint64_t ready_since_ms_ = 0;
     Endpoint ready_at_;  // the last master that was ready
@@ -190,13 +193,19 @@ private:
     std::uint64_t failovers_ = 0;
     std::uint64_t last_failover_ms_ = 0;
     std::uint64_t losses_ = 0;
-    std::int64_t keys_ = 0;  // of the master, a second ago
+    std::int64_t keys_ = 0;     // of the master, a second ago
+    std::int64_t dropped_ = 0;  // by itself, since it began to count: expired, evicted
+    TransactionId last_probe_;
     std::uint64_t data_losses_ = 0;
     std::array<log::OncePerMinute, redis_losses_count> lost_warnings_;  // one for each reason
     log::OncePerMinute trial_warning_;
     log::OncePerMinute dissent_warning_;
     log::OncePerMinute rights_warning_;
 };
+
+// How many keys the server has dropped by itself, as they had expired or as it was full, by INFO stats;
+// 0 if it does not tell.
+std::int64_t read_dropped_keys(std::string_view info) noexcept;
 
 // The replicas that INFO replication tells of (https://redis.io/commands/info/).
 std::vector<StoreView::Replica> read_replicas(std::string_view info);

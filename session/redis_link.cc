@@ -216,9 +216,13 @@ bool RedisLink::take_clock(const RedisReply& time) noexcept {
     const std::int64_t seconds = time.elements[0].number(-1);
     const std::int64_t microseconds = time.elements[1].number(-1);
     if (seconds < 0 || microseconds < 0) return false;
-    clock_offset_ms_ =
-        seconds * 1000 + microseconds / 1000 - static_cast<std::int64_t>(loop_.now());
+    set_server_now_ms(seconds * 1000 + microseconds / 1000);
     return true;
+}
+
+void RedisLink::set_server_now_ms(std::int64_t server_ms) noexcept {
+    loop_.look_at_clock();  // which stands during a turn
+    clock_offset_ms_ = server_ms - static_cast<std::int64_t>(loop_.now());
 }
 
 void RedisLink::on_second() {

@@ -82,6 +82,9 @@ public:
     std::int64_t server_now_ms() const noexcept {
         return static_cast<std::int64_t>(loop_.now()) + clock_offset_ms_;
     }
+    // The server has just told its time. What is reckoned from it is never ahead of the server's clock,
+    // but behind it by the time its word took: what is late by our reckoning is late.
+    void set_server_now_ms(std::int64_t server_ms) noexcept;
 
 private:
     static const RedisPipe::Events pipe_events;

@@ -40,23 +40,47 @@ RedisReader::RedisReader()
 
 RedisReader::~RedisReader() = default;
 
+std::size_t RedisReader::unread() const noexcept { return reader_->len - reader_->pos; }
+
 void RedisReader::feed(std::span<const char> bytes) {
     redisReaderFeed(reader_.get(), bytes.data(), bytes.size());  // an error is told by `next`
+    taken_ += bytes.size();
 }
 
 RedisReader::Read RedisReader::next(RedisReply& reply) {
     void* made = nullptr;
     if (redisReaderGetReply(reader_.get(), &made) != REDIS_OK) return Read::bad;
-    if (made == nullptr) {
-        // hiredis waits for as long a text, or line, as is announced. What it has read of the reply
-        // is out of its buffer.
-        const std::size_t waiting = reader_->len - reader_->pos;
-        return waiting > text_max + std::size_t{64} ? Read::bad : Read::more;
-    }
+    if (made == nullptr) return is_hopeless() ? Read::bad : Read::more;
     std::swap(reply, root_);
     root_.clear();
+    if (std::exchange(skipping_, false)) {
+        reply.clear();
+        reply.type = RedisReply::Type::too_large;
+    }
     texts_ = elements_ = 0;
+    taken_ = unread();
     return Read::reply;
+}
+
+// hiredis waits for as long a text, or line, as is announced. What it has read of the reply is out of
+// its buffer; what waits there is the text, from its length on, or the line.
+bool RedisReader::is_hopeless() const noexcept {
+    if (taken_ > reply_max) return true;
+    const std::string_view waiting{reader_->buf + reader_->pos, unread()};
+    if (reader_->ridx >= 0 && reader_->rstack[reader_->ridx].type == REDIS_REPLY_STRING) {
+        std::size_t size = 0;
+        const char* const end = waiting.data() + waiting.size();
+        const auto [stop, error] = std::from_chars(waiting.data(), end, size);
+        if (error == std::errc::result_out_of_range) return true;
+        if (error == std::errc{} && stop != end) return size > reply_max;
+    }
+    return waiting.size() > line_max;
+}
+
+// What was kept of the reply goes at once. hiredis has pointers into it, at which nobody looks again.
+void RedisReader::skip() noexcept {
+    skipping_ = true;
+    root_.clear();
 }
 
 // In the array whose turn it is, or at the root.
@@ -69,7 +93,8 @@ RedisReply& RedisReader::place_of(const redisReadTask* task) {
 void* RedisReader::make_text(const redisReadTask* task, char* bytes, std::size_t size) {
     RedisReader& self = RedisReplyMakers::reader(task);
     self.texts_ += size;
-    if (size > text_max || self.texts_ > texts_max) return nullptr;
+    if (size > text_max || self.texts_ > texts_max) self.skip();
+    if (self.skipping_) return &self.root_;
     RedisReply& reply = place_of(task);
     reply.type = task->type == REDIS_REPLY_ERROR    ? RedisReply::Type::error
                  : task->type == REDIS_REPLY_STATUS ? RedisReply::Type::status
@@ -81,16 +106,22 @@ void* RedisReader::make_text(const redisReadTask* task, char* bytes, std::size_t
 void* RedisReader::make_array(const redisReadTask* task, int size) {
     RedisReader& self = RedisReplyMakers::reader(task);
     // hiredis takes lengths of more than an int for granted.
-    if (size < 0 || static_cast<std::size_t>(size) > elements_max) return nullptr;
-    self.elements_ += static_cast<std::size_t>(size);
-    if (self.elements_ > 4 * elements_max) return nullptr;
+    constexpr std::size_t element_min = 3;  // "+\r\n"
+    if (size < 0) return nullptr;
+    const auto count = static_cast<std::size_t>(size);
+    if (count > reply_max / element_min) return nullptr;
+    self.elements_ += count;
+    if (count > elements_max || self.elements_ > 4 * elements_max) self.skip();
+    if (self.skipping_) return &self.root_;
     RedisReply& reply = place_of(task);
     reply.type = RedisReply::Type::array;
-    reply.elements.resize(static_cast<std::size_t>(size));
+    reply.elements.resize(count);
     return &reply;
 }
 
 void* RedisReader::make_integer(const redisReadTask* task, long long value) {
+    RedisReader& self = RedisReplyMakers::reader(task);
+    if (self.skipping_) return &self.root_;
     RedisReply& reply = place_of(task);
     reply.type = RedisReply::Type::integer;
     reply.integer = value;
@@ -98,6 +129,8 @@ void* RedisReader::make_integer(const redisReadTask* task, long long value) {
 }
 
 void* RedisReader::make_nil(const redisReadTask* task) {
+    RedisReader& self = RedisReplyMakers::reader(task);
+    if (self.skipping_) return &self.root_;
     RedisReply& reply = place_of(task);
     reply.type = RedisReply::Type::nil;
     return &reply;

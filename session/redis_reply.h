@@ -19,7 +19,15 @@ struct redisReadTask;
 namespace baton {
 
 struct RedisReply {
-    enum class Type : std::uint8_t { nil, integer, status, error, text, array };
+    enum class Type : std::uint8_t {
+        nil,
+        integer,
+        status,
+        error,
+        text,
+        array,
+        too_large,  // was skipped: it is beyond what a reader keeps
+    };
     Type type = Type::nil;
     std::int64_t integer = 0;
     std::string text;  // of a status, an error, a text (a "bulk string")
@@ -27,6 +35,7 @@ struct RedisReply {
 
     bool is_error() const noexcept { return type == Type::error; }
     bool is_array() const noexcept { return type == Type::array; }
+    bool is_too_large() const noexcept { return type == Type::too_large; }
     // The text of anything but an array; nothing for nil.
     std::string_view view() const noexcept { return text; }
     // An integer, or a text that is one; `otherwise` if it is neither.
@@ -42,9 +51,14 @@ struct RedisReply {
 
 class RedisReader {
 public:
+    // What is beyond one of these is skipped, and told as `too_large`: one question's trouble, not that
+    // of all the others on the connection.
     static constexpr std::size_t elements_max = 4096;                     // of one array
     static constexpr std::size_t text_max = (std::size_t{1} << 20) + 64;  // of one text, in bytes
     static constexpr std::size_t texts_max = std::size_t{16} << 20;       // of one reply
+    // And what is beyond these is bad: bytes of one reply, and of one line.
+    static constexpr std::size_t reply_max = std::size_t{64} << 20;
+    static constexpr std::size_t line_max = text_max;
 
     RedisReader();
     ~RedisReader();
@@ -64,6 +78,9 @@ private:
     static void* make_nil(const redisReadTask* task);
     static void free_reply(void* reply);
     static RedisReply& place_of(const redisReadTask* task);
+    void skip() noexcept;
+    bool is_hopeless() const noexcept;
+    std::size_t unread() const noexcept;
     friend struct RedisReplyMakers;
 
     struct Free {
@@ -73,6 +90,8 @@ private:
     RedisReply root_;           // that is being read
     std::size_t texts_ = 0;     // bytes in the reply that is being read
     std::size_t elements_ = 0;  // in the same
+    std::size_t taken_ = 0;     // bytes fed since that reply began
+    bool skipping_ = false;     // it, to its end
 };
 
 // The bytes of a command, behind what `out` has.

@@ -11,30 +11,43 @@ namespace {
 // replica with a clock of its own expires at the same moment.
 
 constexpr std::string_view create_text = R"lua(
-local k,A=KEYS[1],ARGV
+local k,o,A=KEYS[1],KEYS[2],ARGV
+local t=redis.call('TIME')
+local now=t[1]*1000+math.floor(t[2]/1000)
+local latest=tonumber(A[#A])
+if latest>0 and now>=latest then return {'LATE',now} end
 local m=redis.call('HMGET',k,'_w','_c')
 for i=1,m[1] and #m[1] or 0,8 do
   if string.sub(m[1],i,i+7)==A[4] then return {'OK',tonumber(m[2])} end
 end
 if redis.call('EXISTS',k)==1 then return {'EXISTS'} end
-local t=redis.call('TIME')
-local now=t[1]*1000+math.floor(t[2]/1000)
+local old=o and redis.pcall('HMGET',o,'_to','_v') or {}
+if old.err then old={} end
+if old[1] and old[1]~='' then return {'MOVED',old[1]} end
 local abs=tonumber(A[3])
 local x=0
 if abs>0 then x=now+abs end
 redis.call('HSET',k,'_v',1,'_dv',0,'_c',now,'_i',A[1],'_x',x,'_w',A[4],'_r',now,'_n',A[5])
-for i=6,#A-1,2 do redis.call('HSET',k,'a:'..A[i],'1:'..A[i+1]) end
+for i=7,#A-2,2 do redis.call('HSET',k,'a:'..A[i],'1:'..A[i+1]) end
 local e=now+A[1]+A[2]
 if x>0 and x<e then e=x end
 redis.call('PEXPIREAT',k,e)
+if old[2] then
+  redis.call('DEL',o)
+  redis.call('HSET',o,'_to','')
+  redis.call('PEXPIREAT',o,now+A[6])
+end
 return {'OK',now}
 )lua";
 
 constexpr std::string_view touch_text = R"lua(
+local t=redis.call('TIME')
+local now=t[1]*1000+math.floor(t[2]/1000)
+local latest=tonumber(ARGV[2])
+if latest>0 and now>=latest then return {'LATE',now} end
 local h=redis.call('HMGET',KEYS[1],'_i','_x')
 if not h[1] then return -1 end
-local t=redis.call('TIME')
-local e=t[1]*1000+math.floor(t[2]/1000)+h[1]+ARGV[1]
+local e=now+h[1]+ARGV[1]
 local x=tonumber(h[2])
 if x>0 and x<e then e=x end
 return redis.call('PEXPIREAT',KEYS[1],e,'GT')
@@ -43,6 +56,10 @@ return redis.call('PEXPIREAT',KEYS[1],e,'GT')
 // Everything is judged before the first write: a script that fails is not rolled back.
 constexpr std::string_view commit_text = R"lua(
 local k,n,A=KEYS[1],KEYS[2],ARGV
+local t=redis.call('TIME')
+local now=t[1]*1000+math.floor(t[2]/1000)
+local latest=tonumber(A[#A])
+if latest>0 and now>=latest then return {'LATE',now} end
 local function version_made(who,version)
   for i=1,#who,8 do
     if string.sub(who,i,i+7)==A[6] then return version-(i-1)/8 end
@@ -77,19 +94,24 @@ for i=1,#names,1000 do
   for j=1,#fields do old[#old+1]=got[j] end
 end
 local count,bytes=redis.call('HLEN',k)-8,tonumber(m[6])
+local function part(i)
+  local version,value=string.match(old[i],'^(%d+):(.*)$')
+  return tonumber(version) or 0,value or old[i]
+end
 local base=A[1]~='' and tonumber(A[1])
 local over,bad,set,del={},{},{},{}
 v=v+1
 local function leave(i)
   if old[i] then
     count=count-1
-    bytes=bytes-#names[i]-#string.match(old[i],'^%d+:(.*)$')
+    local _,value=part(i)
+    bytes=bytes-#names[i]-#value
   end
 end
 local function seen(i)
   if not base then return end
   local at=tonumber(m[2])
-  if old[i] then at=tonumber(string.match(old[i],'^(%d+):')) end
+  if old[i] then at=part(i) end
   if at>base then over[#over+1]=names[i] end
 end
 local function put(i,value)
@@ -110,14 +132,14 @@ for i=sc+1,sc+dc do
 end
 local most=9007199254740991
 for i=sc+dc+1,#names do
-  local now=0
-  if old[i] then now=tonumber(string.match(old[i],'^%d+:(-?%d+)$')) end
-  local sum=now and now+A[ip+2*(i-sc-dc)-1]
-  if not now or math.abs(now)>most or math.abs(sum)>most then bad[#bad+1]=names[i]
+  local was=0
+  if old[i] then was=tonumber(string.match(old[i],'^%d+:(-?%d+)$')) end
+  local sum=was and was+A[ip+2*(i-sc-dc)-1]
+  if not was or math.abs(was)>most or math.abs(sum)>most then bad[#bad+1]=names[i]
   else put(i,string.format('%.0f',sum)) end
 end
-if #bad>0 then return {'NOTINT',v-1,unpack(bad)} end
-if #over>0 then return {'CONFLICT',v-1,unpack(over)} end
+if #bad>0 then return {'NOTINT',v-1,unpack(bad,1,64)} end
+if #over>0 then return {'CONFLICT',v-1,unpack(over,1,64)} end
 if count>tonumber(A[4]) or bytes>tonumber(A[5]) then return {'LIMIT'} end
 local longest=tonumber(A[p])
 if longest>0 and 3*bytes+2*count-1>longest then
@@ -126,7 +148,7 @@ if longest>0 and 3*bytes+2*count-1>longest then
     return #text+2*escapes
   end
   local function pair(field,value)
-    return long(string.sub(field,3))+long(string.match(value,'^%d+:(.*)$'))+2
+    return long(string.sub(field,3))+long(string.match(value,'^%d+:(.*)$') or value)+2
   end
   local had,before=redis.call('HGETALL',k),0
   local each={}
@@ -142,8 +164,6 @@ if longest>0 and 3*bytes+2*count-1>longest then
   if after>before and after-1>longest then return {'LONG'} end
 end
 if n and redis.call('EXISTS',n)==1 then return {'EXISTS'} end
-local t=redis.call('TIME')
-local now=t[1]*1000+math.floor(t[2]/1000)
 redis.call('HSET',k,'_v',v,'_w',string.sub(A[6]..who,1,64),'_n',bytes)
 for i=1,#set,1000 do redis.call('HSET',k,unpack(set,i,math.min(i+999,#set))) end
 for i=1,#del,1000 do redis.call('HDEL',k,unpack(del,i,math.min(i+999,#del))) end
@@ -168,13 +188,16 @@ return {'OK',v}
 // The tombstone is written last and may fail (a full memory): the session has ended in any case.
 constexpr std::string_view kill_text = R"lua(
 local k=KEYS[1]
+local t=redis.call('TIME')
+local now=t[1]*1000+math.floor(t[2]/1000)
+local latest=tonumber(ARGV[2])
+if latest>0 and now>=latest then return {'LATE',now} end
 local h=redis.call('HMGET',k,'_to','_v')
 if h[1] then return {'MOVED',h[1]} end
 if not h[2] then return {'MOVED',''} end
 redis.call('DEL',k)
-local t=redis.call('TIME')
 local made=redis.pcall('HSET',k,'_to','')
-if type(made)=='number' then redis.call('PEXPIREAT',k,t[1]*1000+math.floor(t[2]/1000)+ARGV[1]) end
+if type(made)=='number' then redis.call('PEXPIREAT',k,now+ARGV[1]) end
 return {'MOVED',''}
 )lua";
 

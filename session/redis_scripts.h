@@ -26,16 +26,18 @@ inline constexpr std::size_t redis_scripts_count = 4;
 inline constexpr std::array<RedisScript, redis_scripts_count> redis_scripts = {
     RedisScript::create, RedisScript::touch, RedisScript::commit, RedisScript::kill};
 
-// Arguments and answers:
-//   create  KEYS session  ARGV idle slack absolute who bytes (name value)*
-//           {OK made}, {EXISTS}
+// Arguments and answers. The last argument of each is the server's time, ms since 1970, from which on
+// the script writes nothing and answers {LATE, the server's time}: who asked has given up by then. 0
+// is never.
+//   create  KEYS session [replaced]  ARGV idle slack absolute who bytes grace (name value)*
+//           {OK made}, {EXISTS}, {MOVED alias}: the one to be replaced has another id now
 //   touch   KEYS session  ARGV slack
 //           1 moved, 0 not needed, -1 no session
 //   commit  KEYS session [new]  ARGV base|'' slack idle|'' attributes_max data_max who alias grace
 //                               nset (name value)* nunset name* nincr (name delta)*
 //                               encoded_max
 //           {OK version}, {CONFLICT version name…}, {NOTINT version name…}, {LIMIT}, {LONG}, {EXISTS},
-//           {MOVED alias|''}: no such session any more
+//           {MOVED alias|''}: no such session any more. Of the names the first 64.
 //   kill    KEYS session  ARGV grace
 //           {MOVED alias|''}: the session has another id now, or has ended (or never was)
 std::string_view text_of(RedisScript script) noexcept;

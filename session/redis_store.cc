@@ -26,6 +26,9 @@ constexpr std::uint64_t touches_rest_ms = 1000;
 // So many answers in a row that did not come in time are more than a hiccup: a longer rest.
 constexpr unsigned slow_in_a_row_max = 5;
 constexpr std::chrono::milliseconds rest_of_the_slow = 1s;
+// How often a change that came too late is sent again: the server's clock may have jumped, and its word
+// tells where it is now.
+constexpr std::uint8_t late_max = 3;
 // A wrong password does not become right by itself.
 constexpr std::chrono::milliseconds rest_of_the_refused = 2s;
 
@@ -89,20 +92,28 @@ RedisStore::Question RedisStore::question(Kind kind, const SessionKey& key,
     question.kind = kind;
     question.ticket = ask.ticket;
     question.key = key;
+    // A change is about a session that was found.
+    question.known = kind == Kind::commit || kind == Kind::kill || seen_.contains(key);
     question.give_up_at_ms =
         loop_.now() + static_cast<std::uint64_t>(std::max<std::int64_t>(ask.wait_ms, 0));
     return question;
 }
 
 std::optional<StoreAnswer> RedisStore::load(const SessionKey& key, ShownBy, const StoreAsk& ask) {
+    if (resting_.contains(key, loop_.now())) return only(StoreAnswer::Kind::none);
     return ask_or_wait(question(Kind::load, key, ask));
 }
 
 std::optional<StoreAnswer> RedisStore::load_several(std::span<const SessionKey> keys, ShownBy,
                                                     const StoreAsk& ask) {
     Question load = question(Kind::load, keys.front(), ask);
-    load.loads = static_cast<std::uint8_t>(keys.size());
-    for (const SessionKey& key : keys) load.command.append(load_command_.of(key));
+    load.several.assign(keys.begin(), keys.end());
+    for (const SessionKey& key : keys) {
+        load.known = load.known || seen_.contains(key);
+        // In place of one that rests one that nobody has is asked for.
+        const bool rests = resting_.contains(key, loop_.now());
+        load.command.append(load_command_.of(rests ? SessionKey{} : key));
+    }
     return ask_or_wait(std::move(load));
 }
 
@@ -111,7 +122,13 @@ std::optional<StoreAnswer> RedisStore::create(const SessionKey& key, NewSession 
     if (!is_within(needs_.limits, session.attributes)) return only(StoreAnswer::Kind::limit);
     Question create = question(Kind::create, key, ask);
     create.script = RedisScript::create;
-    append_create(create.command, redis_key(needs_.prefix, key), session, next_transaction());
+    create.ends = session.replaces;
+    // Made for what a server wants to keep, not just because somebody came.
+    create.known = session.replaces || !session.attributes.empty();
+    const std::string replaced =
+        session.replaces ? redis_key(needs_.prefix, *session.replaces) : std::string{};
+    append_create(create.command, redis_key(needs_.prefix, key), replaced, session,
+                  next_transaction());
     create.session = std::make_unique<NewSession>(std::move(session));
     return ask_or_wait(std::move(create));
 }
@@ -123,7 +140,7 @@ std::optional<StoreAnswer> RedisStore::commit(const SessionKey& key, SessionChan
     if (change.transaction == TransactionId{}) change.transaction = next_transaction();
     const std::string to =
         change.rotation ? redis_key(needs_.prefix, change.rotation->to) : std::string{};
-    commit.ends_id = change.rotation && !change.rotation->alias;
+    if (change.rotation && !change.rotation->alias) commit.ends = key;
     append_commit(commit.command, redis_key(needs_.prefix, key), to, change, needs_.limits);
     return ask_or_wait(std::move(commit));
 }
@@ -131,6 +148,7 @@ std::optional<StoreAnswer> RedisStore::commit(const SessionKey& key, SessionChan
 std::optional<StoreAnswer> RedisStore::kill(const SessionKey& key, const StoreAsk& ask) {
     Question kill = question(Kind::kill, key, ask);
     kill.script = RedisScript::kill;
+    kill.ends = key;
     append_kill(kill.command, redis_key(needs_.prefix, key));
     return ask_or_wait(std::move(kill));
 }
@@ -150,6 +168,7 @@ void RedisStore::forget(StoreTicket ticket) noexcept {
     for (std::deque<Question>* questions : {&asked_, &over_})
         for (Question& question : *questions)
             if (question.ticket == ticket) question.ticket = 0;
+    std::erase_if(unsure_, [&](const Question& question) { return question.ticket == ticket; });
     // What a server has asked for is done without its client, too.
     std::erase_if(waiting_, [&](Question& question) {
         if (question.ticket != ticket) return false;
@@ -184,19 +203,37 @@ bool RedisStore::may_ask(const Question& question) const noexcept {
     return link_.is_ready() && (held_until == 0 || held_until <= loop_.now());
 }
 
-bool RedisStore::may_wait(const Question& question) const noexcept {
-    return question.give_up_at_ms > loop_.now() && waiting_.size() < needs_.wait_queue_max;
+bool RedisStore::may_wait(const Question& question) {
+    return question.give_up_at_ms > loop_.now() && find_room(question);
+}
+
+// Who gives way is told when those that wait are looked after: not from within a question.
+bool RedisStore::find_room(const Question& question) {
+    if (waiting_.size() < needs_.wait_queue_max) return true;
+    if (!question.known) return false;
+    const auto newest = std::find_if(waiting_.rbegin(), waiting_.rend(),
+                                     [](const Question& one) { return !one.known; });
+    if (newest == waiting_.rend()) return false;
+    over_.push_back(std::move(*newest));
+    waiting_.erase(std::next(newest).base());
+    return true;
 }
 
 void RedisStore::send(Question question) {
     if (question.asked_before) counters_.retries.add();
     question.asked_before = true;
     if (question.kind == Kind::load) {
-        const unsigned replies = 2U * question.loads;
+        const auto loads = static_cast<unsigned>(std::max<std::size_t>(question.several.size(), 1));
+        const unsigned replies = 2 * loads;
         counters_.commands.add(replies);
-        link_.ask(0, question.loads == 1 ? load_command_.of(question.key) : question.command,
+        link_.ask(0, question.several.empty() ? load_command_.of(question.key) : question.command,
                   replies);
     } else {
+        if (question.kind != Kind::script) {
+            const auto answer_ms = needs_.access.times.answer.count();
+            set_latest(question.command, link_.server_now_ms() + answer_ms);
+            question.late_at_ms = loop_.now() + static_cast<std::uint64_t>(answer_ms);
+        }
         counters_.commands.add();
         link_.ask(0, question.command);
     }
@@ -204,10 +241,14 @@ void RedisStore::send(Question question) {
 }
 
 void RedisStore::wait(Question question) {
-    if (waiting_.empty()) waiting_timer_.repeat(waiting_every);
+    keep_looking();
     counters_.waited.add();
     waiting_.push_back(std::move(question));
     counters_.waiting.set(waiting_.size());
+}
+
+void RedisStore::keep_looking() {
+    if (!std::exchange(looking_, true)) waiting_timer_.repeat(waiting_every);
 }
 
 void RedisStore::answer(const Question& question, StoreAnswer answer) {
@@ -218,6 +259,14 @@ void RedisStore::answer(const Question& question, StoreAnswer answer) {
 void RedisStore::answer_unavailable(const Question& question) {
     (question.kind == Kind::touch ? counters_.touches_dropped : counters_.unavailable).add();
     answer(question, only(StoreAnswer::Kind::unavailable));
+}
+
+// Nobody is told that a change was not made while what was sent before may still come to the server.
+void RedisStore::give_up(Question question) {
+    const bool is_over = question.kind == Kind::touch || question.unsure_until_ms <= loop_.now();
+    if (is_over) return answer_unavailable(question);
+    unsure_.push_back(std::move(question));
+    keep_looking();
 }
 
 void RedisStore::on_ready() {
@@ -231,36 +280,53 @@ void RedisStore::on_answered(std::span<RedisReply> replies) {
     asked_.pop_front();
     slow_in_a_row_ = 0;
     if (question.kind == Kind::script) return;
+    const bool is_change = question.kind != Kind::load;
+    if (const auto server_ms = is_change ? read_late(replies[0]) : std::nullopt)
+        return on_late(std::move(question), *server_ms);
+    if (question.several.empty() && replies[0].is_too_large())
+        return on_too_large(std::move(question));
     for (const RedisReply& reply : replies)
         if (const RedisTrouble trouble = trouble_of(reply);
             trouble != RedisTrouble::none &&
-            (question.loads == 1 || trouble != RedisTrouble::wrong_type))
+            (question.several.empty() || trouble != RedisTrouble::wrong_type))
             return on_trouble(std::move(question), reply, trouble);
     auto told = read(question, replies);
     if (!told) {
         if (reply_warning_.due(loop_.now())) log::warn("session store: unexpected reply");
-        return answer_unavailable(question);
+        return give_up(std::move(question));
     }
     note_done(question, *told);
     answer(question, std::move(*told));
 }
 
 // One that cannot be read is no session; the others are told all the same.
-StoreAnswer RedisStore::read_loads(std::span<RedisReply> replies) {
+StoreAnswer RedisStore::read_loads(std::span<const SessionKey> keys,
+                                   std::span<RedisReply> replies) {
     StoreAnswer told = only(StoreAnswer::Kind::several);
-    for (std::size_t i = 0; i + 1 < replies.size(); i += 2) {
-        if (trouble_of(replies[i]) == RedisTrouble::wrong_type) counters_.foreign.add();
-        auto one = read_load(replies.subspan(i, 2), link_.server_now_ms());
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+        const auto two = replies.subspan(2 * i, 2);
+        if (trouble_of(two[0]) == RedisTrouble::wrong_type) counters_.foreign.add();
+        if (two[0].is_too_large()) note_too_large(keys[i]);
+        auto one = read_one(keys[i], two);
         told.each.push_back(one ? std::move(*one) : only(StoreAnswer::Kind::none));
     }
+    return told;
+}
+
+std::optional<StoreAnswer> RedisStore::read_one(const SessionKey& key,
+                                                std::span<const RedisReply> replies) {
+    std::size_t foreign = 0;
+    auto told = read_load(replies, link_.server_now_ms(), foreign);
+    if (foreign > 0) counters_.foreign.add(foreign);
+    if (told && told->kind == StoreAnswer::Kind::live) seen_.add(key);
     return told;
 }
 
 std::optional<StoreAnswer> RedisStore::read(Question& question, std::span<RedisReply> replies) {
     switch (question.kind) {
     case Kind::load:
-        if (question.loads > 1) return read_loads(replies);
-        return read_load(replies, link_.server_now_ms());
+        if (!question.several.empty()) return read_loads(question.several, replies);
+        return read_one(question.key, replies);
     case Kind::create: return read_create(replies[0], std::move(*question.session));
     case Kind::commit: return read_commit(replies[0]);
     case Kind::kill: return read_kill(replies[0]);
@@ -270,25 +336,52 @@ std::optional<StoreAnswer> RedisStore::read(Question& question, std::span<RedisR
     }
 }
 
-// Writes are done again; ids that are dead stay so, whatever master comes next.
+// The server's clock has jumped, or the change was long on its way. It was not made.
+void RedisStore::on_late(Question question, std::int64_t server_ms) {
+    link_.set_server_now_ms(server_ms);
+    if (question.kind == Kind::touch || ++question.came_late > late_max)
+        return give_up(std::move(question));
+    send(std::move(question));
+}
+
+// Of this one question alone: for the client there is no session. As each try costs the server as much
+// as it does us, the next one waits.
+void RedisStore::on_too_large(Question question) {
+    note_too_large(question.key);
+    if (question.kind != Kind::load) return give_up(std::move(question));
+    answer(question, only(StoreAnswer::Kind::none));
+}
+
+void RedisStore::note_too_large(const SessionKey& key) {
+    counters_.too_large.add();
+    resting_.add(key, loop_.now());
+    if (!too_large_warning_.due(loop_.now())) return;
+    const auto token = key.token();
+    log::warn("session store: a session is too large to be read",
+              {{"session", std::string_view{token.data(), token.size()}}});
+}
+
+// Writes are done again, if this one takes memory: to end a session or to move its expiry on takes
+// none. Ids that are dead stay so, whatever master comes next.
 void RedisStore::note_done(const Question& question, const StoreAnswer& told) {
-    if (question.kind == Kind::load) return;
-    const bool written = told.kind == StoreAnswer::Kind::created ||
-                         told.kind == StoreAnswer::Kind::committed ||
-                         told.kind == StoreAnswer::Kind::done;
+    const bool written =
+        told.kind == StoreAnswer::Kind::created || told.kind == StoreAnswer::Kind::committed;
     if (written && std::exchange(refused_at_ms_, 0) != 0)
         needs_.report({RedisReport::Kind::written});
-    const bool killed = question.kind == Kind::kill && told.kind == StoreAnswer::Kind::done;
-    const bool rotated = question.ends_id && told.kind == StoreAnswer::Kind::committed;
-    if (!killed && !rotated) return;
-    note_ended(question.key);
-    needs_.report({RedisReport::Kind::killed, question.key});
+    if (!question.ends || (!written && told.kind != StoreAnswer::Kind::done)) return;
+    resting_.remove(*question.ends);
+    note_ended(*question.ends);
+    needs_.report({RedisReport::Kind::killed, *question.ends});
 }
 
 void RedisStore::on_trouble(Question question, const RedisReply& reply, RedisTrouble trouble) {
     switch (trouble) {
     case RedisTrouble::not_master:
+        // Nor will it carry out what was asked behind this.
+        for (Question& behind : asked_) behind.late_at_ms = 0;
+        [[fallthrough]];
     case RedisTrouble::busy:
+        question.late_at_ms = 0;
         asked_.push_front(std::move(question));
         return leave(trouble == RedisTrouble::busy ? RedisLoss::busy : RedisLoss::not_master,
                      log_text(reply));
@@ -316,7 +409,7 @@ void RedisStore::on_trouble(Question question, const RedisReply& reply, RedisTro
         needs_.report({RedisReport::Kind::denied});
     if (reply_warning_.due(loop_.now()))
         log::error("session store: the server refuses a command", {{"error", log_text(reply)}});
-    answer_unavailable(question);
+    give_up(std::move(question));
 }
 
 void RedisStore::on_refused(Question question, std::string_view text) {
@@ -328,7 +421,7 @@ void RedisStore::on_refused(Question question, std::string_view text) {
     const bool settles =
         text.starts_with("NOREPLICAS") && loop_.now() < switched_at_ms_ + settles_ms;
     if (question.kind == Kind::touch || !settles || !may_wait(question))
-        return answer_unavailable(question);
+        return give_up(std::move(question));
     question.not_before_ms = loop_.now() + refused_again_ms;
     wait(std::move(question));
 }
@@ -363,23 +456,42 @@ void RedisStore::put_aside() {
         open.pop_back();
         if (question.kind == Kind::script) continue;
         question.scripts_loaded = 0;
+        question.unsure_until_ms = std::max(question.unsure_until_ms, question.late_at_ms);
         if (question.kind == Kind::touch || question.give_up_at_ms <= loop_.now())
             done.push_front(std::move(question));
         else
             waiting_.push_front(std::move(question));
     }
-    counters_.waiting.set(waiting_.size());
-    if (!waiting_.empty()) waiting_timer_.repeat(waiting_every);
     std::move(done.begin(), done.end(), std::back_inserter(over_));
+    drop_excess();
+    counters_.waiting.set(waiting_.size());
+    if (!waiting_.empty()) keep_looking();
     answer_over();
+}
+
+// More was asked than may wait: the newest unknown ones go, then the newest of the others.
+void RedisStore::drop_excess() {
+    for (const bool known : {false, true}) {
+        if (waiting_.size() <= needs_.wait_queue_max) return;
+        std::size_t excess = waiting_.size() - needs_.wait_queue_max;
+        std::deque<Question> kept;
+        std::deque<Question> dropped;
+        for (; !waiting_.empty(); waiting_.pop_back()) {
+            const bool goes = excess > 0 && waiting_.back().known == known;
+            if (goes) --excess;
+            (goes ? dropped : kept).push_front(std::move(waiting_.back()));
+        }
+        waiting_ = std::move(kept);
+        std::move(dropped.begin(), dropped.end(), std::back_inserter(over_));
+    }
 }
 
 // One after the other: who is answered may forget another one of them.
 void RedisStore::answer_over() {
     while (!over_.empty()) {
-        const Question question = std::move(over_.front());
+        Question question = std::move(over_.front());
         over_.pop_front();
-        answer_unavailable(question);
+        give_up(std::move(question));
     }
 }
 
@@ -399,7 +511,15 @@ void RedisStore::on_waiting() {
             waiting_.push_back(std::move(question));
     }
     counters_.waiting.set(waiting_.size());
-    if (waiting_.empty()) waiting_timer_.disarm();
+    const auto still = std::stable_partition(
+        unsure_.begin(), unsure_.end(),
+        [&](const Question& question) { return question.unsure_until_ms > loop_.now(); });
+    std::move(still, unsure_.end(), std::back_inserter(over_));
+    unsure_.erase(still, unsure_.end());
+    if (waiting_.empty() && unsure_.empty()) {
+        waiting_timer_.disarm();
+        looking_ = false;
+    }
     answer_over();
 }
 

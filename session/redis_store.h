@@ -4,7 +4,13 @@
 // said by `follow`; while none can be asked, questions wait as long as they may.
 //
 // A question whose answer was lost with its connection is asked again: reading is harmless, and each
-// change has a name of its own, by which the server knows that it was made already.
+// change has a name of its own, by which the server knows that it was made already. A change that the
+// server meets later than its answer is waited for is not made; and before that time nobody is told
+// that it was not.
+//
+// The queue of those that wait is bounded, and its places are for those who have something to lose: if
+// it is full, the newest question about a session that this loop has not met alive lately gives way to
+// one about a session that it has. So nobody fills it with invented ids.
 
 #include <cstddef>
 #include <cstdint>
@@ -16,6 +22,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_set>
+#include <vector>
 
 #include "net/counter.h"
 #include "net/log.h"
@@ -23,6 +30,7 @@
 #include "net/resolve.h"
 #include "net/tcp.h"
 #include "session/back_off.h"
+#include "session/recent_keys.h"
 #include "session/redis_command.h"
 #include "session/redis_link.h"
 #include "session/redis_scripts.h"
@@ -40,8 +48,9 @@ struct RedisCounters {
     Counter waited;       // questions that had to wait
     Counter unavailable;  // answers that said so
     Counter touches_dropped;
-    Counter foreign;  // keys that hold no session of ours
-    Gauge waiting;    // questions, now
+    Counter foreign;    // keys that hold no session of ours, and fields that are none of one
+    Counter too_large;  // sessions that were too large to be read
+    Gauge waiting;      // questions, now
 };
 
 // The master all stores of the process are to use.
@@ -60,7 +69,7 @@ struct RedisReport {
         wants_master,  // it has no connection any more, and has waited as it should
         killed,        // this session's id is dead for ever
         refused,       // a write was refused for now; once a second
-        written,       // and now one was not
+        written,       // and now one was not that takes memory
         denied,        // the user may not do something; once a second
     };
     Kind kind = Kind::wants_master;
@@ -106,15 +115,20 @@ private:
         Kind kind = Kind::load;
         bool asked_before = false;
         std::uint8_t scripts_loaded = 0;  // for it, as the server did not know them
-        std::uint8_t loads = 1;           // of `load`: how many sessions
         StoreTicket ticket = 0;           // 0: nobody waits for the answer
         SessionKey key{};
         std::uint64_t give_up_at_ms = 0;
         std::uint64_t not_before_ms = 0;
+        // Of a change: from then on the server does not carry out what was sent.
+        std::uint64_t late_at_ms = 0;
+        std::uint64_t unsure_until_ms = 0;    // the same, of a change whose answer was lost
         std::string command;                  // of all but one `load`
+        std::vector<SessionKey> several;      // of `load`, if it is for more than `key`
         std::unique_ptr<NewSession> session;  // of `create`
         RedisScript script = RedisScript::create;
-        bool ends_id = false;  // of `commit`: the id is dead once it is done
+        bool known = false;              // about a session that was met alive lately
+        std::uint8_t came_late = 0;      // so often
+        std::optional<SessionKey> ends;  // whose id is dead for ever once it is done
     };
     static const RedisLink::Events link_events;
 
@@ -122,23 +136,31 @@ private:
     std::optional<StoreAnswer> ask_or_wait(Question question);
     std::uint64_t held_until_ms(const Question& question) const noexcept;
     bool may_ask(const Question& question) const noexcept;
-    bool may_wait(const Question& question) const noexcept;
+    bool may_wait(const Question& question);
+    bool find_room(const Question& question);
     void send(Question question);
     void wait(Question question);
     void answer(const Question& question, StoreAnswer answer);
     void answer_unavailable(const Question& question);
+    void give_up(Question question);
 
     void on_ready();
     void on_answered(std::span<RedisReply> replies);
-    StoreAnswer read_loads(std::span<RedisReply> replies);
+    StoreAnswer read_loads(std::span<const SessionKey> keys, std::span<RedisReply> replies);
+    std::optional<StoreAnswer> read_one(const SessionKey& key, std::span<const RedisReply> replies);
     std::optional<StoreAnswer> read(Question& question, std::span<RedisReply> replies);
+    void on_late(Question question, std::int64_t server_ms);
+    void on_too_large(Question question);
+    void note_too_large(const SessionKey& key);
     void on_trouble(Question question, const RedisReply& reply, RedisTrouble trouble);
     void on_refused(Question question, std::string_view text);
     void note_done(const Question& question, const StoreAnswer& answer);
     void on_lost(RedisLoss loss, std::string_view text);
     void leave(RedisLoss loss, std::string_view text);
     void put_aside();
+    void drop_excess();
     void answer_over();
+    void keep_looking();
     void on_retry();
     void on_waiting();
     TransactionId next_transaction() noexcept;
@@ -156,6 +178,10 @@ private:
     std::deque<Question> asked_;    // in the order of their answers
     std::deque<Question> waiting_;  // for a connection, or for another try
     std::deque<Question> over_;     // to be answered now: they cannot be asked any more
+    std::deque<Question> unsure_;   // as these, once the server would refuse them as late
+    SeenKeys seen_;
+    RestingKeys resting_;   // sessions that were too large to be read
+    bool looking_ = false;  // after those that wait
     std::unordered_set<SessionKey, SessionKeyHash> touching_;
     std::uint64_t lane_;  // with the count, the name of a change
     std::uint64_t changes_ = 0;
@@ -167,6 +193,7 @@ private:
     inline static log::OncePerMinute loss_warning_;  // for all workers: they lose it together
     log::OncePerMinute refused_warning_;
     log::OncePerMinute reply_warning_;
+    log::OncePerMinute too_large_warning_;
 };
 
 }  // namespace baton

@@ -54,6 +54,9 @@ struct NewSession {
     std::int64_t slack_ms = 0;
     std::int64_t absolute_ms = 0;  // 0: no absolute deadline
     Attributes attributes;
+    // A session that it takes the place of: that one ends as by `kill`, in the same step. If the new
+    // one cannot be made the old one lives on.
+    std::optional<SessionKey> replaces;
 };
 
 // To be added to an attribute that is an integer; an absent one counts from 0.
@@ -107,20 +110,26 @@ struct SessionChange {
     std::optional<Rotation> rotation;
 };
 
+// How many attributes an answer names: a person reads the first few, and an answer stays short
+// however many names were asked about.
+inline constexpr std::size_t names_max = 64;
+
 struct StoreAnswer {
     enum class Kind : std::uint8_t {
         several,      // load_several: `each` of them, in the order they were asked for
         live,         // load: `record` is the session
         none,         // load: never existed, or expired
         dead,         // load: ended less than 30 s ago (a tombstone)
-        moved,        // load, commit, kill: the session has another id now, `moved_to`
+        moved,        // load, commit, kill: the session has another id now, `moved_to`; create: the
+                      // one to be replaced has
         created,      // create: `record` is the session
         exists,       // create, commit with a rotation: the new id is taken; mint another
         too_large,    // create, commit: beyond what the table can ever hold
         limit,        // create, commit: more attributes or bytes than a session may have
         too_long,     // commit: more than `encoded_max`
-        conflict,     // commit: `names` have changed since `base`
-        not_integer,  // commit: an increment of `names`, which is no integer or would be too large
+        conflict,     // commit: `names` have changed since `base`, the first `names_max` of them
+        not_integer,  // commit: an increment of `names`, which is no integer or would be too large;
+                      // the first `names_max` of them
         committed,    // commit: `record.version` is the new version
         gone,         // touch, commit: no such session any more
         done,         // touch, kill
@@ -178,9 +187,10 @@ public:
                                                     ShownBy shown_by, const StoreAsk& ask) = 0;
     virtual std::optional<StoreAnswer> create(const SessionKey& key, NewSession session,
                                               const StoreAsk& ask) = 0;
-    // All of the change or, unless the answer is `committed`, nothing of it. After `unavailable`
-    // nobody knows. Asked again, with no more than `known_changes_max` - 1 other changes of the
-    // session in between, it is not made twice: the answer is the one that was lost.
+    // All of the change or, unless the answer is `committed`, nothing of it. After `unavailable` it
+    // may have been made, but it will not be from then on; so it is with `create` and `kill`. Asked
+    // again, with no more than `known_changes_max` - 1 other changes of the session in between, it
+    // is not made twice: the answer is the one that was lost.
     virtual std::optional<StoreAnswer> commit(const SessionKey& key, SessionChange change,
                                               const StoreAsk& ask) = 0;
     // Ends a session and leaves a tombstone for 30 s, so that a slower request can neither commit

@@ -23,8 +23,8 @@ namespace baton {
 // The lists an entry can be in, each with the first to go in front.
 enum class TableOrder : std::uint8_t {
     tombstones,   // ended, oldest first
-    unconfirmed,  // the cookie never came back, oldest first
-    confirmed,    // least recently used first
+    unconfirmed,  // the cookie never came back, least recently used first
+    confirmed,    // likewise
 };
 inline constexpr std::size_t table_orders_count = 3;
 

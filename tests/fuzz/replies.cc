@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "session/contract.h"
 #include "session/redis_command.h"
 #include "session/redis_guide.h"
 #include "session/redis_reply.h"
@@ -57,6 +58,7 @@ void check_limits(const RedisReply& reply) {
     check(reply.text.size() <= RedisReader::text_max, "no text is beyond the limit");
     check(reply.elements.size() <= RedisReader::elements_max, "no array is beyond the limit");
     check(reply.is_array() || reply.elements.empty(), "only arrays have elements");
+    check(!reply.is_too_large() || reply.text.empty(), "nothing of a skipped reply is kept");
     for (const RedisReply& element : reply.elements) check_limits(element);
 }
 
@@ -80,6 +82,7 @@ void check_replies(std::span<const RedisReply> replies) {
         check_answer(read_create(reply, {}));
         check_answer(read_commit(reply));
         check_answer(read_kill(reply));
+        read_late(reply);
         refusal_of(reply);
         const SentinelNews news = read_sentinel_news(reply, "mymaster");
         check(news.kind != SentinelNews::Kind::switched || news.to.port != 0,
@@ -87,8 +90,16 @@ void check_replies(std::span<const RedisReply> replies) {
         for (const StoreView::Replica& replica : read_replicas(reply.view()))
             check(!replica.address.empty(), "a replica has an address");
     }
-    for (std::size_t i = 0; i + 1 < replies.size(); ++i)
-        check_answer(read_load(replies.subspan(i, 2), now_ms));
+    for (std::size_t i = 0; i + 1 < replies.size(); ++i) {
+        std::size_t foreign = 0;
+        const auto answer = read_load(replies.subspan(i, 2), now_ms, foreign);
+        check_answer(answer);
+        check(foreign <= replies[i].elements.size() / 2, "no more fields than there are");
+        if (answer)
+            for (const auto& [name, value] : answer->record.attributes)
+                check(is_attribute_name(name, ContractLimits{}.name_max),
+                      "an attribute has a name that anybody could have set");
+    }
     for (const unsigned count : {sentinel_replies(false), sentinel_replies(true)}) {
         if (replies.size() < count) continue;
         const auto answer = read_sentinel_answer(replies.first(count));

@@ -225,6 +225,35 @@ TEST_CASE(
     CHECK(text_of(commit(table, change)) == "committed v6");
 }
 
+TEST_CASE("F:poison an answer names the first 64 attributes, however many are meant") {
+    TableUnderTest table({.attributes_max = 2000});
+    Attributes attributes;
+    std::vector<std::string> names;
+    SessionChange adds = setting({});
+    for (int i = 10'000; i < 12'000; ++i) {
+        names.push_back("n" + std::to_string(i));
+        attributes.emplace_back(names.back(), "x");
+        adds.increments.push_back({names.back(), 1});
+    }
+    table.create(key_of(1), session_of(attributes), start);
+    commit(table, setting(attributes));
+    const Names first(names.begin(), names.begin() + 64);
+    // Those that are there, those that are not, and more than a server would give back at once.
+    const StoreAnswer set = commit(table, based(setting(attributes), 1));
+    CHECK(set.kind == Kind::conflict);
+    CHECK(set.names == first);
+    CHECK(commit(table, based(setting({}, names), 1)).names == first);
+    CHECK(commit(table, adds).kind == Kind::not_integer);
+    CHECK(commit(table, adds).names == first);
+    REQUIRE(commit(table, setting({}, {names[0]})).kind == Kind::committed);
+    std::vector<std::string> others;
+    for (int i = 10'000; i < 20'000; ++i) others.push_back("o" + std::to_string(i));
+    const StoreAnswer unset = commit(table, based(setting({}, others), 1));
+    CHECK(unset.kind == Kind::conflict);
+    CHECK(unset.names == Names(others.begin(), others.begin() + 64));
+    CHECK(commit(table, setting({}, others)).kind == Kind::committed);
+}
+
 TEST_CASE("a session that is gone, or ended, has none of these faults") {
     TableUnderTest table({});
     SessionChange change = based(setting({{"a", "1"}}), 0);

@@ -33,7 +33,8 @@ struct Operation {
     ShownBy shown_by = ShownBy::client;
     NewSession session;
     SessionChange change;
-    std::optional<int> to;  // the key of `change.rotation`
+    std::optional<int> to;        // the key of `change.rotation`
+    std::optional<int> replaced;  // of `session`
 };
 using What = Operation::What;
 using Operations = std::vector<Operation>;
@@ -115,6 +116,10 @@ Operation random_operation(Dice& dice) {
                                      : dice.time_of({1, 999, 4'000, 10'000, 30'000});
     one.session = random_session(dice);
     one.change = random_change(dice);
+    if (dice.roll(3) == 0) {
+        one.replaced = dice.roll(keys);
+        one.session.replaces = table_key(*one.replaced);
+    }
     if (dice.roll(4) == 0) {
         one.to = dice.roll(keys);
         one.change.rotation = Rotation{table_key(*one.to), {}};
@@ -151,7 +156,8 @@ std::string line_of(const Operation& one) {
     case What::load: return "load" + key + (one.shown_by == ShownBy::client ? "" : " by a server");
     case What::create:
         return "create" + key + " idle " + std::to_string(one.session.idle_ms) + " absolute " +
-               std::to_string(one.session.absolute_ms) + text_of(one.session.attributes);
+               std::to_string(one.session.absolute_ms) + text_of(one.session.attributes) +
+               (one.replaced ? " in place of " + std::to_string(*one.replaced) : "");
     case What::commit: return "commit" + key + line_of(one.change, one.to);
     case What::touch: return "touch" + key + " slack " + std::to_string(one.ms);
     case What::kill: return "kill" + key;
@@ -173,7 +179,7 @@ std::string compare(TableUnderTest& table, TableModel& model, const Operation& o
         got = table.load(key, now, one.shown_by);
         break;
     case What::create:
-        expected = model.create(one.key, one.session, now);
+        expected = model.create(one.key, one.session, one.replaced, now);
         got = table.create(key, one.session, now);
         break;
     case What::commit:
@@ -286,6 +292,10 @@ void drop_details(Operations& operations) {
         shrink(operations, [&](auto& all) { return emptied(all[i].change.slack_ms); });
         shrink(operations, [&](auto& all) { return emptied(all[i].change.transaction); });
         shrink(operations, [&](auto& all) { return emptied(all[i].session.absolute_ms); });
+        shrink(operations, [&](auto& all) {
+            all[i].session.replaces.reset();
+            return emptied(all[i].replaced);
+        });
         shrink(operations, [&](auto& all) {
             all[i].change.rotation.reset();
             return emptied(all[i].to);

@@ -52,6 +52,59 @@ TEST_CASE("S4 asking for what is not there leaves nothing") {
     CHECK(table.is_empty());
 }
 
+TEST_CASE("F:full a session takes another's place in one step") {
+    for (const bool neighbours : {true, false}) {
+        CAPTURE(neighbours);
+        const SessionKey from = neighbours ? neighbour_of(1) : key_of(1);
+        const SessionKey to = neighbours ? neighbour_of(2) : key_of(2);
+        TableUnderTest table({.data_max = 100});
+        table.create(from, session_of({{"a", "1"}}), start);
+        NewSession fresh = session_of({{"b", std::string(100, 'x')}});
+        fresh.replaces = from;
+        // What cannot be made ends nothing.
+        CHECK(table.create(to, fresh, start).kind == Kind::limit);
+        fresh.attributes[0].second = "2";
+        table.create(key_of(3), session_of(), start);
+        CHECK(table.create(key_of(3), fresh, start).kind == Kind::exists);
+        CHECK(table.load(from, start).kind == Kind::live);
+        CHECK(table.load(to, start).kind == Kind::none);
+
+        const StoreAnswer created = table.create(to, fresh, start);
+        CHECK(created.kind == Kind::created);
+        CHECK(created.record.version == 1);
+        CHECK(table.load(from, start).kind == Kind::dead);
+        CHECK(table.commit(from, setting({{"a", "2"}}), start).kind == Kind::gone);
+        CHECK(table.load(to, start).record.attributes == Attributes{{"b", "2"}});
+        CHECK(table.sessions() == 2);
+        CHECK(table.load(from, start + 29 * second).kind == Kind::dead);
+        CHECK(table.load(from, start + 31 * second).kind == Kind::none);
+    }
+}
+
+TEST_CASE(
+    "F:full what takes the place of a session that is gone is made, of one that moved is not") {
+    TableUnderTest table({});
+    NewSession fresh = session_of({{"b", "2"}});
+    fresh.replaces = key_of(1);
+    CHECK(table.create(key_of(2), fresh, start).kind == Kind::created);
+    CHECK(table.load(key_of(1), start).kind == Kind::none);
+    table.create(key_of(1), session_of(), start);
+    table.kill(key_of(1), start);
+    CHECK(table.create(key_of(3), fresh, start).kind == Kind::created);
+    CHECK(table.load(key_of(1), start).kind == Kind::dead);
+    table.create(key_of(4), session_of(), start);
+    SessionChange change = setting({});
+    const SessionId alias = *parse_session_id(std::string(32, '5'));
+    change.rotation = Rotation{key_of(5), alias};
+    table.commit(key_of(4), change, start);
+    fresh.replaces = key_of(4);
+    const StoreAnswer moved = table.create(key_of(6), fresh, start);
+    CHECK(moved.kind == Kind::moved);
+    CHECK(moved.moved_to == alias);
+    CHECK(table.load(key_of(6), start).kind == Kind::none);
+    CHECK(table.load(key_of(5), start).kind == Kind::live);
+}
+
 TEST_CASE("an id that is taken is not made again") {
     TableUnderTest table({});
     table.create(key_of(1), session_of({{"a", "1"}}), start);

@@ -892,6 +892,77 @@ TEST_CASE("most keys gone from one second to the next are a loss of data, fewer 
     CHECK(site.guide->view().data_losses == 1);
 }
 
+TEST_CASE("F:alarm keys that the server has dropped by itself are not lost") {
+    struct Second {
+        std::int64_t keys;
+        std::int64_t expired;
+        std::int64_t evicted;
+    };
+    const auto losses = [](const std::vector<Second>& seconds) {
+        Site site(1);
+        std::size_t asked = 0;
+        const auto now = [&] { return seconds[std::min(asked, seconds.size() - 1)]; };
+        site.at(0).peer.on(
+            "INFO REPLICATION", [&](FakeMaster::Connection& connection, const auto&) {
+                connection.send(resp_text(
+                    "# Replication\r\nrole:master\r\n\r\n# Stats\r\nexpired_keys:" +
+                    std::to_string(now().expired) + "\r\nexpired_stale_perc:0.00\r\nevicted_keys:" +
+                    std::to_string(now().evicted) + "\r\n"));
+            });
+        site.at(0).peer.on("DBSIZE", [&](FakeMaster::Connection& connection, const auto&) {
+            connection.send(resp_integer(now().keys));
+            ++asked;
+        });
+        site.start();
+        REQUIRE(site.until([&] { return asked > seconds.size(); }));
+        return site.guide->view().data_losses;
+    };
+    CHECK(losses({{300, 7, 0}, {0, 307, 0}}) == 0);
+    CHECK(losses({{300, 7, 2}, {10, 157, 142}}) == 0);
+    // Some had expired, but most are gone.
+    CHECK(losses({{300, 7, 0}, {0, 107, 0}}) == 1);
+    CHECK(losses({{300, 1'000'000, 0}, {0, 1'000'000, 0}}) == 1);
+    // Somebody has set the counts to 0 meanwhile.
+    CHECK(losses({{300, 1'000'000, 0}, {0, 300, 0}}) == 0);
+    CHECK(losses({{300, 1'000'000, 0}, {0, 20, 0}}) == 1);
+    CHECK(read_dropped_keys("") == 0);
+    CHECK(read_dropped_keys("# Stats\r\nexpired_keys:x\r\nevicted_keys:3") == 3);
+    CHECK(read_dropped_keys("# Stats\r\nunexpired_keys:5\r\n") == 0);
+}
+
+TEST_CASE("F:full writes count as refused until one is not, be it our own") {
+    const std::string oom = resp_error("OOM command not allowed when used memory > 'maxmemory'.");
+    Site site(1);
+    site.at(0).on_script(RedisScript::create, oom);
+    site.start();
+    REQUIRE(site.until([&] { return site.is_led_to(0); }));
+    // Nobody writes as long as nothing is refused.
+    turns_for(site.loop, std::chrono::milliseconds{1100});
+    CHECK(site.at(0).heard(RedisScript::create) == 0);
+    site.guide->reported({Report::refused});
+    REQUIRE(site.until([&] { return site.at(0).heard(RedisScript::create) >= 2; }));
+    CHECK(site.guide->state() == StoreState::read_only);
+    put_clock_forward(60s);
+    REQUIRE(site.until([&] { return site.at(0).heard(RedisScript::create) >= 3; }));
+    CHECK(site.guide->state() == StoreState::read_only);
+    // Another connection to the same server is no proof, nor is a key that is there already.
+    site.at(0).peer.reset_all();
+    REQUIRE(site.until([&] { return site.at(0).peer.accepted() >= 2 && site.is_led_to(0); }));
+    site.at(0).on_script(RedisScript::create, resp_array({resp_text("EXISTS")}));
+    const std::size_t before = site.at(0).heard(RedisScript::create);
+    REQUIRE(site.until([&] { return site.at(0).heard(RedisScript::create) >= before + 2; }));
+    CHECK(site.guide->state() == StoreState::read_only);
+    site.at(0).peer.on("EVALSHA", FakeMaster::answer);
+    REQUIRE(site.until([&] { return site.guide->state() == StoreState::ready; }));
+    // With a key of its own below the prefix that soon expires.
+    for (const auto& connection : site.at(0).peer.connections())
+        for (const FakeMaster::Command& command : connection->asked)
+            if (FakeMaster::is(command, RedisScript::create)) {
+                CHECK(command[3].starts_with("p:s:probe-"));
+                CHECK(command[4] == "500");
+            }
+}
+
 TEST_CASE("the replicas of the master are known, and its settings are asked once") {
     SentinelSite site;
     site.at(0).peer.on("INFO REPLICATION",

@@ -173,6 +173,9 @@ RedisProcess::~RedisProcess() {
     ::close(log_);
 }
 
+void RedisProcess::freeze() noexcept { ::kill(pid_, SIGSTOP); }
+void RedisProcess::wake() noexcept { ::kill(pid_, SIGCONT); }
+
 RedisReply RedisProcess::ask(std::initializer_list<std::string_view> words) {
     auto reply = plain_->ask(words);
     if (!reply) give_up("it has gone");

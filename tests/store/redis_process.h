@@ -48,6 +48,9 @@ public:
 
     Endpoint endpoint() const { return {"127.0.0.1", port_}; }
     std::uint16_t port() const noexcept { return port_; }
+    // It does nothing until it is woken; what it was sent meanwhile it finds then.
+    void freeze() noexcept;
+    void wake() noexcept;
     // Ends the test program if the server does not answer or answers an error.
     RedisReply ask(std::initializer_list<std::string_view> words);
 

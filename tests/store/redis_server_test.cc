@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -311,6 +312,182 @@ TEST_CASE("what a session is made of, as it lies there") {
     site.wait(site.kill(1));
     CHECK(RedisProcess::running().ask({"HLEN", site.key(1)}).integer == 1);
     CHECK(field("_to").empty());
+}
+
+// ------------------------------------------------------------ a server that stands still
+
+namespace {
+
+// A store with a connection of its own to the server.
+struct DirectSite : StoreSite {
+    static RedisStore::Needs impatient(std::chrono::milliseconds answer) {
+        RedisStore::Needs needs = ServerSite::own_needs();
+        needs.access.times.answer = answer;
+        return needs;
+    }
+    explicit DirectSite(RedisStore::Needs needs) : StoreSite(needs), prefix(needs.prefix) {
+        follow(RedisProcess::running().endpoint());
+    }
+    ~DirectSite() {
+        RedisProcess::running().wake();
+        RedisProcess::running().ask({"FLUSHALL"});
+    }
+    DirectSite(const DirectSite&) = delete;
+    DirectSite& operator=(const DirectSite&) = delete;
+
+    std::string holds(std::uint64_t key) {
+        std::string text;
+        for (const RedisReply& one :
+             RedisProcess::running().ask({"HGETALL", redis_key(prefix, key_of(key))}).elements)
+            text += one.text + " ";
+        return text;
+    }
+    const std::string prefix;
+};
+
+}  // namespace
+
+TEST_CASE("F:late-write what was answered unavailable is not done when the server wakes up") {
+    DirectSite site(DirectSite::impatient(std::chrono::milliseconds{300}));
+    for (std::uint64_t key = 1; key <= 5; ++key)
+        REQUIRE(site.wait(site.create(key)) == Kind::created);
+    std::vector<std::string> before;
+    for (std::uint64_t key = 0; key <= 20; ++key) before.push_back(site.holds(key));
+    RedisProcess::running().freeze();
+    site.on_wish = nullptr;
+    std::vector<StoreTicket> asked;
+    // The last ones shortly before the connection is given up for the first ones' sake.
+    for (const bool last : {false, true}) {
+        if (last) turns_for(site.loop, std::chrono::milliseconds{250});
+        asked.push_back(site.commit(last ? 2 : 1, adding_one(), 0));
+        SessionChange rotation = adding_one();
+        rotation.rotation = Rotation{key_of(last ? 12 : 11), {}};
+        asked.push_back(site.commit(3, rotation, 0));
+        asked.push_back(site.kill(last ? 5 : 4, 0));
+        asked.push_back(site.create(last ? 14 : 13, 0));
+        site.touch(1);
+    }
+    for (const StoreTicket ticket : asked) {
+        CHECK(site.wait(ticket) == Kind::unavailable);
+        CHECK(site.answers[ticket].size() == 1);
+    }
+    RedisProcess::running().wake();
+    // It has read all that it was sent once the connections that sent it are gone.
+    while (RedisProcess::running().ask({"CLIENT", "LIST"}).text.find("name=test") !=
+           std::string::npos)
+        continue;
+    for (std::uint64_t key = 0; key <= 20; ++key) CHECK(site.holds(key) == before[key]);
+}
+
+TEST_CASE("F:late-write what waits through a standstill is done once") {
+    DirectSite site(DirectSite::impatient(std::chrono::milliseconds{150}));
+    REQUIRE(site.wait(site.create(1)) == Kind::created);
+    RedisProcess::running().freeze();
+    std::vector<StoreTicket> asked;
+    for (int i = 0; i < 12; ++i) {
+        SessionChange change = adding_one();
+        if (i % 3 == 0) change.base = 1;  // "n" was not there then, and nothing was removed
+        if (i > 0) change.base.reset();
+        asked.push_back(site.commit(1, change));
+        if (i == 6) turns_for(site.loop, std::chrono::milliseconds{200});
+    }
+    turns_for(site.loop, std::chrono::milliseconds{300});
+    RedisProcess::running().wake();
+    for (const StoreTicket ticket : asked) CHECK(site.wait(ticket) == Kind::committed);
+    const StoreTicket load = site.load(1);
+    CHECK(site.wait(load) == Kind::live);
+    CHECK(site.answers[load][0].record.version == 13);
+    CHECK(site.answers[load][0].record.attributes == Attributes{{"a", "1"}, {"n", "12"}});
+}
+
+// ------------------------------------------------------------ what does not fit
+
+TEST_CASE("F:full a session that is to be replaced lives on if the new one finds no memory") {
+    ServerSite site;
+    site.wait(site.create(1));
+    const auto replace = [&] {
+        NewSession fresh = session_of({{"b", "2"}});
+        fresh.replaces = key_of(1);
+        const StoreTicket ticket = ++site.last;
+        site.store->create(key_of(2), fresh, {.ticket = ticket, .now_ms = 0, .wait_ms = 0});
+        return ticket;
+    };
+    RedisProcess::running().ask({"CONFIG", "SET", "maxmemory", "1"});
+    CHECK(site.wait(replace()) == Kind::unavailable);
+    RedisProcess::running().ask({"CONFIG", "SET", "maxmemory", "0"});
+    CHECK(site.record(1).attributes == Attributes{{"a", "1"}});
+    CHECK(site.wait(site.load(2)) == Kind::none);
+    CHECK(site.reported(RedisReport::Kind::killed) == 0);
+    // The answer is lost: it is done once all the same, and the dead id is reported.
+    site.lose_next();
+    const StoreTicket patient = ++site.last;
+    NewSession fresh = session_of({{"b", "2"}});
+    fresh.replaces = key_of(1);
+    site.store->create(key_of(2), fresh, {.ticket = patient, .now_ms = 0, .wait_ms = 20'000});
+    CHECK(site.wait(patient) == Kind::created);
+    CHECK(site.wait(site.load(1)) == Kind::dead);
+    CHECK(site.record(2).attributes == Attributes{{"b", "2"}});
+    REQUIRE(site.reported(RedisReport::Kind::killed) == 1);
+    CHECK(site.reports.back().key == key_of(1));
+    // Every key expires.
+    for (const std::uint64_t key : {1U, 2U})
+        CHECK(RedisProcess::running().ask({"PTTL", site.key(key)}).integer > 0);
+    // A key of somebody else's is left alone.
+    RedisProcess::running().ask({"SET", site.key(5), "text"});
+    fresh.replaces = key_of(5);
+    const StoreTicket other = ++site.last;
+    site.store->create(key_of(6), fresh, {.ticket = other, .now_ms = 0, .wait_ms = 0});
+    CHECK(site.wait(other) == Kind::created);
+    CHECK(RedisProcess::running().ask({"GET", site.key(5)}).text == "text");
+}
+
+TEST_CASE("F:poison a planted session of any size is none, and nobody else waits") {
+    DirectSite site(DirectSite::impatient(std::chrono::seconds{20}));
+    for (std::uint64_t key = 1; key <= 4; ++key)
+        REQUIRE(site.wait(site.create(key)) == Kind::created);
+    // 100,000 fields, a value of 20 MB, and many values of 1 MB.
+    RedisProcess::running().ask({"EVAL",
+                                 "for i=1,100000 do redis.call('HSET',KEYS[1],'a:n'..i,'1:x') end "
+                                 "redis.call('HSET',KEYS[2],'a:v','1:'..string.rep('x',20000000)) "
+                                 "for i=1,18 do redis.call('HSET',KEYS[3],'a:v'..i,"
+                                 "'1:'..string.rep('x',1000000)) end",
+                                 "3", redis_key(site.prefix, key_of(1)),
+                                 redis_key(site.prefix, key_of(2)),
+                                 redis_key(site.prefix, key_of(3))});
+    for (int round = 0; round < 2; ++round) {
+        std::vector<StoreTicket> poisoned;
+        for (std::uint64_t key = 1; key <= 3; ++key) poisoned.push_back(site.load(key));
+        const StoreTicket other = site.load(4);
+        CHECK(site.wait(other) == Kind::live);
+        for (const StoreTicket ticket : poisoned) CHECK(site.wait(ticket) == Kind::none);
+    }
+    CHECK(site.store->counters().too_large.read() == 3);
+    CHECK(site.store->counters().losses.read() == 0);
+    CHECK(site.store->counters().retries.read() == 0);
+    // They can be ended.
+    CHECK(site.wait(site.kill(1)) == Kind::done);
+    CHECK(site.wait(site.load(1)) == Kind::dead);
+}
+
+TEST_CASE(
+    "F:no-abort fields that nobody could have set harm neither their session nor a change of it") {
+    ServerSite site;
+    site.wait(site.create(1));
+    RedisProcess::running().ask(
+        {"HSET", site.key(1), "a:\xff\xfe", "1:x", "a:", "", "other", "x", "a:b c", "1:y"});
+    CHECK(site.record(1).attributes == Attributes{{"a", "1"}});
+    CHECK(site.store->counters().foreign.read() == 4);
+    RedisProcess::running().ask({"HSET", site.key(1), "a:odd", "no version"});
+    // A name that is there with a value of somebody else's is set, added to, and removed.
+    SessionChange change = setting({{"odd", "1"}});
+    change.base = 1;
+    CHECK(site.wait(site.commit(1, change)) == Kind::committed);
+    CHECK(site.record(1).attributes == Attributes{{"a", "1"}, {"odd", "1"}});
+    RedisProcess::running().ask({"HSET", site.key(1), "a:odd", "no version"});
+    CHECK(site.wait(site.commit(1, SessionChange{.increments = {{"odd", 1}}})) ==
+          Kind::not_integer);
+    CHECK(site.wait(site.commit(1, setting({}, {"odd"}))) == Kind::committed);
+    CHECK(site.record(1).attributes == Attributes{{"a", "1"}});
 }
 
 }  // namespace baton

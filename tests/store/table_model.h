@@ -32,11 +32,17 @@ public:
         return live;
     }
 
-    StoreAnswer create(int key, const NewSession& session, std::int64_t now) {
+    // `replaced`: the key of the session that it takes the place of.
+    StoreAnswer create(int key, const NewSession& session, std::optional<int> replaced,
+                       std::int64_t now) {
         Entry entry;
         for (const auto& [name, value] : session.attributes) entry.attributes[name] = {value, 1};
         if (!fits(entry)) return answer(Kind::limit);
         if (find(key, now) != nullptr) return answer(Kind::exists);
+        if (Entry* old = replaced ? find(*replaced, now) : nullptr) {
+            if (old->ended && old->leads_to) return told(*old, Kind::gone);
+            if (!old->ended) kill(*replaced, now);
+        }
         entry.created = entry.id_since = now;
         entry.idle = session.idle_ms;
         if (session.absolute_ms > 0) entry.absolute_at = now + session.absolute_ms;

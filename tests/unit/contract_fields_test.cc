@@ -158,6 +158,27 @@ TEST_CASE("S22 increments count among the attributes that one response may name"
     CHECK(ask({{"Unset", "a&b&c&d"}, {"Incr", "e=1"}}, limits).verdict == Verdict::change);
 }
 
+TEST_CASE("F:poison a response removes as many names as a session may have, or 64") {
+    const auto names = [](std::size_t count) {
+        std::string text;
+        for (std::size_t i = 0; i < count; ++i) text += "n" + std::to_string(i) + "&";
+        return text;
+    };
+    for (const std::size_t attributes_max : {1U, 64U, 100U}) {
+        CAPTURE(attributes_max);
+        const ContractLimits limits{.attributes_max = attributes_max};
+        const std::size_t most = std::max<std::size_t>(attributes_max, 64);
+        CHECK(ask({{"Unset", names(most)}}, limits).verdict == Verdict::change);
+        // A name that is given twice is one.
+        CHECK(ask({{"Unset", names(most)}, {"Unset", names(most)}}, limits).verdict ==
+              Verdict::change);
+        check_refused({{"Unset", names(most + 1)}}, "too many names in Unset", "", limits);
+        check_refused({{"Unset", names(most)}, {"Unset", "other"}}, "too many names in Unset", "",
+                      limits);
+        check_refused({{"Unset", names(6000)}}, "too many names in Unset", "", limits);
+    }
+}
+
 TEST_CASE("S18 a Base is a version, once") {
     for (const char* value : {"0", "12", "9007199254740991"}) {
         CAPTURE(value);

@@ -16,15 +16,14 @@
 
 namespace baton {
 
-TEST_CASE("full of sessions: the oldest unconfirmed one goes, wherever it lies") {
+TEST_CASE("full of sessions: the least recently used unconfirmed one goes, wherever it lies") {
     MemoryTable table({.sessions_max = 3});
     for (std::uint64_t n = 1; n <= 3; ++n) table.create(key_of(n), session_of(), start);
     CHECK(table.sessions() == 3);
     CHECK(table.evicted_unconfirmed() == 0);
     table.load(key_of(1), start);  // confirmed: it is out of the race
-    // A commit does not make an unconfirmed session younger.
-    table.commit(key_of(2), setting({{"a", "1"}}), start);
-    table.touch(key_of(2), 6 * second, start + 1);
+    table.load(key_of(2), start, ShownBy::server);
+    table.commit(key_of(3), setting({{"a", "1"}}), start);
     CHECK(table.create(key_of(4), session_of(), start).kind == Kind::created);
     CHECK(table.sessions() == 3);
     CHECK(table.evicted_unconfirmed() == 1);

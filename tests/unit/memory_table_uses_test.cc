@@ -63,16 +63,52 @@ TEST_CASE("an id shown by a server does not confirm, one shown by the client doe
     }
 }
 
-TEST_CASE("an id shown by a server makes a confirmed session the most recently used") {
-    MemoryTable table({.sessions_max = 2});
-    for (const std::uint64_t key : {1U, 2U}) {
-        create(table, 0, key);
-        table.load(key_of(key), start);
+TEST_CASE(
+    "F:lru sessions go in the order in which they were used, and a server that reads uses none") {
+    // Made by a server, and shown by their clients or not.
+    for (const bool confirmed : {true, false}) {
+        CAPTURE(confirmed);
+        const auto first_to_go = [&](auto use) {
+            MemoryTable table({.sessions_max = 3});
+            for (const std::uint64_t key : {1U, 2U, 3U}) {
+                create(table, 0, key);
+                if (confirmed) table.load(key_of(key), start);
+            }
+            use(table);
+            create(table, 0, 9);
+            for (const std::uint64_t key : {1U, 2U, 3U, 5U})
+                if (table.load(key_of(key), start, ShownBy::server).kind != Kind::live && key != 5)
+                    return key;
+            return std::uint64_t{0};
+        };
+        CHECK(first_to_go([](MemoryTable&) {}) == 1);
+        CHECK(first_to_go(
+                  [](MemoryTable& table) { table.load(key_of(1), start, ShownBy::server); }) == 1);
+        CHECK(first_to_go([](MemoryTable& table) {
+                  table.commit(key_of(1), setting({{"a", "1"}}), start);
+              }) == 2);
+        CHECK(first_to_go([](MemoryTable& table) { table.touch(key_of(1), 0, start); }) == 2);
+        CHECK(first_to_go([](MemoryTable& table) {
+                  table.commit(key_of(2), setting({}), start);
+                  table.load(key_of(2), start, ShownBy::server);
+                  table.commit(key_of(1), setting({}), start);
+                  table.load(key_of(3), start, ShownBy::server);
+              }) == 3);
+        // A commit that was refused is no use.
+        CHECK(first_to_go([](MemoryTable& table) {
+                  SessionChange change = setting({{"a", "1"}});
+                  change.increments = {{"a", 1}};
+                  change.set.clear();
+                  table.commit(key_of(2), setting({{"a", "x"}}), start);
+                  table.commit(key_of(3), setting({{"a", "x"}}), start);
+                  table.commit(key_of(1), setting({{"a", "x"}}), start);
+                  CHECK(table.commit(key_of(2), change, start).kind == Kind::not_integer);
+              }) == 2);
+        CHECK(first_to_go([](MemoryTable& table) {
+                  table.commit(key_of(1), rotating(key_of(5)), start);
+                  table.commit(key_of(5), setting({}), start);
+              }) == 1);  // which has another id now
     }
-    table.load(key_of(1), start, ShownBy::server);
-    create(table, 0, 3);
-    CHECK(is_there(table, key_of(1), start));
-    CHECK(!is_there(table, key_of(2), start));
 }
 
 TEST_CASE("the store's handle answers at once") {

@@ -33,6 +33,7 @@ std::string command(std::initializer_list<std::string_view> words) {
 }
 
 std::string texts_of(const RedisReply& reply) {
+    if (reply.is_too_large()) return "too large";
     if (!reply.is_array())
         return reply.type == RedisReply::Type::integer ? std::to_string(reply.integer) : reply.text;
     std::string text;
@@ -319,6 +320,24 @@ TEST_CASE("closed while idle") {
     CHECK(holder.told == Told{"connected", "ended: connection lost"});
 }
 
+TEST_CASE("F:poison an answer too large to be kept is told as such, and the next one follows") {
+    for (const bool dribbled : {false, true}) {
+        CAPTURE(dribbled);
+        Holder holder;
+        RedisPeer peer{holder.loop};
+        peer.dribble(dribbled);
+        std::string large = "*4097\r\n";
+        for (int i = 0; i < 4097; ++i) large += "+\r\n";
+        peer.on("GET", large);
+        peer.on("PING", "+b\r\n");
+        holder.open(peer.endpoint());
+        holder.pipe->ask(1, command({"GET", "k"}));
+        holder.pipe->ask(2, command({"PING"}));
+        REQUIRE(holder.waits_for("2: b"));
+        CHECK(holder.told == Told{"connected", "1: too large", "2: b"});
+    }
+}
+
 TEST_CASE("bytes that are no answer end the connection") {
     struct Case {
         const char* name;
@@ -330,7 +349,7 @@ TEST_CASE("bytes that are no answer end the connection") {
         {"more replies than asked for", "+a\r\n+b\r\n", {"1: a"}},
         {"garbage behind an answer", "+a\r\n?", {"1: a"}},
         {"a message nobody subscribed to", resp_message("c", "x") + "+b\r\n", {"1: [message c x]"}},
-        {"too long an array", "*4097\r\n", {}},
+        {"too long a text", "$67108865\r\n", {}},
     };
     for (const Case& c : cases) {
         for (const bool dribbled : {false, true}) {

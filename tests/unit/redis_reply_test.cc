@@ -36,6 +36,7 @@ std::string shown(const RedisReply& reply) {
     case Type::status: return "status " + reply.text;
     case Type::error: return "error " + reply.text;
     case Type::text: return "text " + reply.text;
+    case Type::too_large: return "too large";
     case Type::array: break;
     }
     std::string text = "[";
@@ -96,7 +97,7 @@ const std::vector<Case>& cases() {
         {"a text of negative length", "$-2\r\n", "bad"},
         {"an array of negative length", "*-2\r\n", "bad"},
         {"an array longer than an int", "*4294967297\r\n", "bad"},
-        {"an array of too many", "*4097\r\n", "bad"},
+        {"an array longer than any reply", "*22369622\r\n", "bad"},
         {"arrays too deep",
          "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n", "bad"},
         {"a map of RESP3", "%1\r\n+a\r\n:1\r\n", "bad"},
@@ -153,7 +154,27 @@ std::string array_of(std::size_t count, std::string_view element) {
     return bytes;
 }
 
-TEST_CASE("an array has at most 4096 elements, a reply four times as many") {
+TEST_CASE(
+    "F:poison what is beyond the limits is skipped, and what follows is read, however it is cut") {
+    // Limits are met with many small pieces, so that every cut can be tried.
+    const std::string many = array_of(RedisReader::elements_max + 1, "+\r\n");
+    const std::string nested = array_of(5, array_of(RedisReader::elements_max / 4 * 4, ":1\r\n"));
+    const std::string deep = "*3\r\n$1\r\nx\r\n" + many + ":1\r\n";
+    for (const std::string& large : {many, nested, deep}) {
+        const std::string bytes = "+a\r\n" + large + "$1\r\nb\r\n" + large + ":3\r\n";
+        const std::string gives = "status a; too large; text b; too large; 3; more";
+        CHECK(read_all({bytes}) == gives);
+        std::vector<std::string_view> singles;
+        for (std::size_t i = 0; i < bytes.size(); ++i)
+            singles.push_back(std::string_view{bytes}.substr(i, 1));
+        CHECK(read_all(singles) == gives);
+        for (std::size_t cut = 1; cut < bytes.size(); cut += 1 + bytes.size() / 97)
+            CHECK(read_all({std::string_view{bytes}.substr(0, cut),
+                            std::string_view{bytes}.substr(cut)}) == gives);
+    }
+}
+
+TEST_CASE("F:poison an array has at most 4096 elements, a reply four times as many") {
     RedisReader reader;
     RedisReply reply;
     const std::string most = array_of(RedisReader::elements_max, ":1\r\n");
@@ -165,36 +186,64 @@ TEST_CASE("an array has at most 4096 elements, a reply four times as many") {
     for (int i = 0; i < 3; ++i) {
         reader.feed(nested);
         CHECK(reader.next(reply) == Read::reply);
+        CHECK(reply.elements.size() == 3);
     }
-    CHECK(read_all({array_of(4, most)}) == "bad");
-    CHECK(read_all({array_of(RedisReader::elements_max + 1, ":1\r\n")}) == "bad");
+    CHECK(read_all({array_of(4, most)}) == "too large; more");
+    CHECK(read_all({array_of(RedisReader::elements_max + 1, ":1\r\n")}) == "too large; more");
 }
 
-TEST_CASE("a text of a good megabyte is read, a longer one refused before it is all there") {
+TEST_CASE("F:poison a text of a good megabyte is read, a longer one skipped") {
     const std::string most(RedisReader::text_max, 'x');
     CHECK(read_all({test::resp_text(most)}) == "text " + most + "; more");
-    CHECK(read_all({test::resp_text(most + "x")}) == "bad");
-    // In pieces as they come from a socket.
-    const std::string longer = "$" + std::to_string(most.size() + 1) + "\r\n";
-    for (const std::string& mark : {longer, "*2\r\n:1\r\n" + longer, "$2147483647\r\n"s,
-                                    "$9223372036854775807\r\n"s, "+"s, "-"s, ":"s, "*1\r\n+"s}) {
-        CAPTURE(mark);
+    CHECK(read_all({test::resp_text(most + "x"), ":1\r\n"}) == "too large; 1; more");
+    const std::string session = "*4\r\n+_v\r\n:1\r\n+a:a\r\n" + test::resp_text(most + "x");
+    CHECK(read_all({session, ":1\r\n"}) == "too large; 1; more");
+}
+
+TEST_CASE(
+    "F:poison a reply of more than 64 MiB, and an endless line, are refused before they are "
+    "there") {
+    const std::string piece(60'000, '1');
+    const auto fed_until_bad = [&](const std::string& mark, std::size_t most) {
         RedisReader reader;
         RedisReply reply;
-        const std::string piece(60'000, '1');
         reader.feed(mark);
         Read read = reader.next(reply);
         std::size_t fed = 0;
-        for (; read == Read::more && fed < 4 * RedisReader::text_max; fed += piece.size()) {
+        for (; read == Read::more && fed < most + 4 * piece.size(); fed += piece.size()) {
             reader.feed(piece);
             read = reader.next(reply);
         }
         CHECK(read == Read::bad);
-        CHECK(fed < RedisReader::text_max + 3 * piece.size());
+        return fed;
+    };
+    const std::string longest = std::to_string(RedisReader::reply_max + 1);
+    for (const std::string& mark : {"$" + longest + "\r\n", "*2\r\n:1\r\n$" + longest + "\r\n",
+                                    "$2147483647\r\n"s, "$9223372036854775807\r\n"s}) {
+        CAPTURE(mark);
+        CHECK(fed_until_bad(mark, 0) == 0);
     }
+    for (const std::string& mark : {"+"s, "-"s, ":"s, "*1\r\n+"s, "$x"s, "*2\r\n:1\r\n*"s}) {
+        CAPTURE(mark);
+        CHECK(fed_until_bad(mark, RedisReader::line_max) <
+              RedisReader::line_max + 3 * piece.size());
+    }
+    // Of pieces that are small enough each.
+    const std::string text = test::resp_text(std::string(1 << 20, 'x'));
+    RedisReader reader;
+    RedisReply reply;
+    reader.feed("*100\r\n"s);
+    Read read = reader.next(reply);
+    int texts = 0;
+    for (; read == Read::more && texts < 100; ++texts) {
+        reader.feed(text);
+        read = reader.next(reply);
+    }
+    CHECK(read == Read::bad);
+    CHECK(texts == 64);
 }
 
-TEST_CASE("the texts of a reply are 16 MiB at most") {
+TEST_CASE("F:poison the texts of a reply are 16 MiB at most") {
     const std::string text = test::resp_text(std::string(RedisReader::text_max, 'x'));
     RedisReader reader;
     RedisReply reply;
@@ -202,10 +251,12 @@ TEST_CASE("the texts of a reply are 16 MiB at most") {
     for (int i = 0; i < 2; ++i) {
         reader.feed(array_of(most, text));
         CHECK(reader.next(reply) == Read::reply);
+        CHECK(reply.is_array());
+        const std::string more = array_of(most + 1, text);
+        reader.feed(more);
+        CHECK(reader.next(reply) == Read::reply);
+        CHECK(reply.is_too_large());
     }
-    const std::string more = array_of(most + 1, text);
-    reader.feed(more);
-    CHECK(reader.next(reply) == Read::bad);
 }
 
 TEST_CASE("a reader that has found garbage finds nothing more") {
