@@ -172,6 +172,9 @@ private:
         const Attributes& set = out_.asked.set;
         std::size_t bytes = 0;
         for (const auto& [name, value] : set) bytes += name.size() + value.size();
+        const ContractLimits limits{.attributes_max = config_.attributes_max};
+        if (out_.asked.unset.size() > limits.unset_max())
+            complain("attrs: too many names to delete", 413);
         if (set.size() > config_.attributes_max) complain("attrs: more than attributes_max", 413);
         if (bytes > config_.data_max) complain("attrs: more bytes than data_max", 413);
     }

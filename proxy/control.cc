@@ -145,6 +145,7 @@ void Control::start_workers(unsigned workers) {
             Worker::Needs{.snapshot = snapshot_,
                           .make_store = [this](Loop& loop) { return stores_.make(loop); },
                           .unknown_limit = &unknown_limit_,
+                          .lost_rotations = &lost_rotations_,
                           .gate = &gate_,
                           .api_gate = &api_gate_,
                           .writer = &writer_,

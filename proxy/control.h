@@ -49,6 +49,7 @@ private:
     std::shared_ptr<const Snapshot> snapshot_;
     SessionStores stores_;
     UnknownLimit unknown_limit_;
+    LostRotations lost_rotations_;
     ConnectionGate gate_;
     ConnectionGate api_gate_;
     log::Writer::Sink access_sink_ = -1;

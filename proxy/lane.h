@@ -19,6 +19,7 @@
 #include "proxy/request_ids.h"
 #include "proxy/snapshot.h"
 #include "proxy/stats.h"
+#include "session/lost_rotations.h"
 #include "session/store.h"
 #include "session/unknown_limit.h"
 #include "upstream/pool.h"
@@ -52,9 +53,10 @@ struct Lane {
     DateLine date;
     std::array<std::string, 2> via_lines;  // of a request, by its minor version
     UnknownLimit* unknown_limit;
-    std::string head_out;   // a head being built; empty between events
-    std::string lines_out;  // session lines being built
-    Pieces client_pieces;   // body data of this event
+    LostRotations* lost_rotations = nullptr;  // none: a lane that serves no sessions
+    std::string head_out;                     // a head being built; empty between events
+    std::string lines_out;                    // session lines being built
+    Pieces client_pieces;                     // body data of this event
     Pieces server_pieces;
     std::int64_t epoch_offset_ms;  // loop.now() + this = milliseconds since 1970, but never jumps
     log::OncePerMinute unknown_field_warning;

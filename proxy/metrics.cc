@@ -247,8 +247,11 @@ void write_store(Text& text, const ProcessView& view) {
     text.only("baton_store_touches_dropped_total", "counter",
               "Times a session's expiry was not extended.",
               sum_of(&RedisCounters::touches_dropped));
-    text.only("baton_store_foreign_total", "counter", "Keys with the prefix that hold no session.",
+    text.only("baton_store_foreign_total", "counter",
+              "Keys with the prefix that hold no session, and fields that are not baton's.",
               sum_of(&RedisCounters::foreign));
+    text.only("baton_store_too_large_total", "counter", "Sessions that were too large to be read.",
+              sum_of(&RedisCounters::too_large));
 }
 
 }  // namespace

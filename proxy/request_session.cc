@@ -109,13 +109,25 @@ Step RequestSession::next_of_several() {
     return looked_up();
 }
 
+std::optional<SessionId> RequestSession::lost_rotation() const {
+    if (needs_.lane->lost_rotations == nullptr) return std::nullopt;
+    return needs_.lane->lost_rotations->find(candidate_key_, needs_.client, now());
+}
+
+RequestSession::Look RequestSession::follow(const SessionId& next) noexcept {
+    candidate_ = next;
+    led_ = true;
+    if (!live_seen_) cookie_ = CookieAction::give;
+    return Look::follow;
+}
+
 RequestSession::Look RequestSession::look_at(StoreAnswer answer) {
+    if (answer.kind == Kind::none || answer.kind == Kind::dead) {
+        // Unless it was given another id, and nobody could tell.
+        if (const auto next = lost_rotation()) return follow(*next);
+    }
     switch (answer.kind) {
-    case Kind::moved:
-        candidate_ = veiled(answer.moved_to, candidate_);
-        led_ = true;
-        if (!live_seen_) cookie_ = CookieAction::give;
-        return Look::follow;
+    case Kind::moved: return follow(veiled(answer.moved_to, candidate_));
     case Kind::live:
         if (live_seen_) {
             // Unless it is the same one, by an id that it had before.
@@ -194,22 +206,31 @@ std::int64_t RequestSession::idle_ms() const noexcept {
                                     needs_.config->idle_max.count());
 }
 
-Step RequestSession::make(Doing why) {
-    doing_ = why;
+NewSession RequestSession::new_session() const {
     NewSession session;
     session.idle_ms = asked_.idle_ms() ? idle_ms() : needs_.config->idle.count();
     session.slack_ms = touch_slack_ms(session.idle_ms);
-    // Until its client comes back, or a server wants it.
-    if (why == Doing::making_always)
-        session.slack_ms =
-            std::min(session.slack_ms, needs_.config->unconfirmed_idle.count() - session.idle_ms);
     session.absolute_ms = needs_.config->absolute.count();
     session.attributes = asked_.set();
     for (const Increment& increment : asked_.increments())
         session.attributes.emplace_back(increment.name, std::to_string(increment.delta));
     std::sort(session.attributes.begin(), session.attributes.end());
-    if (told_max() > 0 && encoded_size(session.attributes) > told_max()) return refuse_too_long();
+    return session;
+}
+
+Step RequestSession::make(Doing why) {
+    doing_ = why;
+    NewSession session = new_session();
+    // Until its client comes back, or a server wants it.
+    if (why == Doing::making_always)
+        session.slack_ms =
+            std::min(session.slack_ms, needs_.config->unconfirmed_idle.count() - session.idle_ms);
+    if (is_too_long(session)) return refuse_too_long();
     return continue_with(store().create(key_, std::move(session), ask()));
+}
+
+bool RequestSession::is_too_long(const NewSession& session) const {
+    return told_max() > 0 && encoded_size(session.attributes) > told_max();
 }
 
 Step RequestSession::made(StoreAnswer answer) {
@@ -263,6 +284,7 @@ Step RequestSession::answered(StoreAnswer answer) {
     case Doing::making_always:
     case Doing::making_asked: return made(std::move(answer));
     case Doing::killing: return killed(answer);
+    case Doing::replacing: return replaced(std::move(answer));
     case Doing::committing:
     case Doing::merging: return committed(answer);
     case Doing::renewing: return renewed(answer);

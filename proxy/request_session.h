@@ -87,6 +87,7 @@ private:
         making_always,
         killing,
         making_asked,
+        replacing,   // the session by a new one
         committing,  // for the version the server was told, or the one it named
         merging,     // the same again, whatever the version
         renewing,
@@ -111,9 +112,13 @@ private:
     Step next_of_several();
     Look look_at(StoreAnswer answer);
     Step looked_up();
+    std::optional<SessionId> lost_rotation() const;
+    Look follow(const SessionId& next) noexcept;
     void unavailable();
     bool is_guessing();
     Step not_found();
+    NewSession new_session() const;
+    bool is_too_long(const NewSession& session) const;
     Step make(Doing why);
     Step made(StoreAnswer answer);
     Step change();
@@ -121,6 +126,9 @@ private:
     Step adopted(StoreAnswer answer);
     Step end_session();
     Step killed(const StoreAnswer& answer);
+    Step replace();
+    Step replaced(StoreAnswer answer);
+    Step lose_rotation(const SessionKey& from);
     Step commit(Doing how);
     Step committed(const StoreAnswer& answer);
     Step conflict(const StoreAnswer& answer);

@@ -133,12 +133,11 @@ Step RequestSession::end_session() {
     StoreAnswer nothing_to_end;
     nothing_to_end.kind = Kind::done;
     if (state_ == SessionState::none) return killed(nothing_to_end);
+    if (asked_.create()) return replace();
     doing_ = Doing::killing;
     return continue_with(store().kill(key_, ask()));
 }
 
-// Ended; with Create or Set a new one follows, whose cookie takes the place of the old (the
-// classical login).
 Step RequestSession::killed(const StoreAnswer& answer) {
     doing_ = Doing::nothing;
     if (answer.kind == Kind::unavailable) {
@@ -150,9 +149,49 @@ Step RequestSession::killed(const StoreAnswer& answer) {
         return end_session();
     }
     rests();
-    if (!asked_.create()) return Step::done;
-    if (state_ != SessionState::none) use(mint_session_id());
-    return make(Doing::making_asked);
+    return asked_.create() ? make(Doing::making_asked) : Step::done;
+}
+
+// A new session whose cookie takes the place of the old (the classical login). In one step with the old
+// one's end: where the new one cannot be stored the old one lives on, and the client has its cookie.
+Step RequestSession::replace() {
+    doing_ = Doing::replacing;
+    next_id_ = mint_session_id();
+    NewSession session = new_session();
+    session.replaces = key_;
+    if (is_too_long(session)) {
+        cookie_ = CookieAction::none;
+        return refuse_too_long();
+    }
+    return continue_with(store().create(key_of(next_id_), std::move(session), ask()));
+}
+
+Step RequestSession::replaced(StoreAnswer answer) {
+    doing_ = Doing::nothing;
+    switch (answer.kind) {
+    case Kind::created:
+        record_ = std::move(answer.record);
+        held_ = true;
+        give(next_id_);
+        lives(record_.ttl_ms, record_.idle_ms, record_.capped);
+        return Step::done;
+    case Kind::exists: return replace();
+    case Kind::moved: use(veiled(answer.moved_to, id_)); return replace();
+    default: break;
+    }
+    cookie_ = CookieAction::none;
+    if (answer.kind == Kind::too_large || answer.kind == Kind::limit)
+        return refuse(
+            {answer.kind == Kind::limit ? Reason::data_too_long : Reason::table_too_small, {}},
+            "the session is larger than the table", {});
+    return lose_rotation(key_);
+}
+
+// The store did not say whether the client's session has its new id.
+Step RequestSession::lose_rotation(const SessionKey& from) {
+    if (needs_.lane->lost_rotations != nullptr)
+        needs_.lane->lost_rotations->add(from, next_id_, needs_.client, now());
+    return fail(Fault::store_unavailable, Reason::not_stored);
 }
 
 Step RequestSession::commit(Doing how) {
@@ -205,7 +244,9 @@ Step RequestSession::committed(const StoreAnswer& answer) {
     case Kind::too_long: return refuse_too_long();
     case Kind::too_large:
         return refuse({Reason::table_too_small, {}}, "the session is larger than the table", {});
-    default: return fail(Fault::store_unavailable, Reason::not_stored);
+    default:
+        return asked_.rotate() ? lose_rotation(key_)
+                               : fail(Fault::store_unavailable, Reason::not_stored);
     }
 }
 

@@ -23,6 +23,7 @@ Worker::Worker(Needs needs)
       on_stopped_(std::move(needs.on_stopped)),
       second_(loop_, *this),
       flush_(loop_, *this) {
+    lane_.lost_rotations = needs.lost_rotations;
     second_.repeat(std::chrono::seconds{1});
     if (lane_.access_log.enabled()) flush_.repeat(flush_every);
 }

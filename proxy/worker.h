@@ -21,6 +21,7 @@ public:
         std::shared_ptr<const Snapshot> snapshot;
         std::function<std::unique_ptr<Store>(Loop& loop)> make_store;  // of this worker's loop
         UnknownLimit* unknown_limit = nullptr;
+        LostRotations* lost_rotations = nullptr;  // or none
         ConnectionGate* gate = nullptr;
         ConnectionGate* api_gate = nullptr;  // of the session API
         log::Writer* writer = nullptr;

@@ -209,7 +209,7 @@ Peer& Peer::resets() {
 
 std::optional<StoreAnswer> LateStore::load(const SessionKey& key, ShownBy shown_by,
                                            const StoreAsk& ask) {
-    questions.push_back({ask, "load", table_.load(key, ask.now_ms, shown_by), key, {}});
+    questions.push_back({ask, "load", table_.load(key, ask.now_ms, shown_by), key, {}, {}, {}});
     return std::nullopt;
 }
 
@@ -220,26 +220,27 @@ std::optional<StoreAnswer> LateStore::load_several(std::span<const SessionKey> k
     for (const SessionKey& key : keys)
         answer.each.push_back(table_.load(key, ask.now_ms, shown_by));
     questions.push_back(
-        {ask, "load several", std::move(answer), keys.front(), {}, {keys.begin(), keys.end()}});
+        {ask, "load several", std::move(answer), keys.front(), {}, {keys.begin(), keys.end()}, {}});
     return std::nullopt;
 }
 
 std::optional<StoreAnswer> LateStore::create(const SessionKey& key, NewSession session,
                                              const StoreAsk& ask) {
-    questions.push_back(
-        {ask, "create", table_.create(key, std::move(session), ask.now_ms), key, {}});
+    const auto replaces = session.replaces;
+    StoreAnswer answer = table_.create(key, std::move(session), ask.now_ms);
+    questions.push_back({ask, "create", std::move(answer), key, {}, {}, replaces});
     return std::nullopt;
 }
 
 std::optional<StoreAnswer> LateStore::commit(const SessionKey& key, SessionChange change,
                                              const StoreAsk& ask) {
     StoreAnswer answer = table_.commit(key, change, ask.now_ms);
-    questions.push_back({ask, "commit", std::move(answer), key, std::move(change)});
+    questions.push_back({ask, "commit", std::move(answer), key, std::move(change), {}, {}});
     return std::nullopt;
 }
 
 std::optional<StoreAnswer> LateStore::kill(const SessionKey& key, const StoreAsk& ask) {
-    questions.push_back({ask, "kill", table_.kill(key, ask.now_ms), key, {}});
+    questions.push_back({ask, "kill", table_.kill(key, ask.now_ms), key, {}, {}, {}});
     return std::nullopt;
 }
 
@@ -291,6 +292,7 @@ Proxy::Proxy(Setup setup)
         Worker::Needs{.snapshot = snapshot_,
                       .make_store = [&](Loop&) { return std::move(store); },
                       .unknown_limit = unknown_limit_.get(),
+                      .lost_rotations = &lost_rotations_,
                       .gate = &gate_,
                       .api_gate = &gate_,
                       .writer = &writer_,

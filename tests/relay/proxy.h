@@ -89,8 +89,9 @@ public:
         std::string what;
         StoreAnswer answer;
         SessionKey key{};
-        SessionChange change;               // of a commit
-        std::vector<SessionKey> keys = {};  // of several
+        SessionChange change;                     // of a commit
+        std::vector<SessionKey> keys = {};        // of several
+        std::optional<SessionKey> replaces = {};  // of a create
     };
     void answers(StoreTicket ticket, StoreAnswer answer) {
         answer_later(ticket, std::move(answer));
@@ -180,6 +181,7 @@ private:
     MemoryTable table_;
     EndedSessions ended_;
     std::unique_ptr<UnknownLimit> unknown_limit_;
+    LostRotations lost_rotations_;
     ConnectionGate gate_;
     std::shared_ptr<const Snapshot> snapshot_;
     LateStore* late_store_ = nullptr;

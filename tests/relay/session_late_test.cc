@@ -195,13 +195,16 @@ std::vector<Path> changes() {
     add(destroy, {moved("kill", b_id), kills(Kind::done)}, "200", "ended");
     add(destroy, {kills(Kind::unavailable)}, "503");
     add(destroy, {moved("kill", b_id), kills(Kind::unavailable)}, "503");
-    add(destroy_and_set, {kills(Kind::done), create(Kind::created)}, "200", given);
-    add(destroy_and_set, {moved("kill", b_id), kills(Kind::done), create(Kind::created)}, "200",
-        given);
-    add(destroy_and_set, {kills(Kind::done), create(Kind::exists), create(Kind::created)}, "200",
-        given);
-    add(destroy_and_set, {kills(Kind::done), create(Kind::limit)}, "502");
-    add(destroy_and_set, {kills(Kind::done), create(Kind::unavailable)}, "503");
+    for (const char* more : {"Set: a=1", "Create: 1"}) {
+        const std::vector<std::string> replaced = {"Destroy: 1", more};
+        add(replaced, {create(Kind::created)}, "200", given);
+        add(replaced, {moved("create", b_id), create(Kind::created)}, "200", given);
+        add(replaced, {create(Kind::exists), create(Kind::created)}, "200", given);
+        add(replaced, {create(Kind::limit)}, "502");
+        add(replaced, {create(Kind::too_large)}, "502");
+        add(replaced, {create(Kind::unavailable)}, "503");
+        add(replaced, {moved("create", b_id), create(Kind::unavailable)}, "503");
+    }
     add(use_c, {live()}, "200", c_id);
     add(use_c, {load(Kind::none)});
     add({"Use: " + a_id}, {});
@@ -428,6 +431,85 @@ TEST_CASE("F:lost-answer a commit that is led to another id, or to a free one, k
         CHECK(asked(walk.proxy).change.transaction == name);
         walk.answer(commit(Kind::committed));
         CHECK(walk.visit.status() == "200");
+    }
+}
+
+TEST_CASE("F:full a new session in place of another is made in one step with the other's end") {
+    for (const Answered& first : {create(Kind::created), create(Kind::exists),
+                                  moved("create", b_id), create(Kind::unavailable)}) {
+        const Path path{a_id, {live()}, "live", destroy_and_set, {first, create(Kind::created)}};
+        Walk walk{path};
+        walk.goes(path, 1);
+        CHECK(asked(walk.proxy).replaces == key_of(id_in(a_id)));
+        const SessionKey fresh = asked(walk.proxy).key;
+        walk.answer(first);
+        if (walk.proxy.late_store().questions.empty()) {
+            const bool made = first.answer.kind == Kind::created;
+            CHECK(walk.visit.status() == (made ? "200" : "503"));
+            CHECK((walk.visit.cookie() != "none") == made);
+            continue;
+        }
+        const bool led = first.answer.kind == Kind::moved;
+        CHECK(asked(walk.proxy).replaces == key_of(id_in(led ? b_id : a_id)));
+        CHECK(asked(walk.proxy).key != fresh);
+        walk.answer(create(Kind::created));
+        CHECK(walk.visit.status() == "200");
+    }
+}
+
+TEST_CASE(
+    "F:late-write a new id that nobody could tell of is given with the client's next request") {
+    for (const auto& fields : {rotate, destroy_and_set}) {
+        const char* question = fields == rotate ? "commit" : "create";
+        for (const bool was_given : {true, false}) {
+            CAPTURE(question);
+            CAPTURE(was_given);
+            const Path path{a_id, {live()}, "live", fields, {{question, of(Kind::unavailable)}}};
+            Walk walk{path};
+            walk.goes(path, 1);
+            const auto& change = asked(walk.proxy).change;
+            const SessionKey fresh = change.rotation ? change.rotation->to : asked(walk.proxy).key;
+            walk.answer({question, of(Kind::unavailable)});
+            CHECK(walk.visit.status() == "503");
+            CHECK(walk.visit.cookie() == "none");
+            for (int i = 0; i < 2; ++i) {
+                Visit next{walk.proxy, cookie_of(a_id)};
+                next.client.expects_nothing();
+                CHECK(asked(walk.proxy).key == key_of(id_in(a_id)));
+                walk.proxy.store_answers(was_given ? of(Kind::dead) : live().answer);
+                if (was_given) {
+                    CHECK(asked(walk.proxy).key == fresh);
+                    walk.proxy.store_answers(live().answer);
+                }
+                CHECK(next.told("State") == "live");
+                next.answers({});
+                if (was_given) {  // is it there still?
+                    asked(walk.proxy);
+                    walk.proxy.store_answers(live().answer);
+                }
+                CHECK(next.status() == "200");
+                CHECK((next.cookie() != "none") == was_given);
+                if (was_given) CHECK(key_of(id_in(next.cookie())) == fresh);
+            }
+        }
+    }
+}
+
+TEST_CASE("F:late-write a change without a new id leads nobody anywhere, nor does a renewal") {
+    for (const bool renews : {true, false}) {
+        const Path path{
+            a_id, {live(renews ? renew_after : 0)}, "live", set, {commit(Kind::unavailable)}};
+        Walk walk{path};
+        walk.goes(path, 2);
+        CHECK(walk.visit.status() == "503");
+        Visit next{walk.proxy, cookie_of(a_id)};
+        next.client.expects_nothing();
+        asked(walk.proxy);
+        walk.proxy.store_answers(of(Kind::dead));
+        CHECK(next.told("State") == "none");
+        CHECK(walk.proxy.late_store().questions.empty());
+        next.answers({});
+        CHECK(next.cookie() == "none");
     }
 }
 

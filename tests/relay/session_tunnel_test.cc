@@ -61,7 +61,7 @@ TEST_CASE("session fields on a 101 are committed before it is released") {
     };
     for (const Case& c : std::vector<Case>{{{"Set: a=1"}, "commit"},
                                            {{"Rotate: 1"}, "commit"},
-                                           {{"Destroy: 1", "Create: 1"}, "kill"}}) {
+                                           {{"Destroy: 1", "Create: 1"}, "create"}}) {
         CAPTURE(c.question);
         Proxy proxy{short_lived([](Config&) {}, true)};
         const SessionId id = make_session(proxy, {{"x", "0"}});
