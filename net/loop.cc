@@ -13,12 +13,19 @@ Loop::Loop() : read_buffer_(std::make_unique<char[]>(read_size)) {
             if (auto* loop = owner_of<Loop>(woken)) loop->run_tasks();
         });
     });
+    prepare_ = open_handle<uv_prepare_t>(
+        this, [&](uv_prepare_t& prepare) { return uv_prepare_init(&loop_, &prepare); });
+    uv_prepare_start(prepare_.get(), [](uv_prepare_t* prepare) {
+        if (auto* loop = owner_of<Loop>(prepare)) loop->begin_iteration();
+    });
+    uv_unref(reinterpret_cast<uv_handle_t*>(prepare_.get()));
     // The mailbox alone does not keep a loop alive; `run` ends when all else is gone.
     uv_ref(reinterpret_cast<uv_handle_t*>(wake_.get()));
 }
 
 Loop::~Loop() {
     wake_.reset();
+    prepare_.reset();
     // Closing takes a turn or two; a handle that is still open after that was leaked by its owner.
     for (int turns = 0; uv_loop_close(&loop_) == UV_EBUSY; ++turns) {
         // What runs on another thread, a look-up of a name, ends by itself.

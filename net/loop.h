@@ -80,6 +80,15 @@ public:
 
     // Milliseconds of a clock that never jumps, as of this turn.
     std::uint64_t now() const noexcept { return uv_now(&loop_); }
+    // The number of this iteration. All events of one were ready when it began, so that what a socket
+    // delivers in the iteration in which something was written to it is no answer to that: unless there
+    // are so many events that libuv looks for more in between (1,024).
+    std::uint64_t iteration() const noexcept { return iteration_; }
+    bool polled_once() const noexcept { return events_ < events_max; }
+    void count_event() noexcept { ++events_; }
+    // Whether a timer is running, which is before the iteration looks for events.
+    bool in_timer() const noexcept { return in_timer_; }
+    void in_timer(bool is) noexcept { in_timer_ = is; }
     // For who begins to wait late in a long turn: `now` and timers count from this moment.
     void look_at_clock() noexcept { uv_update_time(&loop_); }
     std::span<char> read_buffer() noexcept { return {read_buffer_.get(), read_size}; }
@@ -92,7 +101,14 @@ public:
     static Loop& of(const uv_loop_t* loop) noexcept { return *static_cast<Loop*>(loop->data); }
 
 private:
+    // Half of libuv's number, since we do not see every event that it does.
+    static constexpr std::size_t events_max = 512;
+
     void run_tasks();
+    void begin_iteration() noexcept {
+        ++iteration_;
+        events_ = 0;
+    }
 
     uv_loop_t loop_;
     std::unique_ptr<char[]> read_buffer_;
@@ -100,6 +116,10 @@ private:
     std::mutex mutex_;
     std::vector<std::function<void()>> tasks_;  // guarded by mutex_
     Handle<uv_async_t> wake_;
+    Handle<uv_prepare_t> prepare_;
+    std::uint64_t iteration_ = 0;
+    std::size_t events_ = 0;  // so far in this iteration
+    bool in_timer_ = false;
 };
 
 // A timer that calls one member function. The owner must not move.
@@ -125,7 +145,12 @@ public:
 
 private:
     static void fired(uv_timer_t* timer) {
-        if (auto* owner = owner_of<Owner>(timer)) (owner->*OnFire)();
+        auto* owner = owner_of<Owner>(timer);
+        if (owner == nullptr) return;
+        Loop& loop = Loop::of(timer->loop);
+        loop.in_timer(true);
+        (owner->*OnFire)();
+        loop.in_timer(false);
     }
 
     Handle<uv_timer_t> timer_;

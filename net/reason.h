@@ -100,6 +100,7 @@ enum class Reason : std::uint8_t {
     send_timeout,
     total_timeout,
     tunnel_idle_timeout,
+    upload_too_slow,
 };
 
 // Empty for `none`.
@@ -185,6 +186,7 @@ constexpr std::string_view name(Reason reason) noexcept {
     case Reason::send_timeout: return "send_timeout";
     case Reason::total_timeout: return "total_timeout";
     case Reason::tunnel_idle_timeout: return "tunnel_idle_timeout";
+    case Reason::upload_too_slow: return "upload_too_slow";
     }
     return "unknown";
 }

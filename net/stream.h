@@ -54,6 +54,9 @@ public:
     virtual Unread look() const noexcept = 0;
     // Of this end; unknown (AF_UNSPEC) if the kernel does not tell. A system call.
     virtual Address local_address() const noexcept = 0;
+    // Bytes that the kernel has taken and the peer's has not confirmed: to close while there is something
+    // to be read could destroy them. A system call; 0 where it cannot be known.
+    virtual std::size_t unacknowledged() const noexcept { return 0; }
     // Reading on or off. Saying what is already so costs nothing.
     virtual void read(bool on) noexcept = 0;
     // No more will be written: the peer sees the end once the unsent bytes have left.

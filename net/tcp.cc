@@ -1,7 +1,9 @@
 #include "net/tcp.h"
 
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -113,6 +115,11 @@ Address Tcp::local_address() const noexcept {
     return address;
 }
 
+std::size_t Tcp::unacknowledged() const noexcept {
+    int bytes = 0;
+    return ::ioctl(descriptor(), SIOCOUTQ, &bytes) == 0 ? static_cast<std::size_t>(bytes) : 0;
+}
+
 void Tcp::read(bool on) noexcept {
     if (on == reading_) return;
     reading_ = on;
@@ -132,6 +139,7 @@ void Tcp::allocate(uv_handle_t*, std::size_t, uv_buf_t* buffer) {
 }
 
 void Tcp::readable(uv_stream_t* stream, ssize_t, const uv_buf_t*) {
+    Loop::of(stream->loop).count_event();
     for (int reads = 0; reads < reads_per_event; ++reads) {
         auto* tcp = owner_of<Tcp>(stream);  // looked for again: an event may end it
         if (tcp == nullptr || !tcp->reading_ || !tcp->receive()) return;

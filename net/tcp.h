@@ -51,6 +51,7 @@ public:
     bool broken() const noexcept override { return broken_; }
     Unread look() const noexcept override;
     Address local_address() const noexcept override;
+    std::size_t unacknowledged() const noexcept override;
     void read(bool on) noexcept override;
     void shut() noexcept override;
     void reset_on_close() noexcept override { reset_ = true; }

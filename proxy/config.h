@@ -79,6 +79,8 @@ struct UpstreamConfig {
 
     // Requests name this proxy in Via, and one that comes back is refused.
     bool via = true;
+    // A request waits for its body until it is whole or so much of it is there; 0: it does not wait.
+    std::size_t request_buffer = std::size_t{16} << 10;
 };
 
 struct RouteConfig {
@@ -163,11 +165,18 @@ struct ClientTimeouts {
     Milliseconds client_gone = 30s;
 };
 
+// How slowly a request's body may come.
+struct UploadRate {
+    std::uint64_t min = 500;   // bytes a second, on average; 0: any
+    Milliseconds grace = 30s;  // so much longer in all
+};
+
 struct LimitsConfig {
     HeadLimits head;                              // request_line, head, fields: both directions
     Underscores underscores = Underscores::drop;  // fields with `_` in their name
     std::uint64_t body_max = std::uint64_t{64} << 20;  // 0: no limit
     std::size_t connections_max = 0;                   // 0: derived from the descriptor limit
+    UploadRate upload;                                 // upload_rate_min, rate_grace
 };
 
 // Where operators and their tools ask; off unless there is an address, which is a loopback one.

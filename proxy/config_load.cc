@@ -109,6 +109,8 @@ UpstreamConfig read_upstream(TomlTable table) {
     retry.number("tries", upstream.retry_tries, {1, 10});
     retry.finish();
     table.boolean("via", upstream.via);
+    table.size("request_buffer", upstream.request_buffer,
+               {1, mib, "bodies are passed on as they come"});
     table.finish({"health", "check", "slow_start", "tls", "error_pages"});
     return upstream;
 }
@@ -267,7 +269,9 @@ void read_limits(TomlTable table, LimitsConfig& out) {
                                {"keep", Underscores::keep}});
     table.size("body", out.body_max, {1, tib, "no limit"});
     table.number("connections", out.connections_max, {0, 1'000'000});
-    table.finish();
+    table.size("upload_rate_min", out.upload.min, {1, 1024 * mib, "any"});
+    table.duration("rate_grace", out.upload.grace, {1ms, hour, ""});
+    table.finish({"download_rate_min"});
 }
 
 // Whether the log's file can be where it is told to be; who may write there only its user knows.

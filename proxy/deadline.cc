@@ -16,6 +16,21 @@ void sooner(Deadline& deadline, std::uint64_t since, Milliseconds limit, Fault f
     if (deadline.when == 0 || when < deadline.when) deadline = {when, fault, reason};
 }
 
+bool awaits_body(Progress::Phase phase) noexcept {
+    return phase == Progress::Phase::uploading || phase == Progress::Phase::overlapping;
+}
+
+// A body may take the grace and the time that its bytes take at the least rate; what it has waited before
+// is used up.
+void upload_deadline(Deadline& deadline, const Stamps& at, const UploadRate& rate) noexcept {
+    if (at.upload_since == 0) return;
+    const auto grace = static_cast<std::uint64_t>(rate.grace.count());
+    const std::uint64_t allowed = grace + at.upload_bytes * 1000 / rate.min;
+    const std::uint64_t left = allowed - std::min(allowed, at.upload_waited);
+    sooner(deadline, at.upload_since, Milliseconds{std::max<std::uint64_t>(left, 1)},
+           Fault::client_slow, Reason::upload_too_slow);
+}
+
 // `total` has run out: the fault is of whoever is awaited at that moment.
 Fault fault_of_total(const Progress& progress) noexcept {
     switch (awaited(progress).whom) {
@@ -56,8 +71,7 @@ constexpr std::uint64_t patience_ms = 1000;
 std::uint64_t client_behind_since(const Progress& progress) noexcept {
     using Phase = Progress::Phase;
     const Stamps& at = progress.at;
-    if (progress.phase == Phase::uploading || progress.phase == Phase::overlapping)
-        return at.response_progress;
+    if (awaits_body(progress.phase)) return at.response_progress;
     return progress.phase == Phase::answering ? at.unsent_since : 0;
 }
 
@@ -94,29 +108,40 @@ Origin origin_of_loss(const Progress& progress, int uv_error, std::uint64_t now_
     return behind != 0 && now_ms >= behind + patience_ms ? Origin::client : Origin::server;
 }
 
-Deadline next_deadline(const Progress& progress, const ClientTimeouts& client,
-                       const UpstreamConfig::Timeouts* server) noexcept {
+void see_upload(Stamps& at, Progress::Phase phase, std::uint64_t bytes,
+                std::uint64_t now_ms) noexcept {
+    at.upload_bytes = bytes;
+    if (!awaits_body(phase)) {
+        if (at.upload_since != 0) at.upload_waited += now_ms - at.upload_since;
+        at.upload_since = 0;
+    } else if (at.upload_since == 0) {
+        at.upload_since = now_ms;
+    }
+}
+
+Deadline next_deadline(const Progress& progress, const TimeLimits& limits) noexcept {
     const Stamps& at = progress.at;
     Deadline deadline;
     if (progress.phase == Progress::Phase::tunnelling) {
         // Both sides are silent, as the client may be for as long as it likes: no server's fault.
-        sooner(deadline, awaited(progress).since, client.tunnel_idle, Fault::client_slow,
+        sooner(deadline, awaited(progress).since, limits.client.tunnel_idle, Fault::client_slow,
                Reason::tunnel_idle_timeout);
         return deadline;
     }
     // Bounds the wait for an answer; what flows then is bounded by `send` and `idle`.
     if (at.half_closed != 0 && !progress.answer_begun)
-        sooner(deadline, at.half_closed, client.client_gone, Fault::client_gone,
+        sooner(deadline, at.half_closed, limits.client.client_gone, Fault::client_gone,
                Reason::client_gone_timeout);
-    if (progress.phase == Progress::Phase::uploading ||
-        progress.phase == Progress::Phase::overlapping)
-        sooner(deadline, awaited(progress).since, client.body_idle, Fault::client_slow,
+    if (awaits_body(progress.phase)) {
+        sooner(deadline, awaited(progress).since, limits.client.body_idle, Fault::client_slow,
                Reason::body_idle_timeout);
+        if (limits.upload.min != 0) upload_deadline(deadline, at, limits.upload);
+    }
     if (at.unsent_since != 0)
-        sooner(deadline, std::max(at.client_progress, at.unsent_since), client.send,
+        sooner(deadline, std::max(at.client_progress, at.unsent_since), limits.client.send,
                Fault::client_slow, Reason::send_timeout);
-    if (server != nullptr && progress.phase != Progress::Phase::replying)
-        server_deadlines(deadline, progress, *server);
+    if (limits.server != nullptr && progress.phase != Progress::Phase::replying)
+        server_deadlines(deadline, progress, *limits.server);
     return deadline;
 }
 

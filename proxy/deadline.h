@@ -19,6 +19,11 @@ struct Stamps {
     std::uint64_t client_input = 0;       // the client sent
     std::uint64_t unsent_since = 0;       // there have been bytes for the client to take
     std::uint64_t half_closed = 0;        // the client has finished sending
+
+    // The body's average rate counts only the time in which the client is awaited.
+    std::uint64_t upload_since = 0;   // since when it is
+    std::uint64_t upload_waited = 0;  // milliseconds that it was before
+    std::uint64_t upload_bytes = 0;   // have come of the body
 };
 
 struct Progress {
@@ -56,8 +61,16 @@ struct Deadline {
 // to wait for a slow client may have given up on it.
 Origin origin_of_loss(const Progress& progress, int uv_error, std::uint64_t now_ms) noexcept;
 
+// Moves the stamps of an upload, of which `bytes` have come.
+void see_upload(Stamps& at, Progress::Phase phase, std::uint64_t bytes,
+                std::uint64_t now_ms) noexcept;
+
 // The soonest of all that apply. `server` is null before there is a route.
-Deadline next_deadline(const Progress& progress, const ClientTimeouts& client,
-                       const UpstreamConfig::Timeouts* server) noexcept;
+struct TimeLimits {
+    const ClientTimeouts& client;
+    const UploadRate& upload;
+    const UpstreamConfig::Timeouts* server = nullptr;
+};
+Deadline next_deadline(const Progress& progress, const TimeLimits& limits) noexcept;
 
 }  // namespace baton

@@ -268,8 +268,9 @@ Treatment treat(const ForwardRequest& request, const Field& field, const Session
     case FieldName::x_request_id: return Treatment::drop;  // written anew
     case FieldName::forwarded:
     case FieldName::x_real_ip: return request.peer->trusted ? Treatment::pass : Treatment::drop;
-    // A 1.0 client cannot wait for a 100 (RFC 9110, 10.1.1).
-    case FieldName::expect: return head.minor == 0 ? Treatment::drop : Treatment::pass;
+    // A 1.0 client cannot wait for a 100 (RFC 9110, 10.1.1), one that has had ours does not.
+    case FieldName::expect:
+        return head.minor == 0 || request.body_asked ? Treatment::drop : Treatment::pass;
     default:
         return is_dropped(*request.connection, head, field) ? Treatment::drop : Treatment::pass;
     }

@@ -65,7 +65,8 @@ struct ForwardRequest {
     std::string_view session_cookie;  // this cookie is taken out of Cookie; empty: none
     std::span<const std::string_view> other_cookies;  // and these, if there is one
     bool keep_underscores = false;
-    bool websocket = false;  // send the Upgrade on
+    bool websocket = false;   // send the Upgrade on
+    bool body_asked = false;  // Expect was answered by us
 };
 // Appends the head. Returns the number of session fields that were dropped.
 std::size_t append_request_head(std::string& out, const ForwardRequest& request);

@@ -65,15 +65,21 @@ std::optional<Error> Http1Server::read_body(Pieces& pieces) {
     return std::nullopt;
 }
 
-void Http1Server::keep() {
+void Http1Server::keep(const Pieces& body) {
     if (head_.bytes != nullptr && head_.bytes != partial_.data()) {
         partial_.assign(head_.bytes, head_.size);
         head_.bytes = partial_.data();
     }
-    if (!input_.empty() && input_.data() != kept_.data()) {
-        kept_.assign(input_.data(), input_.size());
-        input_ = kept_;
-    }
+    kept_.clear();
+    for (const std::string_view piece : body.view()) kept_.append(piece);
+    kept_body_ = kept_.size();
+    kept_.append(input_.data(), input_.size());
+    input_ = std::span{kept_}.subspan(kept_body_);
+}
+
+void Http1Server::take_kept(Pieces& body) noexcept {
+    body.clear();
+    if (kept_body_ > 0) body.add(kept_.data(), kept_body_);
 }
 
 // RFC 9112, 9.3: what the server said, and nothing more may have come than its answer.

@@ -46,8 +46,10 @@ public:
 
     // What has arrived and was not read. After a 101 these are the tunnel's first bytes.
     std::span<char> take_rest() noexcept { return std::exchange(input_, {}); }
-    // What is unread, and the head, must outlive this event.
-    void keep();
+    // The head, what was read of the body and what is unread must outlive this event. `take_kept` gives
+    // the body's data again.
+    void keep(const Pieces& body);
+    void take_kept(Pieces& body) noexcept;
 
     // The answer is complete, and so is the request if `request_sent`: the connection, if it can
     // carry another one.
@@ -61,8 +63,9 @@ private:
     HttpParser parser_;
     HttpParser::Asked asked_;
     Head head_;
-    std::string partial_;    // a head that came in pieces, or is kept
-    std::string kept_;       // unread bytes that outlived their event
+    std::string partial_;  // a head that came in pieces, or is kept
+    std::string kept_;     // bytes that outlived their event: of the body, then unread ones
+    std::size_t kept_body_ = 0;
     std::span<char> input_;  // arrived, unread
     std::optional<int> end_;
     bool heard_ = false;  // a byte of an answer came

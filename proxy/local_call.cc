@@ -162,12 +162,13 @@ void LocalCall::on_deadline(std::uint64_t now_ms) {
 
 Deadline LocalCall::deadline() noexcept {
     client_.see_progress(at_);
-    const Progress progress{.phase = state_ == State::receiving ? Progress::Phase::uploading
-                                     : state_ == State::asking  ? Progress::Phase::before
-                                                                : Progress::Phase::replying,
-                            .answer_begun = state_ == State::replying,
-                            .at = at_};
-    return next_deadline(progress, lane_.snapshot->config().timeouts, nullptr);
+    const Progress::Phase phase = state_ == State::receiving ? Progress::Phase::uploading
+                                  : state_ == State::asking  ? Progress::Phase::before
+                                                             : Progress::Phase::replying;
+    see_upload(at_, phase, client_.body_bytes(), lane_.loop.now());
+    const Progress progress{.phase = phase, .answer_begun = state_ == State::replying, .at = at_};
+    const Config& config = lane_.snapshot->config();
+    return next_deadline(progress, {.client = config.timeouts, .upload = config.limits.upload});
 }
 
 void LocalCall::send(std::string_view bytes) {

@@ -45,6 +45,7 @@ void append_end(std::string& out, const OwnReply& reply) {
     // A cache may keep a 404 or 501 on its own guess (RFC 9111, 4.2.2); what is true now need not be
     // in a minute.
     out.append("Cache-Control: no-store\r\n");
+    out.append(reply.added);
     if (reply.close)
         out.append("Connection: close\r\n");
     else if (reply.client_is_1_0)

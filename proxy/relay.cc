@@ -50,18 +50,34 @@ const StreamEvents Relay::server_events{
     .arrived =
         [](void* holder, std::span<char> bytes) {
             auto* relay = static_cast<Relay*>(holder);
-            relay->block_.server.arrived(bytes);
-            relay->at_.response_progress = relay->now();
+            relay->server_arrived(bytes);
             relay->client_.turn();
         },
     .flushed = [](void* holder) { static_cast<Relay*>(holder)->client_.turn(); },
     .ended =
         [](void* holder, int uv_error) {
             auto* relay = static_cast<Relay*>(holder);
-            relay->block_.server.ended(uv_error);
+            relay->server_ended(uv_error);
             relay->client_.turn();
         },
 };
+
+// What lay in the kernel before the request was written is no answer to it, whatever it looks like (RFC
+// 9112, 9.2): as if the connection had been lost, the request goes to another one.
+void Relay::server_arrived(std::span<char> bytes) noexcept {
+    if (unlooked_in_ == lane_.loop.iteration() && lane_.loop.polled_once())
+        return block_.server.ended(UV_ECONNABORTED);
+    block_.server.arrived(bytes);
+    at_.response_progress = now();
+}
+
+// A write that failed while reads are off, or after the server's end, says nothing about what the server
+// sent before: that is still to be read.
+void Relay::server_ended(int uv_error) noexcept {
+    const bool unread = block_.server.end() || !wants_server_;
+    if (unread && uv_error != UV_EOF && block_.server.stream().broken()) return;
+    block_.server.ended(uv_error);
+}
 
 Relay::Relay(Lane& lane, Http1Client& client, HeadBlock& block, std::uint64_t begun_at_us)
     : Exchange(lane, client),
@@ -81,11 +97,12 @@ Relay::~Relay() { lane_.counters.requests_in_flight.sub(); }
 bool Relay::advance() {
     check(!advancing_, "a relay advanced while it was advancing");
     advancing_ = true;
-    if (client_.stream().broken()) client_gone(UV_EPIPE);
+    if (client_.stream().broken() && state_ != State::tunnelling) client_gone(UV_EPIPE);
     for (bool moved = true; moved && state_ != State::over;) {
         const State before = state_;
         switch (state_) {
         case State::routing: route(); break;
+        case State::holding: hold(); break;
         case State::finding_session: find_session(); break;
         case State::choosing: choose(); break;
         case State::connecting: connected(); break;
@@ -132,7 +149,24 @@ void Relay::route() {
     if (forwards_left(head) == 0) return answer_options();
     websocket_ = is_websocket();
     in_framing_ = block_.parser.body().framing;
-    state_ = State::finding_session;
+    const bool waits = !client_.body_complete() && route_->upstream_config->request_buffer > 0;
+    state_ = waits ? State::holding : State::finding_session;
+    if (waits && block_.head.minor == 1 && block_.head.has(FieldName::expect)) ask_for_body();
+}
+
+// RFC 9110, 10.1.1: who waits for it sends nothing before.
+void Relay::ask_for_body() {
+    constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+    const iovec piece{const_cast<char*>(go_on.data()), go_on.size()};
+    client_.stream().write({&piece, 1});
+}
+
+// A client that is slow to send its body keeps neither a server nor the store waiting, and one that
+// leaves was never there.
+void Relay::hold() {
+    const std::size_t there = block_.held.size() + lane_.client_pieces.bytes();
+    if (client_.body_complete() || there >= route_->upstream_config->request_buffer)
+        state_ = State::finding_session;
 }
 
 bool Relay::is_loop() const noexcept {
@@ -245,15 +279,27 @@ void Relay::choose() {
     }
 }
 
-// What cannot be sent twice is not sent where the server's end lies in the kernel already, though its
-// event has not come yet.
+// What cannot be sent twice is not sent where the server's end, or something that nobody asked for, lies
+// in the kernel already, though its event has not come yet.
 Lease Relay::idle_connection() {
+    unlooked_in_ = 0;
     if (fresh_only_) return nullptr;
-    const bool once = !is_idempotent(block_.head.method);
+    const bool look = !can_send_again();
     Lease lease = pool().take(now());
-    while (lease && once && lease->stream->look() != Stream::Unread::nothing)
+    while (lease && look && lease->stream->look() != Stream::Unread::nothing)
         lease = pool().take(now());
+    if (lease && !look) unlooked_in_ = lane_.loop.iteration();
     return lease;
+}
+
+// Whether a request that is written now, and lost, or met by an answer to nothing, goes to another
+// connection. The latter is only noticed among the events that this iteration has looked for.
+bool Relay::can_send_again() const noexcept {
+    const bool event = !lane_.loop.in_timer() && connect_error_ == 0;
+    return event && is_idempotent(block_.head.method) &&
+           tries_ + 1 < route_->upstream_config->retry_tries && body_at_hand_ &&
+           client_.body_complete() &&
+           block_.held.size() + lane_.client_pieces.bytes() <= held_max();
 }
 
 void Relay::connected() {
@@ -335,6 +381,10 @@ void Relay::send_request() {
     __attribute__((uninitialized)) WriteList list;
     std::string_view held;
     if (first) {
+        // What is whole goes with its length: a WSGI application reads no other body.
+        if (in_framing_ == Framing::chunked && client_.body_complete() &&
+            route_->upstream_config->request_buffer > 0)
+            in_framing_ = Framing::length;
         build_request_head();
         list.add(lane_.head_out);
         held = block_.held;
@@ -360,12 +410,23 @@ void Relay::keep_for_resend() {
     const bool can_resend =
         is_idempotent(block_.head.method) && tries_ < route_->upstream_config->retry_tries;
     Pieces& pieces = lane_.client_pieces;
-    if (can_resend && body_at_hand_ &&
-        block_.held.size() + pieces.bytes() <= HeadBlock::waiting_max)
+    if (can_resend && body_at_hand_ && block_.held.size() + pieces.bytes() <= held_max())
         return hold_body();
     if (!block_.held.empty() || !pieces.empty()) body_at_hand_ = false;
-    block_.held.clear();
+    drop_held();
     pieces.clear();
+}
+
+// The answer may take long: more memory than every block has is given back now.
+void Relay::drop_held() {
+    block_.held.clear();
+    if (block_.held.capacity() > HeadBlock::waiting_max) block_.held.shrink_to_fit();
+}
+
+// How much of a body waits before reading stops.
+std::size_t Relay::held_max() const noexcept {
+    const std::size_t buffer = route_ == nullptr ? 0 : route_->upstream_config->request_buffer;
+    return std::max(HeadBlock::waiting_max, buffer);
 }
 
 void Relay::hold_body() {
@@ -388,7 +449,7 @@ void Relay::build_request_head() {
          .to = to_,
          .listener_host = listener,
          .peer = &client_.peer(),
-         .body = block_.parser.body(),
+         .body = body_to_server(),
          .request_id = request_id(),
          .via_line = route_->upstream_config->via
                          ? std::string_view{lane_.via_lines[block_.head.minor]}
@@ -398,8 +459,15 @@ void Relay::build_request_head() {
          .session_cookie = session_cookie(),
          .other_cookies = other_cookies(),
          .keep_underscores = snapshot_->config().limits.underscores == Underscores::keep,
-         .websocket = websocket_});
+         .websocket = websocket_,
+         .body_asked = route_->upstream_config->request_buffer > 0});
     if (dropped > 0) lane_.counters.session_fields_dropped.add(dropped);
+}
+
+Body Relay::body_to_server() const noexcept {
+    const Body body = block_.parser.body();
+    if (in_framing_ == body.framing) return body;
+    return {in_framing_, block_.held.size() + lane_.client_pieces.bytes()};
 }
 
 // Nothing was written: the connection had been closed before, and the server has not seen this
@@ -432,7 +500,11 @@ void Relay::reply() {
     if (client_.stream().unsent() == 0) finish(close_client_ ? End::close : End::keep);
 }
 
+// What a tunnel's client sent before it stopped to take anything is still to be read, and goes to the
+// server.
 void Relay::client_gone(int uv_error) {
+    const bool unread = client_.half_closed() || !wants_client_;
+    if (state_ == State::tunnelling && unread && client_.stream().broken()) return;
     // It has given its upload up, and may well read the answer.
     const bool reads = uv_error == UV_EOF && state_ == State::replying && !client_.body_complete();
     if (!reads) fail({Fault::client_gone, uv_error});
@@ -461,10 +533,16 @@ void Relay::fail(Error error) {
     // After a time-out a late body would be taken for the next request.
     const bool timed_out = error.fault == Fault::client_slow || error.fault == Fault::server_slow;
     decide_end(!timed_out);
+    // What was done to the session stays done: a client that kept its old id would be logged out. While the
+    // store is away nothing is known, and the client keeps what it has.
+    lane_.lines_out.clear();
+    if (session_.is_cookie_settled() && error.fault != Fault::store_unavailable)
+        session_.append_cookie_line(lane_.lines_out, is_cookie_secure());
     lane_.head_out.clear();
     append_reply(lane_.head_out, {.fault = error.fault,
                                   .request_id = request_id(),
                                   .date_line = lane_.date_line(),
+                                  .added = lane_.lines_out,
                                   .close = close_client_,
                                   .client_is_1_0 = client_is_1_0_,
                                   .head_only = block_.head.method == Method::head});

@@ -29,6 +29,7 @@ class Relay final : public Exchange {
 public:
     enum class State : std::uint8_t {
         routing,
+        holding,          // the body is awaited before anybody is asked
         finding_session,  // the store may have to answer
         choosing,         // a server, and an idle connection to it
         connecting,
@@ -58,6 +59,8 @@ private:
     bool is_loop() const noexcept;
     void answer_options();
     void decide_end(bool reusable) noexcept;
+    void ask_for_body();
+    void hold();
     void find_session();
     void session_found();
     bool may_replay() noexcept;
@@ -66,9 +69,13 @@ private:
     void connected();
     void exchange();
     void tunnel();
+    bool is_tunnel_done() noexcept;
     void reply();
 
+    void server_arrived(std::span<char> bytes) noexcept;
+    void server_ended(int uv_error) noexcept;
     Lease idle_connection();
+    bool can_send_again() const noexcept;
     void connect_failed(int uv_error);
     bool frees_descriptor();
     Error no_server_left() const noexcept;
@@ -76,7 +83,9 @@ private:
     void open_server(Lease lease);
     void send_request();
     void build_request_head();
+    Body body_to_server() const noexcept;
     void hold_body();
+    void drop_held();
     void keep_for_resend();
     void resend_unsent();
     void resend();
@@ -88,6 +97,7 @@ private:
     std::string_view session_cookie() const noexcept;
     std::span<const std::string_view> other_cookies() const noexcept;
     void release_response();
+    bool is_cookie_secure() const noexcept;
     void build_response_head(Body body);
     void receive_body();
     void pass_body(WriteList& list);
@@ -107,6 +117,7 @@ private:
     std::uint64_t next_session_look() const noexcept;
     std::uint64_t next_keep_alive() const noexcept;
     void see_progress() noexcept;
+    std::size_t held_max() const noexcept;
     void set_interest();
     bool session_step(RequestSession::Step step);
     bool is_websocket() const noexcept;
@@ -157,6 +168,9 @@ private:
     Framing out_framing_ = Framing::none;   // of the answer's body to the client
     Framing in_framing_ = Framing::none;    // of the request's body to the server
     int status_ = 0;                        // of what the client has been sent; 0: nothing yet
+
+    // The iteration in which a request went out on an idle connection that was not looked at; 0: none did.
+    std::uint64_t unlooked_in_ = 0;
 
     Stamps at_;
     std::uint64_t server_sent_seen_ = 0;

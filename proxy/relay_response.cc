@@ -60,9 +60,14 @@ bool Relay::on_interim() {
 void Relay::on_final() {
     const bool off = route_->config->session == SessionMode::off;
     if (off) count_ignored_fields();
+    // What is wrong with the beginning of the body is found before the session is changed, and can
+    // still be a 502.
+    Pieces& pieces = lane_.server_pieces;
+    pieces.clear();
+    if (const auto error = block_.server.read_body(pieces)) return fail(*error);
     if (!session_step(session_.apply(block_.server.head()))) {
         response_ = ResponseSide::committing;
-        block_.server.keep();
+        block_.server.keep(pieces);
         return;
     }
     release_response();
@@ -71,6 +76,7 @@ void Relay::on_final() {
 void Relay::committed() {
     auto answer = take_answer();
     if (!answer || !session_step(session_.answered(std::move(*answer)))) return;
+    block_.server.take_kept(lane_.server_pieces);
     release_response();
     if (state_ == State::exchanging && block_.server.end()) server_lost();
 }
@@ -117,10 +123,6 @@ void Relay::release_response() {
                                     : Framing::chunked;
     close_client_ = !connection_.persistent || !client_.body_complete() || client_.ends_here() ||
                     out_framing_ == Framing::until_close;
-    // The body is looked at first: what is wrong with its beginning can still be a 502.
-    Pieces& pieces = lane_.server_pieces;
-    pieces.clear();
-    if (const auto error = block_.server.read_body(pieces)) return fail(*error);
     __attribute__((uninitialized)) WriteList list;
     build_response_head({out_framing_, body.length});
     list.add(lane_.head_out);
@@ -129,14 +131,17 @@ void Relay::release_response() {
     pass_body(list);
 }
 
+bool Relay::is_cookie_secure() const noexcept {
+    const SecureCookie secure = snapshot_->config().session.secure;
+    return secure == SecureCookie::always ||
+           (secure == SecureCookie::automatic && is_secure(client_.peer(), block_.head));
+}
+
 void Relay::build_response_head(Body body) {
     const Config& config = snapshot_->config();
     const Head& head = block_.server.head();
     lane_.lines_out.clear();
-    const bool secure = config.session.secure == SecureCookie::always ||
-                        (config.session.secure == SecureCookie::automatic &&
-                         is_secure(client_.peer(), block_.head));
-    session_.append_cookie_line(lane_.lines_out, secure);
+    session_.append_cookie_line(lane_.lines_out, is_cookie_secure());
     if (!lane_.lines_out.empty() && invites_sharing(head, lane_.epoch_now_ms() / 1000) &&
         lane_.made_private_warning.due(now()))
         log::warn("response made private because it changes the session cookie",
@@ -254,10 +259,20 @@ void Relay::tunnel() {
         if (*end != UV_EOF) return finish(End::cut);
         client_.stream().shut();
     }
-    if ((client_.half_closed() || server.stream().broken()) && server.end())
-        state_ = State::replying;
-    else
-        look_after_session();
+    if (!is_tunnel_done()) return look_after_session();
+    if (client_.stream().broken()) return fail({Fault::client_gone, UV_EPIPE});
+    state_ = State::replying;
+}
+
+// Nothing more will come from either side, and what came has left for the server; for the client it may
+// still wait. What the server sends to a client that is gone is dropped as long as the end of what the
+// client sent is on its way: to close in the middle of it would be a reset.
+bool Relay::is_tunnel_done() noexcept {
+    Stream& server = block_.server.stream();
+    const bool server_has_all = server.broken() || (client_.half_closed() && server.unsent() == 0);
+    if (!server_has_all) return false;
+    if (block_.server.end()) return true;
+    return client_.stream().broken() && (server.broken() || server.unacknowledged() == 0);
 }
 
 // A session lives while its tunnel carries data; if the configuration says so, the tunnel lives no

@@ -32,7 +32,7 @@ void Relay::set_interest() {
     else if (client_.body_complete())
         wants_client_ = client_.waiting_bytes() < HeadBlock::waiting_max;
     else
-        wants_client_ = block_.held.size() < HeadBlock::waiting_max;
+        wants_client_ = block_.held.size() < held_max();
     if (!server.is_open() || server.end()) return;
     wants_server_ =
         response_ != ResponseSide::committing && flows(wants_server_, client_.stream().unsent());
@@ -49,6 +49,7 @@ void Relay::see_progress() noexcept {
 
 Progress::Phase Relay::phase() noexcept {
     switch (state_) {
+    case State::holding: return Progress::Phase::uploading;
     case State::connecting: return Progress::Phase::connecting;
     case State::tunnelling: return Progress::Phase::tunnelling;
     case State::replying: return Progress::Phase::replying;
@@ -97,12 +98,17 @@ std::uint64_t Relay::next_keep_alive() const noexcept {
 
 Progress Relay::progress() noexcept {
     see_progress();
-    return {.phase = phase(), .server_reached = tries_ > 0, .answer_begun = replied(), .at = at_};
+    const Progress::Phase current = phase();
+    if (in_framing_ != Framing::none) see_upload(at_, current, client_.body_bytes(), now());
+    return {.phase = current, .server_reached = tries_ > 0, .answer_begun = replied(), .at = at_};
 }
 
 Deadline Relay::time_out() noexcept {
-    return next_deadline(progress(), snapshot_->config().timeouts,
-                         route_ == nullptr ? nullptr : &route_->upstream_config->timeouts);
+    const Config& config = snapshot_->config();
+    return next_deadline(
+        progress(), {.client = config.timeouts,
+                     .upload = config.limits.upload,
+                     .server = route_ == nullptr ? nullptr : &route_->upstream_config->timeouts});
 }
 
 void Relay::on_deadline(std::uint64_t now_ms) {

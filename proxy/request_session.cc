@@ -117,7 +117,7 @@ std::optional<SessionId> RequestSession::lost_rotation() const {
 RequestSession::Look RequestSession::follow(const SessionId& next) noexcept {
     candidate_ = next;
     led_ = true;
-    if (!live_seen_) cookie_ = CookieAction::give;
+    if (!live_seen_) cookie_ = CookieAction::lead;
     return Look::follow;
 }
 
@@ -380,10 +380,10 @@ void RequestSession::append_cookie_line(std::string& out, bool secure) const {
     if (cookie_ == CookieAction::none) return;
     const CookieOptions options{needs_.route->cookie, needs_.config->same_site, secure};
     out.append("Set-Cookie: ");
-    if (cookie_ == CookieAction::give)
-        append_session_cookie(out, options, id_);
-    else
+    if (cookie_ == CookieAction::end)
         append_ended_cookie(out, options);
+    else
+        append_session_cookie(out, options, id_);
     out.append("\r\n");
 }
 

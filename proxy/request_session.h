@@ -75,6 +75,10 @@ public:
     void append_request_fields(std::string& out);
     // The Set-Cookie line for the client, if there is one to be sent.
     void append_cookie_line(std::string& out, bool secure) const;
+    // Whether that line tells of something that was done to the session, whatever becomes of the response.
+    bool is_cookie_settled() const noexcept {
+        return cookie_ == CookieAction::give || cookie_ == CookieAction::end;
+    }
     // 8 hex digits to correlate log lines by; empty if there is no session.
     std::string_view token() const noexcept;
     const SessionId& id() const noexcept { return id_; }
@@ -95,7 +99,12 @@ private:
         adopting,
         looking_again,
     };
-    enum class CookieAction : std::uint8_t { none, give, end };
+    enum class CookieAction : std::uint8_t {
+        none,
+        lead,  // to an id that another request was given: it may have ended since
+        give,
+        end,
+    };
 
     enum class Look : std::uint8_t { next, follow, enough };
     // The ids of a request that shows more than one, and what the store told of each.

@@ -100,7 +100,7 @@ Step RequestSession::drop_change() {
 // of the look-up may have ended since, and would take the place of a newer cookie.
 Step RequestSession::pass_unchanged() {
     if (rotates()) return renew();
-    const bool led = state_ == SessionState::live && cookie_ == CookieAction::give;
+    const bool led = state_ == SessionState::live && cookie_ == CookieAction::lead;
     return led ? confirm() : Step::done;
 }
 
@@ -276,10 +276,8 @@ bool RequestSession::rotates() const noexcept {
 
 // The session has gone on to another id, which the client need not learn now.
 void RequestSession::lead_to(const SessionId& id) noexcept {
-    if (cookie_waits_)
-        use(id);
-    else
-        give(id);
+    use(id);
+    if (!cookie_waits_) cookie_ = CookieAction::lead;
 }
 
 // Nothing but a new id, to which the old one leads for a minute. It is not worth a wait.
@@ -302,7 +300,7 @@ Step RequestSession::renewed(const StoreAnswer& answer) {
         lives_from_now();
     }
     if (answer.kind != Kind::moved) return Step::done;
-    give(veiled(answer.moved_to, id_));
+    lead_to(veiled(answer.moved_to, id_));
     return confirm();
 }
 
@@ -315,10 +313,10 @@ Step RequestSession::confirm() {
 Step RequestSession::confirmed(const StoreAnswer& answer) {
     doing_ = Doing::nothing;
     if (answer.kind == Kind::moved) {
-        give(veiled(answer.moved_to, id_));
+        lead_to(veiled(answer.moved_to, id_));
         return confirm();
     }
-    if (answer.kind != Kind::live) cookie_ = CookieAction::none;
+    cookie_ = answer.kind == Kind::live ? CookieAction::give : CookieAction::none;
     return Step::done;
 }
 

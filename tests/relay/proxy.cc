@@ -40,6 +40,7 @@ Config base_config(const Setup& setup) {
     config.listeners.push_back({*parse_address("127.0.0.1:0"), {}});
     UpstreamConfig upstream;
     upstream.name = "app";
+    upstream.request_buffer = setup.request_buffer;
     config.upstreams.push_back(upstream);
     RouteConfig route;
     route.name = "all";

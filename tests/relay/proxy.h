@@ -109,6 +109,8 @@ struct Setup {
     bool sessions = false;
     bool late_store = false;
     bool access_log = true;
+    // Most tests look at a body as it comes, piece by piece.
+    std::size_t request_buffer = 0;
     std::function<void(Config&)> change = [](Config&) {};
 };
 

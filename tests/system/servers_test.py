@@ -348,7 +348,7 @@ class LossTest(SystemTest):
                   (b"Transfer-Encoding: chunked", chunk(b"x" * 500), chunk(b"y" * 500) + b"0\r\n\r\n"))
         for framing, first, second in halves:
             bad, good = self.app(breaks, name="bad"), self.app(lambda request: reply(request.body), name="good")
-            client = self.client(self.baton([bad, good]))
+            client = self.client(self.baton([bad, good], upstream={"request_buffer": 0}))
             client.send(b"PUT / HTTP/1.1\r\nHost: a\r\n" + framing + b"\r\n\r\n" + first)
             good.wait_requests(1)
             client.send(second)

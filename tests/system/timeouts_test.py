@@ -126,6 +126,37 @@ class TimeoutTest(SystemTest):
         self.assertEqual((answer.status, answer.closes()), (408, True))
         self.assertEqual(self.fault(baton), "client_slow")
 
+    def test_F_slow_post_many_drips_occupy_no_server_thread(self):
+        slots = threading.BoundedSemaphore(2)  # an application with two threads
+
+        def answer(request):
+            if not slots.acquire(blocking=False):
+                return reply(b"busy", status="503 Busy")
+            try:
+                return reply(request.body)
+            finally:
+                slots.release()
+
+        app = self.app(answer)
+        baton = self.baton([app], timeouts={"body_idle": "2s"}, limits={"upload_rate_min": "500B", "rate_grace": "1s"})
+        drips = [self.client(baton) for _ in range(200)]
+        for number, drip in enumerate(drips):
+            framing = b"Content-Length: 1000" if number % 2 else b"Transfer-Encoding: chunked"
+            drip.send(b"POST / HTTP/1.1\r\nHost: a\r\n" + framing + b"\r\n\r\n")
+        dripping = set(drips)
+        while dripping:
+            for drip in list(dripping):
+                if drip.readable(0):
+                    dripping.remove(drip)
+                else:
+                    drip.send(b"x" if drips.index(drip) % 2 else b"1\r\nx\r\n")
+            self.assertEqual(self.ask(baton, "POST", body=b"hello").body, b"hello")  # at any time
+            for drip in list(dripping)[:1]:
+                drip.readable(0.05)  # the time must pass
+        self.assertEqual({drip.answer().status for drip in drips}, {408})
+        self.assertEqual({request.body for request in app.requests}, {b"hello"})
+        self.assertIsNone(next(iter(baton.wait_access(200, lambda line: line["status"] == 408))).get("server"))
+
     def test_body_idle(self):
         app = self.silent()
         baton = self.baton([app], timeouts={"body_idle": "300ms"})
@@ -287,7 +318,7 @@ class ClientGoneTest(SystemTest):
 
     def test_end_inside_a_request_aborts(self):
         app = self.app()
-        baton = self.baton([app])
+        baton = self.baton([app], upstream={"request_buffer": 0})
         for data in (b"GET / HTTP/1.1\r\nHo", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello",
                      b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n"):
             client = self.client(baton)

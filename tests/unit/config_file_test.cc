@@ -55,6 +55,7 @@ void describe(std::ostream& out, const UpstreamConfig& upstream) {
     line(out, "upstream.timeouts.total", upstream.timeouts.total);
     line(out, "upstream.retry.tries", upstream.retry_tries);
     line(out, "upstream.via", upstream.via);
+    line(out, "upstream.request_buffer", upstream.request_buffer);
 }
 
 void describe(std::ostream& out, const RouteConfig& route) {
@@ -148,6 +149,8 @@ std::string described(const Config& config) {
     line(out, "limits.underscores", config.limits.underscores);
     line(out, "limits.body", config.limits.body_max);
     line(out, "limits.connections", config.limits.connections_max);
+    line(out, "limits.upload_rate_min", config.limits.upload.min);
+    line(out, "limits.rate_grace", config.limits.upload.grace);
     line(out, "log.level", config.log.level);
     line(out, "log.access", config.log.access);
     line(out, "log.query", config.log.query);
@@ -222,6 +225,8 @@ constexpr Change changes[] = {
      "server.address = [::1]:9003 [::1]:9003"},
     {"[[upstream]]", "9001\", weight = 1", "9001\", weight = 2", "server.weight = 2"},
     {"[[upstream]]", "9002\", weight = 1", "9002\", weight = 256", "server.weight = 256"},
+    {"[[upstream]]", "request_buffer = \"16KiB\"", "request_buffer = 0",
+     "upstream.request_buffer = 0"},
     {"[upstream.keepalive]", "idle_max = 64", "idle_max = 65", "upstream.keepalive.idle_max = 65"},
     {"[upstream.keepalive]", "idle_timeout = \"50s\"", "idle_timeout = \"51s\"",
      "upstream.keepalive.idle_timeout = 51000"},
@@ -299,6 +304,8 @@ constexpr Change changes[] = {
     {"[limits]", "underscores = \"drop\"", "underscores = \"keep\"", "limits.underscores = 2"},
     {"[limits]", "body = \"64MiB\"", "body = 0", "limits.body = 0"},
     {"[limits]", "connections = 0", "connections = 1000", "limits.connections = 1000"},
+    {"[limits]", "upload_rate_min = \"500B\"", "upload_rate_min = 0", "limits.upload_rate_min = 0"},
+    {"[limits]", "rate_grace = \"30s\"", "rate_grace = \"31s\"", "limits.rate_grace = 31000"},
     {"[log]", "level = \"info\"", "level = \"warn\"", "log.level = 2"},
     {"[log]", "access = \"stdout\"", "access = \"/tmp/a\"", "log.access = /tmp/a"},
     {"[log]", "format = \"json\"", "format = \"logfmt\"",
@@ -534,6 +541,10 @@ TEST_CASE("every range ends where conf/baton.toml says") {
         {"", "workers", {"1", "256", "\"auto\""}, {"0", "-1", "257", "\"Auto\"", "true"}},
         {"", "grace", day, over_day},
         {"", "drain_delay", hour, over_hour},
+        {"[[upstream]]",
+         "request_buffer",
+         {"0", "\"0B\"", "\"1B\"", "\"1MiB\""},
+         {"\"1048577B\"", "-1", "16384", "true"}},
         {"[upstream.keepalive]", "idle_max", {"0", "65536"}, {"-1", "65537"}},
         {"[upstream.keepalive]", "idle_timeout", day, over_day},
         {"[upstream.keepalive]", "age_max", month, over_month},
@@ -572,6 +583,11 @@ TEST_CASE("every range ends where conf/baton.toml says") {
         {"[limits]", "fields", {"1", "10000"}, {"0", "10001"}},
         {"[limits]", "body", {"0", "\"0B\"", "\"1B\"", "\"1TiB\""}, {"\"1025GiB\"", "-1", "1"}},
         {"[limits]", "connections", {"0", "1000000"}, {"-1", "1000001"}},
+        {"[limits]",
+         "upload_rate_min",
+         {"0", "\"0B\"", "\"1B\"", "\"1GiB\""},
+         {"\"1025MiB\"", "-1", "500"}},
+        {"[limits]", "rate_grace", {"\"1ms\"", "\"1h\""}, {"\"0s\"", "\"61m\"", "30"}},
     };
     const std::string file = read_file("conf/baton.toml");
     for (const Range& range : ranges) {

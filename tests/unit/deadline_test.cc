@@ -17,7 +17,11 @@ const ClientTimeouts client{
 const UpstreamConfig::Timeouts server{
     .connect = 2ms, .response = 3ms, .idle = 5ms, .total = 1000ms};
 
-Deadline of(Progress progress) { return next_deadline(progress, client, &server); }
+const UploadRate any_rate{.min = 0};
+
+Deadline of(const Progress& progress) {
+    return next_deadline(progress, {.client = client, .upload = any_rate, .server = &server});
+}
 
 }  // namespace
 
@@ -87,8 +91,11 @@ TEST_CASE("a limit of 0 is none") {
           Phase::overlapping, Phase::answering, Phase::replying, Phase::tunnelling}) {
         Progress progress{.phase = phase};
         progress.at = {.begun = 1, .unsent_since = 2, .half_closed = 3};
-        CHECK(next_deadline(progress, none, &no_server).when == 0);
-        CHECK(next_deadline(progress, none, nullptr).when == 0);
+        CHECK(next_deadline(progress, {.client = none, .upload = any_rate, .server = &no_server})
+                  .when == 0);
+        CHECK(
+            next_deadline(progress, {.client = none, .upload = any_rate, .server = nullptr}).when ==
+            0);
     }
 }
 
@@ -137,7 +144,8 @@ TEST_CASE("F:origin total running out is the fault of whoever is awaited at that
         .connect = 0ms, .response = 0ms, .idle = 0ms, .total = 1000ms};
     for (const Case& c : cases) {
         CAPTURE(c.what);
-        const Deadline due = next_deadline(c.progress, none, &total);
+        const Deadline due =
+            next_deadline(c.progress, {.client = none, .upload = any_rate, .server = &total});
         CHECK(due.when == 1001);
         CHECK(due.fault == c.fault);
         CHECK(origin_of(due.fault) == c.origin);
@@ -150,14 +158,16 @@ TEST_CASE("F:origin idle is not the server's while the upload runs or the client
     Progress progress{.phase = Phase::overlapping, .server_reached = true, .answer_begun = true};
     progress.at = {.begun = 1, .request_progress = 700, .response_progress = 500};
     const UpstreamConfig::Timeouts idle{.connect = 0ms, .response = 0ms, .idle = 5ms, .total = 0ms};
-    CHECK(next_deadline(progress, none, &idle).when == 0);
+    CHECK(next_deadline(progress, {.client = none, .upload = any_rate, .server = &idle}).when == 0);
     progress.phase = Phase::answering;
-    CHECK(next_deadline(progress, none, &idle).when == 705);  // from the end of the upload
+    CHECK(next_deadline(progress, {.client = none, .upload = any_rate, .server = &idle}).when ==
+          705);  // from the end of the upload
     progress.at.unsent_since = 600;
-    CHECK(next_deadline(progress, none, &idle).when == 0);
+    CHECK(next_deadline(progress, {.client = none, .upload = any_rate, .server = &idle}).when == 0);
     progress.at.unsent_since = 0;
     progress.at.client_progress = 900;
-    CHECK(next_deadline(progress, none, &idle).when == 905);  // from the last byte the client took
+    CHECK(next_deadline(progress, {.client = none, .upload = any_rate, .server = &idle}).when ==
+          905);  // from the last byte the client took
 }
 
 TEST_CASE("F:origin a body that waited for the server is not late the moment the server goes on") {
@@ -209,6 +219,36 @@ TEST_CASE("F:origin what we lack for a connect is no server's fault") {
          std::initializer_list<int>{UV_ECONNREFUSED, UV_ETIMEDOUT, UV_EHOSTUNREACH, UV_ENETUNREACH,
                                     UV_ECONNRESET, UV_EOF, 0})
         CHECK_FALSE(is_local(error));
+}
+
+TEST_CASE("F:slow-post a body must come at the least rate, beyond its grace") {
+    const ClientTimeouts none{
+        .body_idle = 0ms, .send = 0ms, .tunnel_idle = 0ms, .client_gone = 0ms};
+    const UploadRate rate{.min = 500, .grace = 30s};
+    const auto due = [&](const Stamps& at, Phase phase) {
+        const Progress progress{.phase = phase, .at = at};
+        return next_deadline(progress, {.client = none, .upload = rate}).when;
+    };
+    Stamps at{.begun = 1};
+    see_upload(at, Phase::uploading, 0, 1000);
+    CHECK(due(at, Phase::uploading) == 31'000);
+    see_upload(at, Phase::uploading, 5000, 9000);  // 10 s at 500 bytes a second
+    CHECK(due(at, Phase::uploading) == 41'000);
+    CHECK(due(at, Phase::overlapping) == 41'000);
+    // While the server, or the store, is awaited the client need not send.
+    see_upload(at, Phase::sent, 5000, 11'000);
+    for (const Phase phase :
+         {Phase::before, Phase::connecting, Phase::sent, Phase::committing, Phase::answering})
+        CHECK(due(at, phase) == 0);
+    see_upload(at, Phase::uploading, 5000, 61'000);
+    CHECK(due(at, Phase::uploading) == 61'000 + 30'000);  // 10 s of 40 s are used up
+    // What it has used up and more: at once, not never.
+    see_upload(at, Phase::sent, 5000, 161'000);
+    see_upload(at, Phase::uploading, 5000, 162'000);
+    CHECK(due(at, Phase::uploading) == 162'001);
+    const Progress progress{.phase = Phase::uploading, .at = at};
+    CHECK(next_deadline(progress, {.client = none, .upload = {.min = 0}}).when == 0);
+    CHECK(next_deadline(progress, {.client = none, .upload = rate}).fault == Fault::client_slow);
 }
 
 }  // namespace baton

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <ctime>
 #include <memory>
 #include <numeric>
 #include <string>
@@ -602,6 +603,42 @@ TEST_CASE("what a server did wrong is counted by its kind, and the last is known
         CHECK(counters.last_fault().fault == fault);
         CHECK(counters.last_fault().time_ms == 1'772'323'200'001 + static_cast<std::int64_t>(i));
     }
+}
+
+TEST_CASE("F:stale-once a full pool closes its oldest connection, and keeps the newest") {
+    Pooled pooled{{.idle_max = 2}};
+    pooled.idle(3);
+    CHECK(pooled.counts() == "0 busy, 2 idle");
+    CHECK(pooled.pool.take(0)->stream.get() == pooled.streams[2]);
+    CHECK(pooled.pool.take(0)->stream.get() == pooled.streams[1]);
+    CHECK(pooled.pool.take(0) == nullptr);
+}
+
+TEST_CASE("F:stale-once a pool gives its connections up in any order") {
+    Pooled pooled{{.idle_max = 8}};
+    pooled.idle(5);
+    pooled.streams[0]->ends();  // the oldest
+    pooled.streams[4]->ends();  // the newest
+    pooled.streams[2]->ends();  // one between
+    CHECK(pooled.counts() == "0 busy, 2 idle");
+    pooled.idle(1);
+    CHECK(pooled.pool.close_oldest());
+    CHECK(pooled.counts() == "0 busy, 2 idle");
+    Lease newest = pooled.pool.take(0);
+    CHECK(newest->stream.get() == pooled.streams[5]);
+    CHECK(pooled.pool.take(0)->stream.get() == pooled.streams[3]);
+    CHECK_FALSE(pooled.pool.close_oldest());
+    pooled.pool.give_back(std::move(newest), 0);
+    CHECK(pooled.counts() == "0 busy, 1 idle");
+}
+
+TEST_CASE("F:stale-once all idle connections of a server end at once, and it takes no time") {
+    Pooled pooled{{.idle_max = 65'536}};
+    pooled.idle(65'536);
+    const std::clock_t begun = std::clock();
+    for (FakeStream* stream : pooled.streams) stream->ends();
+    CHECK(pooled.counts() == "0 busy, 0 idle");
+    CHECK((std::clock() - begun) / CLOCKS_PER_SEC < 1);  // what is quadratic takes several
 }
 
 }  // namespace baton

@@ -1,0 +1,177 @@
+// The end of a tunnel: what one side has sent arrives before its end does.
+
+#include <doctest/doctest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <string>
+
+#include "tests/relay/proxy.h"
+
+namespace baton::test {
+
+namespace {
+
+char byte_at(std::size_t place) { return static_cast<char>(place % 251); }
+
+struct Tunnel {
+    Proxy proxy;
+    Peer client;
+    Peer server;
+    Tunnel() : client(proxy.connect_client()), server(begin()) {}
+    Peer begin() {
+        client.sends(
+            "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+        Peer peer = proxy.accept_at_server();
+        peer.head();
+        peer.sends(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\n\r\n");
+        client.head();
+        return peer;
+    }
+};
+
+// Sends `size` bytes from one end as fast as they are taken, then ends it; reads slowly at the other.
+struct Flow {
+    Proxy& proxy;
+    Peer& from;
+    Peer& to;
+    std::size_t size;
+    bool close = false;  // both directions, or this one only
+    std::size_t sent = 0;
+    std::size_t got = 0;
+    bool right = true;
+    int end = -1;  // what the last recv said
+
+    void send_some() {
+        char block[65536];
+        while (sent < size) {
+            const std::size_t part = std::min(sizeof(block), size - sent);
+            for (std::size_t i = 0; i < part; ++i) block[i] = byte_at(sent + i);
+            const ssize_t some = ::send(from.fd(), block, part, MSG_NOSIGNAL | MSG_DONTWAIT);
+            if (some <= 0) return;
+            sent += static_cast<std::size_t>(some);
+        }
+    }
+    void receive_some() {
+        char block[300'000];
+        const ssize_t some = ::recv(to.fd(), block, sizeof(block), MSG_DONTWAIT);
+        if (some < 0 && errno == EAGAIN) return;
+        if (some <= 0) {
+            end = some == 0 ? 0 : errno;
+            return;
+        }
+        for (ssize_t i = 0; i < some; ++i)
+            right = right && block[i] == byte_at(got + static_cast<std::size_t>(i));
+        got += static_cast<std::size_t>(some);
+    }
+    // The reader begins once the writer has ended, or cannot go on.
+    void run() {
+        std::size_t before = 0;
+        for (int stuck = 0; sent < size && stuck < 30; ++stuck) {
+            send_some();
+            if (std::exchange(before, sent) != sent) stuck = 0;
+            proxy.turn(1);
+        }
+        bool ended = false;
+        proxy.turn_until(
+            [&] {
+                send_some();
+                if (sent == size && !std::exchange(ended, true)) {
+                    if (close)
+                        from.closes();
+                    else
+                        from.shuts();
+                    proxy.turn(20);
+                }
+                receive_some();
+                return end >= 0;
+            },
+            "the end");
+        CHECK(end == 0);
+        CHECK(got == size);
+        CHECK(right);
+    }
+};
+
+constexpr std::size_t sizes[] = {1, 1000, 60'000, 65'537, 4'032'000, 64'000'000};
+
+}  // namespace
+
+TEST_CASE("F:tunnel-end what the client has sent arrives before its end") {
+    for (const std::size_t size : sizes) {
+        for (const bool half_closed : {false, true}) {
+            for (const bool close : {false, true}) {
+                CAPTURE(size);
+                CAPTURE(half_closed);
+                CAPTURE(close);
+                Tunnel tunnel;
+                const int small = 100'000;
+                setsockopt(tunnel.server.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+                if (half_closed) {
+                    tunnel.server.shuts();
+                    CHECK(tunnel.client.until_end() == "");
+                }
+                Flow flow{tunnel.proxy, tunnel.client, tunnel.server, size, close};
+                flow.run();
+            }
+        }
+    }
+}
+
+TEST_CASE("F:tunnel-end what the server has sent arrives before its end") {
+    for (const std::size_t size : sizes) {
+        for (const bool half_closed : {false, true}) {
+            for (const bool close : {false, true}) {
+                CAPTURE(size);
+                CAPTURE(half_closed);
+                CAPTURE(close);
+                Tunnel tunnel;
+                const int small = 100'000;
+                setsockopt(tunnel.client.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+                if (half_closed) {
+                    tunnel.client.shuts();
+                    CHECK(tunnel.server.until_end() == "");
+                }
+                Flow flow{tunnel.proxy, tunnel.server, tunnel.client, size, close};
+                flow.run();
+            }
+        }
+    }
+}
+
+TEST_CASE("F:tunnel-end a server that talks to a client that is gone still gets all it had sent") {
+    // What the client's system has not sent yet is lost there when it sees that nobody reads.
+    for (const std::size_t size : {1U, 1000U, 65'537U, 1'000'000U}) {
+        CAPTURE(size);
+        Tunnel tunnel;
+        const int small = 100'000;
+        setsockopt(tunnel.server.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+        Flow flow{tunnel.proxy, tunnel.client, tunnel.server, size, true};
+        bool closed = false;
+        tunnel.proxy.turn_until(
+            [&] {
+                flow.send_some();
+                if (flow.sent == size && !std::exchange(closed, true)) tunnel.client.closes();
+                if (closed) ::send(tunnel.server.fd(), "tick", 4, MSG_NOSIGNAL | MSG_DONTWAIT);
+                flow.receive_some();
+                return flow.end >= 0;
+            },
+            "the end");
+        CHECK(flow.end == 0);
+        CHECK(flow.got == size);
+        CHECK(flow.right);
+        // The server goes on talking, and is told in the end that nobody listens.
+        tunnel.proxy.turn_until(
+            [&] {
+                return ::send(tunnel.server.fd(), "tick", 4, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
+                       errno != EAGAIN;
+            },
+            "a write that fails");
+        CHECK(tunnel.proxy.worker().clients() == 0);
+    }
+}
+
+}  // namespace baton::test
