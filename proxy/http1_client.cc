@@ -131,6 +131,20 @@ void Http1Client::on_deadline() {
     turn();
 }
 
+void Http1Client::bind(Lease lease) {
+    if (!bound_)
+        bound_ = std::make_unique<BoundServers>(
+            this, [](void* client) { static_cast<Http1Client*>(client)->on_bound_ended(); });
+    bound_->keep(std::move(lease));
+}
+
+void Http1Client::on_bound_ended() {
+    bound_ended_ = true;
+    // A request that has arrived is answered.
+    if (state_ == State::idle && stream_->look() != Stream::Unread::bytes) enter(State::over);
+    turn();
+}
+
 void Http1Client::stop() {
     // A request that has arrived is answered, and the answer says that the connection ends.
     if (state_ == State::lingering || is_idle()) enter(State::over);
@@ -371,7 +385,7 @@ bool Http1Client::client_sends() const noexcept {
 }
 
 bool Http1Client::ends_here() const noexcept {
-    return clients_.ends_connections() || (half_closed_ && !next_has_arrived());
+    return clients_.ends_connections() || bound_ended_ || (half_closed_ && !next_has_arrived());
 }
 
 // Behind the running request: a whole head waits to be read.

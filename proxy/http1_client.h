@@ -9,6 +9,7 @@
 
 #include "net/loop.h"
 #include "net/stream.h"
+#include "proxy/bound_servers.h"
 #include "proxy/forward.h"
 #include "proxy/head_block.h"
 #include "proxy/lane.h"
@@ -52,9 +53,13 @@ public:
     bool body_complete() const noexcept { return body_ == RequestBody::complete; }
     std::uint64_t body_bytes() const noexcept { return body_bytes_; }
     bool half_closed() const noexcept { return half_closed_; }
-    // The running request's answer is the last: the process is to end, or the client has finished
-    // sending and no further request has arrived.
+    // The running request's answer is the last: the process is to end, the client has finished sending
+    // and no further request has arrived, or a server connection of its own has ended.
     bool ends_here() const noexcept;
+    // Server connections that are this client's alone.
+    void bind(Lease lease);
+    bool has_bound() const noexcept { return bound_ && !bound_->empty(); }
+    BoundServers& bound() noexcept { return *bound_; }
     // What the client did, and when.
     void see_progress(Stamps& at) noexcept;
     std::size_t waiting_bytes() const noexcept;
@@ -84,6 +89,7 @@ private:
     void on_arrived(std::span<char> bytes);
     void on_ended(int uv_error);
     void on_deadline();
+    void on_bound_ended();
 
     void next_input();
     void save_input();
@@ -113,12 +119,14 @@ private:
     Peer peer_;
     Timer<&Http1Client::on_deadline> timer_;
     std::unique_ptr<HeadBlock> block_;  // not while idle
+    std::unique_ptr<BoundServers> bound_;
     // Arrived, unread: in the loop's buffer during an event, else in the block.
     std::span<char> input_;
     State state_ = State::idle;
     bool turning_ = false;
     RequestBody body_ = RequestBody::coming;
     bool half_closed_ = false;
+    bool bound_ended_ = false;
     bool linger_ = false;  // once flushed: it is sending what nobody wants
     std::uint64_t body_bytes_ = 0;
     std::uint64_t armed_for_ = 0;  // 0: not

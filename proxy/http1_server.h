@@ -40,6 +40,10 @@ public:
     // What has arrived of the body, as `pieces` that view the loop's read buffer or ours.
     std::optional<Error> read_body(Pieces& pieces);
     bool complete() const noexcept { return parser_.complete(); }
+    // As far as the head says.
+    bool ends_with_answer() const noexcept {
+        return !persistent_ || parser_.body().framing == Framing::until_close;
+    }
     // The end of the connection completes the answer (a body until close).
     bool end_completes() noexcept { return parser_.end_of_input(); }
     bool heard() const noexcept { return heard_; }

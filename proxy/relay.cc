@@ -255,6 +255,9 @@ bool Relay::session_step(RequestSession::Step step) {
 void Relay::choose() {
     const Upstream& upstream = *route_->upstream;
     if (chosen_us_ == 0) chosen_us_ = lane_.clock_us();
+    bound_ = false;
+    if (client_.has_bound())
+        if (Lease lease = bound_connection()) return open_server(std::move(lease));
     while (state_ == State::choosing) {
         server_ = upstream.pick(tried_);
         if (server_ == nullptr && tries_ > 0 && tried_ != refused_) {
@@ -300,6 +303,23 @@ bool Relay::can_send_again() const noexcept {
            tries_ + 1 < route_->upstream_config->retry_tries && body_at_hand_ &&
            client_.body_complete() &&
            block_.held.size() + lane_.client_pieces.bytes() <= held_max();
+}
+
+// The connection to one of the upstream's servers on which this client is logged in. If it has ended, the
+// client begins again on another one.
+Lease Relay::bound_connection() {
+    Lease lease = client_.bound().take([&](const Pool& of_lease) {
+        for (const Server& server : route_->upstream->servers()) {
+            server_ = &server;
+            if (&pool() == &of_lease) return true;
+        }
+        return false;
+    });
+    if (!lease || lease->stream->look() != Stream::Unread::nothing) return nullptr;
+    bound_ = true;
+    unlooked_in_ = 0;
+    tried_.add(server_->index);
+    return lease;
 }
 
 void Relay::connected() {
@@ -532,7 +552,7 @@ void Relay::fail(Error error) {
     if (error.fault == Fault::client_gone) return finish(End::drop);
     // After a time-out a late body would be taken for the next request.
     const bool timed_out = error.fault == Fault::client_slow || error.fault == Fault::server_slow;
-    decide_end(!timed_out);
+    decide_end(!timed_out && !bound_);
     // What was done to the session stays done: a client that kept its old id would be logged out. While the
     // store is away nothing is known, and the client keeps what it has.
     lane_.lines_out.clear();

@@ -76,6 +76,8 @@ private:
     void server_ended(int uv_error) noexcept;
     Lease idle_connection();
     bool can_send_again() const noexcept;
+    Lease bound_connection();
+    void give_back(Lease lease);
     void connect_failed(int uv_error);
     bool frees_descriptor();
     Error no_server_left() const noexcept;
@@ -154,6 +156,8 @@ private:
     bool client_is_1_0_ = false;
     bool close_client_ = false;  // said so in it
     bool wants_server_ = true;
+    bool bound_ = false;          // the server connection is this client's
+    bool asks_auth_ = false;      // the answer asks for authentication of the connection
     bool fresh_only_ = false;     // sent again: no idle connection is good enough
     bool replayed_ = false;       // after a conflict
     std::uint8_t interim_ = 0;    // 1xx answers so far

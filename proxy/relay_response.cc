@@ -5,6 +5,7 @@
 
 #include "net/cache_control.h"
 #include "net/check.h"
+#include "proxy/connection_auth.h"
 #include "proxy/http1_client.h"
 #include "proxy/relay.h"
 #include "proxy/retry.h"
@@ -85,8 +86,8 @@ void Relay::committed() {
 // protocols has begun a conversation.
 bool Relay::may_replay() noexcept {
     const bool safe = block_.head.method == Method::get || block_.head.method == Method::head;
-    return safe && snapshot_->config().session.replay_safe && !replayed_ && body_at_hand_ &&
-           request_ == RequestSide::sent && block_.server.head().status != 101;
+    return safe && snapshot_->config().session.replay_safe && !replayed_ && !bound_ &&
+           body_at_hand_ && request_ == RequestSide::sent && block_.server.head().status != 101;
 }
 
 // The cookie that no server sees and none may set; none where the route has no sessions.
@@ -122,7 +123,9 @@ void Relay::release_response() {
                    : client_is_1_0_ ? Framing::until_close
                                     : Framing::chunked;
     close_client_ = !connection_.persistent || !client_.body_complete() || client_.ends_here() ||
-                    out_framing_ == Framing::until_close;
+                    out_framing_ == Framing::until_close ||
+                    (bound_ && block_.server.ends_with_answer());
+    asks_auth_ = asks_connection_auth(block_.server.head());
     __attribute__((uninitialized)) WriteList list;
     build_response_head({out_framing_, body.length});
     list.add(lane_.head_out);
@@ -194,9 +197,16 @@ void Relay::response_done() {
     const bool request_sent = request_ == RequestSide::sent;
     // Decided when the head was released.
     check(request_sent || close_client_, "a connection with half a request was to be kept");
-    if (Lease lease = block_.server.release(request_sent))
-        pool().give_back(std::move(lease), now());
+    if (Lease lease = block_.server.release(request_sent)) give_back(std::move(lease));
     state_ = State::replying;
+}
+
+// A connection on which the server knows who asks is that client's, and ends with it. That of a proxy
+// carries many people: it has none of its own.
+void Relay::give_back(Lease lease) {
+    if (!bound_ && !asks_auth_ && !has_connection_auth(block_.head))
+        return pool().give_back(std::move(lease), now());
+    if (!client_.peer().trusted && !close_client_) client_.bind(std::move(lease));
 }
 
 // The server has ended its side, or its connection broke.
@@ -216,7 +226,7 @@ void Relay::server_lost() {
                            .body_at_hand = body_at_hand_,
                            .tries_left = route_->upstream_config->retry_tries -
                                          std::min(tries_, route_->upstream_config->retry_tries)};
-    if (may_retry(Fault::server_gone, facts)) return resend();
+    if (!bound_ && may_retry(Fault::server_gone, facts)) return resend();
     fail(server_gone(block_.server.heard() ? Reason::cut_head : Reason::closed_unanswered));
 }
 

@@ -79,6 +79,15 @@ void Pool::give_back(Lease lease, std::uint64_t now_ms) {
     ++idle_;
 }
 
+void Pool::park(ServerConnection& connection) noexcept {
+    ++connection.requests;
+    count(connection, connection.pool.counters.idle);
+}
+
+void Pool::resume(ServerConnection& connection) noexcept {
+    count(connection, connection.pool.counters.in_flight);
+}
+
 void Pool::sweep(std::uint64_t now_ms) {
     const auto idle_timeout = static_cast<std::uint64_t>(options_.idle_timeout.count());
     for (ServerConnection* next = oldest_; next != nullptr;) {

@@ -55,6 +55,9 @@ public:
     // nothing. It is kept if the options allow, in the place of the oldest if the pool is full, else
     // closed. Reads stay armed: an idle connection that becomes readable or ends is closed.
     void give_back(Lease lease, std::uint64_t now_ms);
+    // A connection that is kept elsewhere between two requests, and one that is used again.
+    static void park(ServerConnection& connection) noexcept;
+    static void resume(ServerConnection& connection) noexcept;
     // Closes what has been idle or alive for too long. Called about once a second.
     void sweep(std::uint64_t now_ms);
     // False if there is none.

@@ -59,7 +59,7 @@ class ServerCounters {
 public:
     Counter requests;  // of which a byte was written, each try
     Gauge in_flight;   // connections that carry a request, or a tunnel
-    Gauge idle;        // connections in the pool
+    Gauge idle;        // connections in the pool, or kept for one client
 
     struct LastFault {
         ServerFault fault = ServerFault::connect_failed;
