@@ -104,7 +104,7 @@ class StopTest(SystemTest):
 
     def test_request_half_sent_finishes(self):
         app = self.app(self.slow)
-        baton = self.baton([app])
+        baton = self.baton([app], upstream={"request_buffer": 0})
         client = self.client(baton)
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab")
         app.wait_requests(1)
