@@ -142,6 +142,25 @@ TEST_CASE("F:tunnel-end what the server has sent arrives before its end") {
     }
 }
 
+TEST_CASE("F:tunnel-end wherever in the buffers on the way the last byte lies") {
+    // Nothing is read before the end has been sent: more and more bytes wait in the kernel, then here.
+    for (const bool to_server : {true, false}) {
+        for (std::size_t size = 3'600'000; size < 6'000'000; size += 45'000) {
+            CAPTURE(to_server);
+            CAPTURE(size);
+            Tunnel tunnel;
+            Peer& from = to_server ? tunnel.client : tunnel.server;
+            Peer& to = to_server ? tunnel.server : tunnel.client;
+            const int small = 100'000;
+            setsockopt(to.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+            to.shuts();
+            CHECK(from.until_end() == "");
+            Flow flow{tunnel.proxy, from, to, size, true};
+            flow.run();
+        }
+    }
+}
+
 TEST_CASE("F:tunnel-end a server that talks to a client that is gone still gets all it had sent") {
     // What the client's system has not sent yet is lost there when it sees that nobody reads.
     for (const std::size_t size : {1U, 1000U, 65'537U, 1'000'000U}) {

@@ -29,6 +29,8 @@ struct Warm {
         peer.head();
         peer.sends(ok);
         client.expects("ok");
+        proxy
+            .turn();  // so that of two sockets the first to get something is the first to be told of
         return peer;
     }
     // The request comes to another connection, whose answer is the client's.
