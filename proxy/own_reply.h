@@ -14,7 +14,7 @@ struct OwnReply {
     Fault fault = Fault::bad_request;
     std::string_view request_id;
     std::string_view date_line;  // ready-made
-    std::string_view added;  // ready-made lines
+    std::string_view added;      // ready-made lines
     bool close = false;
     bool client_is_1_0 = false;  // is told if the connection goes on
     bool head_only = false;      // an answer to HEAD: the fields without the body
