@@ -42,7 +42,7 @@ public:
     bool complete() const noexcept { return parser_.complete(); }
     // As far as the head says.
     bool ends_with_answer() const noexcept {
-        return !persistent_ || parser_.body().framing == Framing::until_close;
+        return !connection_.persistent || parser_.body().framing == Framing::until_close;
     }
     // The end of the connection completes the answer (a body until close).
     bool end_completes() noexcept { return parser_.end_of_input(); }
