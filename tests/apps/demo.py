@@ -36,6 +36,8 @@ address = "127.0.0.1:{port}"
 [[upstream]]
 name = "apps"
 servers = [{servers}]
+# A server gets a request before its body: so two can meet, for the claim "conflict".
+request_buffer = "0B"
 
 [[route]]
 hosts = ["*"]

@@ -70,10 +70,10 @@ class ApiTest(SessionTest):
         path.chmod(mode)
         return path
 
-    def api_baton(self, servers=(), *, session=None, **keys):
+    def api_baton(self, servers=(), *, session=None, upstream=None, **keys):
         """Upstreams "app" and "other", each a scope of its own, with the same servers."""
         addresses = [{"address": server.address} for server in servers]
-        upstreams = [{"name": name, "servers": addresses} for name in ("app", "other")]
+        upstreams = [{"name": name, "servers": addresses, **(upstream or {})} for name in ("app", "other")]
         routes = keys.pop("routes", [{"upstream": "app", "hosts": APP_HOSTS},
                                     {"upstream": "other", "hosts": ["other.example"]}])
         api = {"address": f"127.0.0.1:{keys.pop('api_port', 0)}", "token_file": str(self.token_file())}

@@ -92,7 +92,8 @@ class ExamplesTest(ApiTest):
         return pages.pop().strip()
 
     def prove(self, language):
-        proxy = self.api_baton(self.servers(language, {}), top={"workers": 2})
+        # A server learns of a request before its body is whole.
+        proxy = self.api_baton(self.servers(language, {}), top={"workers": 2}, upstream={"request_buffer": "0B"})
 
         # Counted, whoever counts.
         first = self.post(proxy, "/click")

@@ -21,7 +21,8 @@ const std::string later = "Expires: Fri, 15 Jan 2027 08:00:01 GMT\r\n";
 
 bool invites(const std::string& fields) {
     const std::string bytes = "HTTP/1.1 200 OK\r\n" + fields + "Content-Length: 0\r\n\r\n";
-    HttpParser parser{HeadGuard::Kind::response, HeadLimits{}};
+    const HeadLimits limits;  // the parser holds its address
+    HttpParser parser{HeadGuard::Kind::response, limits};
     Head head;
     const auto size = parser.read_head(bytes, head);
     REQUIRE(size);

@@ -37,7 +37,8 @@ class BodiesTest(RealTest):
         for name, _, chunked, answer in self.upload(client, self.server(server), lambda *_: "/upload"):
             said = answer.json()
             self.assertEqual((answer.status, said["size"], said["sha"]), (200, SIZES[name], self.files.sha[name]))
-            framing = (None, "chunked") if chunked else (str(SIZES[name]), None)
+            # What is whole by the time request_buffer is full has a length.
+            framing = (None, "chunked") if chunked and SIZES[name] > 16384 else (str(SIZES[name]), None)
             self.assertEqual((said["length"], said["coding"]), framing)
 
     @pairs(servers=["nginx"])

@@ -8,6 +8,7 @@ from real import RealTest, pairs
 
 ASKS_FIRST = {"Expect": "100-continue"}
 AT_ONCE = {"Expect": ""}  # curl asks first unless it is told not to
+PASSED_ON = {"request_buffer": "0B"}  # it is the server that is asked
 
 
 class UploadTest(RealTest):
@@ -23,17 +24,18 @@ class ExpectTest(UploadTest):
     def test_continue(self, client, server):
         ask = self.asking(client)
         target = self.server(server)
-        baton = self.baton([target])
         path = "/upload" if server == "node" else f"/stored/expect-{client}"
-        before = target.connections()
-        asked = ask(baton, [Ask(path, "PUT", "medium", chunked, fields=ASKS_FIRST) for chunked in (False, True)])
-        for answer in asked:
-            self.assertEqual((answer.status // 100, answer.interim), (2, [100]))
-            if server == "node":
-                self.assertEqual((answer.json()["sha"], answer.json()["expect"]),
-                                 (self.files.sha["medium"], "100-continue"))
-        self.assertEqual((asked.connections, target.connections() - before), (1, 1))
-        self.assert_clean(self.log(baton, 2))
+        for upstream, expect in (({}, None), (PASSED_ON, "100-continue")):
+            baton = self.baton([target], upstream=upstream)
+            before = target.connections()
+            asked = ask(baton, [Ask(path, "PUT", "medium", chunked, fields=ASKS_FIRST) for chunked in (False, True)])
+            for answer in asked:
+                self.assertEqual((answer.status // 100, answer.interim), (2, [100]))
+                if server == "node":
+                    self.assertEqual((answer.json()["sha"], answer.json()["expect"]),
+                                     (self.files.sha["medium"], expect))
+            self.assertEqual((asked.connections, target.connections() - before), (1, 1))
+            self.assert_clean(self.log(baton, 2))
 
     @pairs(clients=["curl", "agent", "asyncio"], servers=["python"])
     def test_continue_from_a_server_that_refuses_then(self, client, server):
@@ -43,7 +45,7 @@ class ExpectTest(UploadTest):
         self.assert_clean(self.log(baton, 1))
 
     def test_large_bodies_of_curl_ask_by_themselves(self):
-        baton = self.baton([self.server("node")])
+        baton = self.baton([self.server("node")], upstream=PASSED_ON)
         answer = self.asking("curl")(baton, [Ask("/upload", "POST", "large")])[0]
         self.assertEqual((answer.interim, answer.json()["expect"], answer.json()["sha"]),
                          ([100], "100-continue", self.files.sha["large"]))
@@ -52,7 +54,7 @@ class ExpectTest(UploadTest):
     def test_refused_with_413(self, client, server):
         ask = self.asking(client)
         target = self.server(server)
-        baton = self.baton([target])
+        baton = self.baton([target], upstream=PASSED_ON)
         path = "/refuse/413" if server == "node" else "/limited/file"
         before = target.connections()
         answer = ask(baton, [Ask(path, "PUT", "large", fields=ASKS_FIRST)])[0]
@@ -64,7 +66,7 @@ class ExpectTest(UploadTest):
 
     @pairs(clients=["curl", "agent", "asyncio"], servers=["node"])
     def test_refused_with_417(self, client, server):
-        baton = self.baton([self.server(server)])
+        baton = self.baton([self.server(server)], upstream=PASSED_ON)
         answer = self.asking(client)(baton, [Ask("/refuse/417", "PUT", "large", fields=ASKS_FIRST)])[0]
         self.assertEqual((answer.status, answer.fields["connection"]), (417, "close"))
         line = self.log(baton, 1)[0]
