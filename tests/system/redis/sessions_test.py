@@ -103,6 +103,11 @@ class NodeTest(StoreTest):
         stats = self.node.info("commandstats").get(f"cmdstat_{name}", "calls=0,")
         return int(re.match(r"calls=(\d+)", stats)[1])
 
+    def asked(self, name):
+        """How often the one baton has asked this for a request: once it asks to learn what it may do."""
+        eventually(lambda: self.commands("evalsha") > 0, "the question about its rights")
+        return self.commands(name) - 1
+
     def keys(self):
         return sorted(key.decode() for key in self.node.ask("KEYS", "*"))
 
@@ -135,13 +140,13 @@ class KeysTest(NodeTest):
             answer = client.ask()
             self.assertEqual((answer.status, answer.all("Set-Cookie")), (200, []))
         self.assertEqual(self.keys(), [])
-        self.assertEqual([self.commands(name) for name in ("hgetall", "pttl", "evalsha")], [0, 0, 0])
+        self.assertEqual([self.asked(name) for name in ("hgetall", "pttl", "evalsha")], [0, 0, 0])
 
     def test_S4_invented_ids_leave_no_key(self):
         baton = self.store_baton(self.pages(), self.node)
         for _ in range(20):
             self.assertEqual(self.state_of(baton, INVENTED), "none")
-        self.assertEqual((self.keys(), self.commands("evalsha")), ([], 0))
+        self.assertEqual((self.keys(), self.asked("evalsha")), ([], 0))
         self.assertEqual(self.metric(baton, "baton_session_unknown_total"), 20)
         fresh = self.get(baton, INVENTED, "Baton-Session-Create: 1").cookie()
         self.assertNotEqual(fresh, INVENTED)
@@ -154,7 +159,7 @@ class KeysTest(NodeTest):
                       INVENTED.lower(), '""', f"{INVENTED}.node1", f'"{INVENTED}', "*", "baton:s:*"):
             answer = self.ask(baton, fields=[("Cookie", f"JSESSIONID={value}")])
             self.assertEqual((answer.status, answer.get("X-State"), answer.all("Set-Cookie")), (200, "none", []))
-        self.assertEqual([self.commands(name) for name in ("hgetall", "pttl", "evalsha")], [0, 0, 0])
+        self.assertEqual([self.asked(name) for name in ("hgetall", "pttl", "evalsha")], [0, 0, 0])
         text = monitor.stop().lower()
         for part in ("hgetall", "xxxx", "../", "gggg", INVENTED.lower()):
             self.assertNotIn(part, text)
@@ -360,7 +365,7 @@ class ExpiryTest(NodeTest):
         for _ in range(5):
             self.state_of(baton, session)
         self.assertLessEqual(self.node.ask("PTTL", key), self.IDLE + 1_500)
-        self.assertEqual(self.commands("evalsha"), 1)  # that made it
+        self.assertEqual(self.asked("evalsha"), 1)  # that made it
         for left in (self.IDLE, 10_000, 1_000):
             self.node.ask("PEXPIRE", key, left)
             self.moved(baton, session, key)
