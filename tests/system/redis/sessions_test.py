@@ -319,24 +319,25 @@ class ForeignTest(NodeTest):
                 if ttl is not None and name == "of ours, without an end":
                     continue
                 with self.subTest(kind=name, ttl=ttl):
-                    key = self.key_of(INVENTED)
-                    self.node.ask("DEL", key)
+                    # An id of its own: a kill is repeated on a new connection.
+                    invented = secrets.token_hex(16).upper()
+                    key = self.key_of(invented)
                     make(key)
                     if ttl:
                         self.node.ask("PEXPIRE", key, ttl)
                     before = self.node.ask("DUMP", key)
-                    self.assertEqual(self.state_of(baton, INVENTED), "none")
-                    fresh = self.get(baton, INVENTED, "Baton-Session-Create: 1").cookie()
-                    self.assertNotEqual(fresh, INVENTED)
-                    self.get(baton, INVENTED, "Baton-Session-Destroy: 1")
-                    self.get(baton, INVENTED, "Baton-Session-Set: a=1")
+                    self.assertEqual(self.state_of(baton, invented), "none")
+                    fresh = self.get(baton, invented, "Baton-Session-Create: 1").cookie()
+                    self.assertNotEqual(fresh, invented)
+                    self.get(baton, invented, "Baton-Session-Destroy: 1")
+                    self.get(baton, invented, "Baton-Session-Set: a=1")
                     api = self.api(baton)
-                    self.assertEqual(api.read(INVENTED).status, 404)
-                    self.assertEqual(api.create({"id": INVENTED}).status, 409)
+                    self.assertEqual(api.read(invented).status, 404)
+                    self.assertEqual(api.create({"id": invented}).status, 409)
                     if name not in ("of ours, without an end", "a hash like ours"):
-                        self.assertEqual(api.patch(INVENTED, {"attrs": {"a": "1"}}).status, 404)
-                        self.assertEqual(api.rotate(INVENTED).status, 404)
-                        self.assertEqual(api.kill(INVENTED).status, 204)
+                        self.assertEqual(api.patch(invented, {"attrs": {"a": "1"}}).status, 404)
+                        self.assertEqual(api.rotate(invented).status, 404)
+                        self.assertEqual(api.kill(invented).status, 204)
                     self.assertEqual(self.node.ask("DUMP", key), before)
                     self.assertEqual(self.node.ask("PTTL", key) > 0, ttl is not None)
 
