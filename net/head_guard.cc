@@ -177,7 +177,7 @@ Result<std::size_t> HeadGuard::walk(std::string_view received, Head& head) {
     if (!refusal && state_ >= State::field_start) refusal = walk_fields(bytes, head);
     if (!refusal && state_ == State::whole) {
         refusal = kind_ == Kind::request ? check_request(head)
-                                         : refused(declare_body(head, count(head), body_));
+                                         : refused_if(declare_body(head, count(head), body_));
         if (fields_ > limits_->fields && !refusal)
             refusal = Refused{Fault::head_too_large, Reason::too_many_fields};
         if (kind_ == Kind::response && body_.framing == Framing::none) {
@@ -195,7 +195,6 @@ Result<std::size_t> HeadGuard::walk(std::string_view received, Head& head) {
 }
 
 HeadGuard::Refusal HeadGuard::refused(Reason reason) noexcept {
-    if (reason == Reason::none) return {};
     return Refused{is_of_coding(reason) ? Fault::coding_unknown : Fault::bad_request, reason};
 }
 
@@ -247,10 +246,16 @@ HeadGuard::Refusal HeadGuard::walk_line(std::string_view bytes, Head& head) {
     return {};
 }
 
+// Compared in place: the compiler knows the size.
+template <std::size_t n>
+bool follows(std::string_view bytes, std::size_t at, const char (&text)[n]) noexcept {
+    return bytes.size() - at >= n - 1 && std::memcmp(bytes.data() + at, text, n - 1) == 0;
+}
+
 // The version and the status as nearly every message has them, in one step each. What is cut or
 // otherwise is walked byte by byte.
 bool HeadGuard::skip_version(std::string_view bytes) noexcept {
-    if (walked_ != token_ || !bytes.substr(walked_).starts_with("HTTP/1.1\r")) return false;
+    if (walked_ != token_ || !follows(bytes, walked_, "HTTP/1.1\r")) return false;
     if (walked_ + 8 - line_ >= limits_->request_line) return false;
     walked_ += 9;
     state_ = State::line_lf;
@@ -258,7 +263,7 @@ bool HeadGuard::skip_version(std::string_view bytes) noexcept {
 }
 
 bool HeadGuard::skip_status(std::string_view bytes, Head& head) noexcept {
-    if (walked_ != token_ || !bytes.substr(walked_).starts_with("HTTP/1.1 200 ")) return false;
+    if (walked_ != token_ || !follows(bytes, walked_, "HTTP/1.1 200 ")) return false;
     head.status = 200;
     walked_ += 13;
     token_ = static_cast<std::uint32_t>(walked_);
@@ -438,10 +443,10 @@ void HeadGuard::add_field(Head& head, std::size_t end) {
 HeadGuard::Refusal HeadGuard::check_request(Head& head) {
     if (const Refusal refusal = check_line(head)) return refusal;
     if (fields_ > limits_->fields) return Refused{Fault::head_too_large, Reason::too_many_fields};
-    if (const Refusal refusal = refused(target_reason(head))) return refusal;
+    if (const Refusal refusal = refused_if(target_reason(head))) return refusal;
     const Census census = count(head);
-    if (const Refusal refusal = refused(host_reason(head, census))) return refusal;
-    if (const Refusal refusal = refused(declare_body(head, census, body_))) return refusal;
+    if (const Refusal refusal = refused_if(host_reason(head, census))) return refusal;
+    if (const Refusal refusal = refused_if(declare_body(head, census, body_))) return refusal;
     if (limits_->body_max != 0 && body_.length > limits_->body_max)
         return Refused{Fault::body_too_large};
     if (census.expects_oddly) return Refused{Fault::expectation_unknown};

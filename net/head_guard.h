@@ -103,6 +103,10 @@ private:
     Refusal check_request(Head& head);
     Refusal check_line(Head& head) const noexcept;
     static Refusal refused(Reason reason) noexcept;
+    // `none`: no rule was broken.
+    static Refusal refused_if(Reason reason) noexcept {
+        return reason == Reason::none ? Refusal{} : refused(reason);
+    }
     Error error(Refused refused, const Head& head) const noexcept;
 
     Kind kind_;

@@ -33,53 +33,46 @@ bool is(std::string_view text, std::string_view lower_case) noexcept {
     return true;
 }
 
-struct Known {
-    std::string_view name;
-    FieldName id;
-};
+// What tells the names apart but for two: their size and first letter.
+constexpr std::size_t key_of(std::string_view name) noexcept {
+    return name.size() << 8 | static_cast<unsigned char>(name[0] | 0x20);
+}
 
-// The few names of one length. Sorting them by length leaves one or two comparisons a field.
-template <std::size_t n>
-FieldName first_of(std::string_view text, const Known (&known)[n]) noexcept {
-    for (const Known& candidate : known) {
-        if (is(text, candidate.name)) return candidate.id;
-    }
-    return FieldName::other;
+FieldName one_of(std::string_view text, std::string_view lower_case, FieldName id) noexcept {
+    return is(text, lower_case) ? id : FieldName::other;
 }
 
 }  // namespace
 
 FieldName field_name(std::string_view text) noexcept {
     using enum FieldName;
-    static constexpr Known of_4[] = {{"host", host}, {"date", date}};
-    static constexpr Known of_6[] = {{"cookie", cookie}, {"expect", expect}};
-    static constexpr Known of_7[] = {{"upgrade", upgrade}, {"trailer", trailer}};
-    static constexpr Known of_9[] = {{"forwarded", forwarded}, {"x-real-ip", x_real_ip}};
-    static constexpr Known of_10[] = {
-        {"connection", connection}, {"set-cookie", set_cookie}, {"keep-alive", keep_alive}};
-    static constexpr Known of_12[] = {{"x-request-id", x_request_id},
-                                      {"max-forwards", max_forwards}};
-    static constexpr Known of_13[] = {{"cache-control", cache_control},
-                                      {"authorization", authorization}};
-    static constexpr Known of_16[] = {{"x-forwarded-host", x_forwarded_host},
-                                      {"x-forwarded-port", x_forwarded_port},
-                                      {"proxy-connection", proxy_connection}};
-    static constexpr Known of_17[] = {{"transfer-encoding", transfer_encoding},
-                                      {"x-forwarded-proto", x_forwarded_proto}};
-    switch (text.size()) {
-    case 2: return is(text, "te") ? te : other;
-    case 3: return is(text, "via") ? via : other;
-    case 4: return first_of(text, of_4);
-    case 6: return first_of(text, of_6);
-    case 7: return first_of(text, of_7);
-    case 9: return first_of(text, of_9);
-    case 10: return first_of(text, of_10);
-    case 12: return first_of(text, of_12);
-    case 13: return first_of(text, of_13);
-    case 14: return is(text, "content-length") ? content_length : other;
-    case 15: return is(text, "x-forwarded-for") ? x_forwarded_for : other;
-    case 16: return first_of(text, of_16);
-    case 17: return first_of(text, of_17);
+    if (text.empty()) return other;
+    switch (key_of(text)) {
+    case key_of("te"): return one_of(text, "te", te);
+    case key_of("via"): return one_of(text, "via", via);
+    case key_of("host"): return one_of(text, "host", host);
+    case key_of("date"): return one_of(text, "date", date);
+    case key_of("cookie"): return one_of(text, "cookie", cookie);
+    case key_of("expect"): return one_of(text, "expect", expect);
+    case key_of("upgrade"): return one_of(text, "upgrade", upgrade);
+    case key_of("trailer"): return one_of(text, "trailer", trailer);
+    case key_of("forwarded"): return one_of(text, "forwarded", forwarded);
+    case key_of("x-real-ip"): return one_of(text, "x-real-ip", x_real_ip);
+    case key_of("connection"): return one_of(text, "connection", connection);
+    case key_of("set-cookie"): return one_of(text, "set-cookie", set_cookie);
+    case key_of("keep-alive"): return one_of(text, "keep-alive", keep_alive);
+    case key_of("x-request-id"): return one_of(text, "x-request-id", x_request_id);
+    case key_of("max-forwards"): return one_of(text, "max-forwards", max_forwards);
+    case key_of("cache-control"): return one_of(text, "cache-control", cache_control);
+    case key_of("authorization"): return one_of(text, "authorization", authorization);
+    case key_of("content-length"): return one_of(text, "content-length", content_length);
+    case key_of("x-forwarded-for"): return one_of(text, "x-forwarded-for", x_forwarded_for);
+    case key_of("proxy-connection"): return one_of(text, "proxy-connection", proxy_connection);
+    case key_of("transfer-encoding"): return one_of(text, "transfer-encoding", transfer_encoding);
+    case key_of("x-forwarded-proto"): return one_of(text, "x-forwarded-proto", x_forwarded_proto);
+    case key_of("x-forwarded-host"):
+        return is(text, "x-forwarded-host") ? x_forwarded_host
+                                            : one_of(text, "x-forwarded-port", x_forwarded_port);
     default: return other;
     }
 }

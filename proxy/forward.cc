@@ -105,32 +105,39 @@ public:
         end_ = std::to_chars(end_, end_ + 5, number).ptr;
         return *this;
     }
-    void append_to(std::string& out) const {
-        out.append(text_.data(), static_cast<std::size_t>(end_ - text_.data()));
+    std::string_view view() const noexcept {
+        return {text_.data(), static_cast<std::size_t>(end_ - text_.data())};
     }
+    void append_to(std::string& out) const { out.append(view()); }
 
 private:
     std::array<char, size> text_;
     char* end_ = text_.data();
 };
 
-// The client is believed nothing: all of it is ours.
+// The client is believed nothing: all of it is ours. A host of a usual size is put together with the rest.
 void append_own_forwarding(std::string& out, const ForwardRequest& request) {
+    constexpr std::size_t short_host_max = 128;
     const Peer& peer = *request.peer;
-    __attribute__((uninitialized)) Short<160> client;
+    const std::string_view host = request.to.host;
+    __attribute__((uninitialized)) Short<256> client;
     client.add("X-Forwarded-For: ").add(std::string_view{peer.host});
     if (peer.secure)
         client.add("\r\nX-Forwarded-Proto: https\r\n");
     else
         client.add("\r\nX-Forwarded-Proto: http\r\n");
-    if (!request.to.host.empty()) client.add("X-Forwarded-Host: ");
-    client.append_to(out);
-    out.append(request.to.host);
-    __attribute__((uninitialized)) Short<256> rest;
-    if (!request.to.host.empty()) rest.add("\r\n");
-    rest.add("X-Forwarded-Port: ").add(peer.local_port);
-    rest.add("\r\nX-Request-Id: ").add(request.request_id).add("\r\n").add(request.via_line);
-    rest.append_to(out);
+    if (!host.empty()) client.add("X-Forwarded-Host: ");
+    __attribute__((uninitialized)) Short<640> all;
+    if (host.size() > short_host_max) {
+        client.append_to(out);
+        out.append(host);
+    } else {
+        all.add(client.view()).add(host);
+    }
+    if (!host.empty()) all.add("\r\n");
+    all.add("X-Forwarded-Port: ").add(peer.local_port);
+    all.add("\r\nX-Request-Id: ").add(request.request_id).add("\r\n").add(request.via_line);
+    all.append_to(out);
 }
 
 void append_forwarded_for(std::string& out, const Head& head, const Peer& peer) {
@@ -230,7 +237,7 @@ public:
 
     // What is written so far: for lines of our own.
     std::string& text() {
-        out_.append(bytes_ + begin_, end_ - begin_);
+        if (end_ > begin_) out_.append(bytes_ + begin_, end_ - begin_);
         begin_ = end_ = 0;
         return out_;
     }
@@ -409,7 +416,7 @@ std::size_t append_request_head(std::string& out, const ForwardRequest& request)
     if (left) append_forwards_left(out, *left);
     append_forwarding(out, request);
     append_framing(out, request.body);
-    out.append(request.session_fields);
+    if (!request.session_fields.empty()) out.append(request.session_fields);
     if (request.websocket) out.append("Connection: Upgrade\r\nUpgrade: websocket\r\n");
     out.append("\r\n");
     return dropped;
@@ -492,7 +499,7 @@ std::size_t append_response_head(std::string& out, const ForwardResponse& respon
     lines.text();
     if (!length_written) append_framing(out, response.body);
     if (!head.has(FieldName::date)) out.append(response.date_line);
-    out.append(response.added);
+    if (personal) out.append(response.added);
     if (personal && !cache_control) out.append("Cache-Control: no-store\r\n");
     if (response.upgrade)
         out.append("Connection: Upgrade\r\nUpgrade: websocket\r\n");

@@ -86,7 +86,7 @@ Step RequestSession::load_several(const CookieCandidates& cookies) {
         store().load_several({keys.data(), cookies.ids().size()}, ShownBy::client, ask()));
 }
 
-Step RequestSession::loaded(StoreAnswer answer) {
+Step RequestSession::loaded(StoreAnswer&& answer) {
     switch (look_at(std::move(answer))) {
     // The client has not heard of its new id yet. It is asked for next, in this one's place.
     case Look::follow: return load(candidate_);
@@ -121,7 +121,7 @@ RequestSession::Look RequestSession::follow(const SessionId& next) noexcept {
     return Look::follow;
 }
 
-RequestSession::Look RequestSession::look_at(StoreAnswer answer) {
+RequestSession::Look RequestSession::look_at(StoreAnswer&& answer) {
     if (answer.kind == Kind::none || answer.kind == Kind::dead) {
         // Unless it was given another id, and nobody could tell.
         if (const auto next = lost_rotation()) return follow(*next);
@@ -233,7 +233,7 @@ bool RequestSession::is_too_long(const NewSession& session) const {
     return told_max() > 0 && encoded_size(session.attributes) > told_max();
 }
 
-Step RequestSession::made(StoreAnswer answer) {
+Step RequestSession::made(StoreAnswer&& answer) {
     const Doing why = std::exchange(doing_, Doing::nothing);
     switch (answer.kind) {
     case Kind::created:
@@ -270,11 +270,11 @@ Step RequestSession::fail(Fault fault, Reason reason, std::string_view detail) {
     return Step::done;
 }
 
-Step RequestSession::continue_with(std::optional<StoreAnswer> answer) {
+Step RequestSession::continue_with(std::optional<StoreAnswer>&& answer) {
     return answer ? answered(std::move(*answer)) : Step::waits;
 }
 
-Step RequestSession::answered(StoreAnswer answer) {
+Step RequestSession::answered(StoreAnswer&& answer) {
     switch (doing_) {
     case Doing::loading: return loaded(std::move(answer));
     case Doing::loading_several:

@@ -48,7 +48,7 @@ public:
     // After a `session_conflict`: looks the session up as it is now, for another response in place of
     // the refused one.
     Step find_again();
-    Step answered(StoreAnswer answer);
+    Step answered(StoreAnswer&& answer);
     // The request runs on: when its session's expiry is to be moved on, by the lane's clock of
     // sessions, since a session does not expire under a request.
     static constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
@@ -117,9 +117,9 @@ private:
     StoreAsk ask() const noexcept;
     Step load(const SessionId& id);
     Step load_several(const CookieCandidates& cookies);
-    Step loaded(StoreAnswer answer);
+    Step loaded(StoreAnswer&& answer);
     Step next_of_several();
-    Look look_at(StoreAnswer answer);
+    Look look_at(StoreAnswer&& answer);
     Step looked_up();
     std::optional<SessionId> lost_rotation() const;
     Look follow(const SessionId& next) noexcept;
@@ -129,14 +129,14 @@ private:
     NewSession new_session() const;
     bool is_too_long(const NewSession& session) const;
     Step make(Doing why);
-    Step made(StoreAnswer answer);
+    Step made(StoreAnswer&& answer);
     Step change();
     Step adopt();
-    Step adopted(StoreAnswer answer);
+    Step adopted(StoreAnswer&& answer);
     Step end_session();
     Step killed(const StoreAnswer& answer);
     Step replace();
-    Step replaced(StoreAnswer answer);
+    Step replaced(StoreAnswer&& answer);
     Step lose_rotation(const SessionKey& from);
     Step commit(Doing how);
     Step committed(const StoreAnswer& answer);
@@ -154,7 +154,7 @@ private:
     };
     Step refuse(Why why, std::string_view complaint, std::string_view attribute);
     Step fail(Fault fault, Reason reason = Reason::none, std::string_view detail = {});
-    Step continue_with(std::optional<StoreAnswer> answer);
+    Step continue_with(std::optional<StoreAnswer>&& answer);
     void take_response_fields(const Head& response);
     bool renewal_due() const noexcept;
     bool rotates() const noexcept;

@@ -112,7 +112,7 @@ Step RequestSession::adopt() {
     return continue_with(store().load(key_of(*asked_.use()), ShownBy::server, ask()));
 }
 
-Step RequestSession::adopted(StoreAnswer answer) {
+Step RequestSession::adopted(StoreAnswer&& answer) {
     doing_ = Doing::nothing;
     if (answer.kind == Kind::unavailable) return fail(Fault::store_unavailable, Reason::not_stored);
     if (answer.kind != Kind::live || answer.record.id_age_ms > use_age_max_ms) {
@@ -166,7 +166,7 @@ Step RequestSession::replace() {
     return continue_with(store().create(key_of(next_id_), std::move(session), ask()));
 }
 
-Step RequestSession::replaced(StoreAnswer answer) {
+Step RequestSession::replaced(StoreAnswer&& answer) {
     doing_ = Doing::nothing;
     switch (answer.kind) {
     case Kind::created:
