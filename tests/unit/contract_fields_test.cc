@@ -167,14 +167,14 @@ TEST_CASE("F:poison a response removes as many names as a session may have, or 6
     for (const std::size_t attributes_max : {1U, 64U, 100U}) {
         CAPTURE(attributes_max);
         const ContractLimits limits{.attributes_max = attributes_max};
-        const std::size_t most = std::max<std::size_t>(attributes_max, 64);
-        CHECK(ask({{"Unset", names(most)}}, limits).verdict == Verdict::change);
+        const std::size_t count_max = std::max<std::size_t>(attributes_max, 64);
+        CHECK(ask({{"Unset", names(count_max)}}, limits).verdict == Verdict::change);
         // A name that is given twice is one.
-        CHECK(ask({{"Unset", names(most)}, {"Unset", names(most)}}, limits).verdict ==
+        CHECK(ask({{"Unset", names(count_max)}, {"Unset", names(count_max)}}, limits).verdict ==
               Verdict::change);
-        check_refused({{"Unset", names(most + 1)}}, "too many names in Unset", "", limits);
-        check_refused({{"Unset", names(most)}, {"Unset", "other"}}, "too many names in Unset", "",
-                      limits);
+        check_refused({{"Unset", names(count_max + 1)}}, "too many names in Unset", "", limits);
+        check_refused({{"Unset", names(count_max)}, {"Unset", "other"}}, "too many names in Unset",
+                      "", limits);
         check_refused({{"Unset", names(6000)}}, "too many names in Unset", "", limits);
     }
 }
