@@ -97,8 +97,7 @@ public:
         return *this;
     }
     Short& add(std::string_view text) noexcept {
-        std::memcpy(end_, text.data(), text.size());
-        end_ += text.size();
+        end_ += text.copy(end_, text.size());  // an empty view may have no address
         return *this;
     }
     Short& add(std::uint16_t number) noexcept {
