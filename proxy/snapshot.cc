@@ -17,8 +17,8 @@ std::vector<std::unique_ptr<Upstream>> Snapshot::make_upstreams() {
     for (const UpstreamConfig& config : config_.upstreams) {
         std::vector<Server> servers;
         for (const ServerConfig& server : config.servers)
-            servers.push_back(
-                {server.address, server.text, server.weight, servers.size(), pools_++, server.other});
+            servers.push_back({server.address, server.text, server.weight, servers.size(), pools_++,
+                               server.other});
         const auto& keep = config.keepalive;
         upstreams.push_back(std::make_unique<Upstream>(
             config.name, config.scope.empty() ? config.name : config.scope, std::move(servers),

@@ -83,8 +83,7 @@ void SentinelPeer::complain_of_rights(std::span<const RedisReply> replies) {
         if (refusal_of(replies[i]) == SentinelRefusal::not_allowed)
             missing.append(missing.empty() ? "" : " ").append(rights[i]);
     if (missing.empty() || !complaints_.is_worth_a_line(missing, needs_.loop.now())) return;
-    log::warn("sentinel user lacks rights",
-              {{"sentinel", at_.text()}, {"rights", missing}});
+    log::warn("sentinel user lacks rights", {{"sentinel", at_.text()}, {"rights", missing}});
 }
 
 void SentinelPeer::on_refusal(SentinelRefusal refusal) {
