@@ -35,8 +35,31 @@ std::string_view port_of(std::string_view scheme, const AddressForm& form) {
     return scheme == "http://" || scheme == "ws://" ? "80" : form.port;
 }
 
+std::string_view trimmed(std::string_view text) {
+    while (text.starts_with(' ')) text.remove_prefix(1);
+    while (text.ends_with(' ') || text.ends_with(';')) text.remove_suffix(1);
+    return text;
+}
+
+// With the bits behind the first `bits` zero.
+Address masked(Address address, unsigned bits) {
+    const bool v4 = address.raw()->sa_family == AF_INET;
+    auto* const bytes =
+        v4 ? reinterpret_cast<unsigned char*>(&address.v4.sin_addr) : address.v6.sin6_addr.s6_addr;
+    for (unsigned i = bits; i < (v4 ? 32U : 128U); ++i)
+        bytes[i / 8] = static_cast<unsigned char>(bytes[i / 8] & ~(0x80U >> (i % 8)));
+    return address;
+}
+
 std::string in_brackets(std::string_view text, std::string_view port) {
     return "[" + std::string{text} + "]:" + std::string{port};
+}
+
+// "127.0.0.1:80" of "[127.0.0.1]:80".
+std::string v4_in_brackets(std::string_view text) {
+    const std::size_t end = text.find("]:");
+    if (!text.starts_with('[') || end == std::string_view::npos) return {};
+    return std::string{text.substr(1, end - 1)} + std::string{text.substr(end + 1)};
 }
 
 // The first address that `text` may be short for, of those that add one thing. Empty if none is.
@@ -46,6 +69,8 @@ std::string meant(std::string_view text, std::string_view port, const AddressFor
     const bool v6 = text.find(':') != colon && text.find('[') == std::string_view::npos;
     const std::string tries[] = {
         std::string{text},
+        tidy_host(text),
+        v4_in_brackets(text),
         is_number(text) ? host + ":" + std::string{text} : "",
         text.starts_with(':') ? host + std::string{text} : "",
         text.starts_with("*:") ? host + std::string{text.substr(1)} : "",
@@ -68,14 +93,14 @@ const AddressForm anywhere{.is_address = is_ip_with_port, .host = "0.0.0.0", .po
 const AddressForm here{.is_address = is_ip_with_port, .host = "127.0.0.1", .port = {}};
 
 std::string address_hint(std::string_view text, const AddressForm& form) {
+    if (text.starts_with("//")) text.remove_prefix(2);
     if (text.starts_with("unix:") || text.starts_with('/'))
         return "; sockets of the file system are not supported yet";
     const std::string scheme = scheme_of(text);
     if (is_encrypted(scheme)) return "; TLS is not supported yet";
     text.remove_prefix(scheme.size());
     text = text.substr(0, text.find('/'));
-    while (text.starts_with(' ')) text.remove_prefix(1);
-    while (text.ends_with(' ')) text.remove_suffix(1);
+    text = trimmed(text);
     std::string hint;
     if (!scheme.empty()) hint = "; without " + quoted(scheme);
     if (const std::string one = meant(text, port_of(scheme, form), form); !one.empty())
@@ -83,9 +108,37 @@ std::string address_hint(std::string_view text, const AddressForm& form) {
     if (!form.names && (is_foreign(text) || needs_lookup(text)))
         return hint + "; names are not supported yet";
     if (is_foreign(text)) return hint + "; write it in its xn-- form";
-    const bool lacks_port =
-        form.is_address(std::string{text} + ":1") || form.is_address(in_brackets(text, "1"));
-    return lacks_port ? hint + "; the port is missing" : hint;
+    const auto is_host = [&](std::string_view host) {
+        return form.is_address(std::string{host} + ":1") || form.is_address(in_brackets(host, "1"));
+    };
+    if (is_host(text) || (text.ends_with(':') && is_host(text.substr(0, text.size() - 1))))
+        return hint + "; the port is missing";
+    const std::size_t colon = text.rfind(':');
+    const bool has_host = colon == 0 || is_host(text.substr(0, colon));
+    const bool has_digits =
+        colon < text.size() && is_number(text.substr(colon + 1)) && text.substr(colon + 1) != "0";
+    return has_host && has_digits ? hint + "; a port is a number up to 65535" : hint;
+}
+
+std::string network_hint(std::string_view text) {
+    text = trimmed(text);
+    const auto as_network = [](const Address& address, std::string_view prefix) {
+        return ", did you mean " + quoted(address.host() + std::string{prefix});
+    };
+    if (const auto address = parse_address(text)) return as_network(*address, "");
+    if (parse_network(text)) return ", did you mean " + quoted(text);
+    const std::string host{text.substr(0, text.find('/'))};
+    auto base = parse_address(host + ":0");
+    if (!base) base = parse_address(host.starts_with('[') ? host + ":0" : in_brackets(host, "0"));
+    if (!base) return needs_lookup(text) ? "; names are not supported yet" : "";
+    if (host.size() == text.size()) return as_network(*base, "");
+    const std::string_view prefix = text.substr(host.size());
+    for (unsigned bits = 0; bits <= 128; ++bits) {
+        if (prefix.substr(1) != std::to_string(bits)) continue;
+        const Address first = masked(*base, bits);
+        if (parse_network(first.host() + std::string{prefix})) return as_network(first, prefix);
+    }
+    return {};
 }
 
 std::string host_hint(std::string_view text) {

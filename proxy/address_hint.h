@@ -24,6 +24,9 @@ constexpr std::string_view server_port_expected = "a port from 1 to 65535";
 // Goes behind the complaint: `, did you mean "0.0.0.0:8080"`. Empty if there is nothing to say.
 std::string address_hint(std::string_view text, const AddressForm& form);
 
+// The same for a network, of which an address may be one.
+std::string network_hint(std::string_view text);
+
 // The same for the host of a route.
 std::string host_hint(std::string_view text);
 

@@ -28,6 +28,8 @@ class Complaints {
 public:
     // Where the value called `path` stands.
     void place(const std::string& path, Position position);
+    // Whether it stands anywhere: else the default is in force.
+    bool has_place(const std::string& path) const { return positions_.count(path) != 0; }
 
     // At the value called `path`. If there is none: at `with`, else where the table begins.
     void add(const std::string& path, std::string_view text, const std::string& with = {});

@@ -36,13 +36,20 @@ constexpr std::string_view upstream_name_expected =
     "a name of 1 to 64 letters, digits, \".\", \"_\" or \"-\"";
 constexpr std::string_view cookie_name_expected = "a cookie name, a token of 1 to 128 characters";
 
+// `true` and `nan` are words of TOML and no names.
+std::string hint_of(const TomlValue& value, const AddressForm& form) {
+    const bool is_written =
+        value.kind == TomlValue::Kind::text || value.kind == TomlValue::Kind::integer;
+    return is_written ? address_hint(text_of(value), form) : std::string{};
+}
+
 void read_address(TomlTable& table, std::string_view key, const AddressForm& form, Address& out) {
     table.require(key, address_expected);
     const TomlValue* value = table.find(key);
     if (value == nullptr) return;
     const auto address = parse_address(value->text);
     if (value->kind != TomlValue::Kind::text || !address)
-        return table.refuse(key, address_expected, address_hint(text_of(*value), form));
+        return table.refuse(key, address_expected, hint_of(*value, form));
     out = *address;
 }
 
@@ -51,7 +58,7 @@ ListenerConfig read_listener(TomlTable table) {
     read_address(table, "address", anywhere, listener.address);
     for (const TomlTable::Item& item : table.items("trusted_proxies", "an array of networks")) {
         const auto network = parse_network(item.value->text);
-        if (!network) table.refuse(item, network_expected);
+        if (!network) table.refuse(item, network_expected, network_hint(item.value->text));
         if (network) listener.trusted_proxies.push_back(*network);
     }
     table.boolean("defer_accept", listener.defer_accept);
@@ -72,6 +79,15 @@ ServerConfig read_server(TomlTable table) {
     table.number("weight", server.weight, {1, 256});
     table.finish({"route", "backup", "connections_max", "slow_start", "tls"});
     return server;
+}
+
+constexpr std::string_view servers_expected =
+    "an array of servers such as [{ address = \"10.0.0.1:8080\" }]";
+
+// For an address in the place of a server.
+std::string server_hint(const TomlValue& value) {
+    if (value.kind != TomlValue::Kind::text || !parse_address(value.text)) return {};
+    return ", did you mean { address = " + quoted(value.text) + " }";
 }
 
 void read_keepalive(TomlTable table, UpstreamConfig::Keepalive& out) {
@@ -100,7 +116,7 @@ UpstreamConfig read_upstream(TomlTable table) {
     table.only("balance", "round-robin",
                {"least-conn", "least-connections", "least-requests", "random", "hash", "ip-hash",
                 "consistent-hash", "p2c"});
-    for (const TomlTable& server : table.tables("servers", "an array of servers")) {
+    for (const TomlTable& server : table.tables("servers", servers_expected, server_hint)) {
         upstream.servers.push_back(read_server(server));
     }
     read_keepalive(table.table("keepalive"), upstream.keepalive);
@@ -109,8 +125,7 @@ UpstreamConfig read_upstream(TomlTable table) {
     retry.number("tries", upstream.retry_tries, {1, 10});
     retry.finish();
     table.boolean("via", upstream.via);
-    table.size("request_buffer", upstream.request_buffer,
-               {1, mib, "bodies are passed on as they come"});
+    table.size("request_buffer", upstream.request_buffer, {1, mib, "no waiting"});
     table.finish({"health", "check", "slow_start", "tls", "error_pages"});
     return upstream;
 }
@@ -243,7 +258,8 @@ void read_admin(TomlTable table, AdminConfig& out) {
     table.require("address", admin_address_expected);
     read_address(table, "address", here, out.address);
     if (out.address.raw()->sa_family != AF_UNSPEC && !out.address.is_loopback()) {
-        table.refuse("address", admin_address_expected);
+        table.refuse("address", admin_address_expected,
+                     ", did you mean " + quoted("127.0.0.1:" + std::to_string(out.address.port())));
         out.address = Address{};
     }
     table.finish({"token_file"});
@@ -255,7 +271,7 @@ void read_client_timeouts(TomlTable table, ClientTimeouts& out) {
     table.duration("send", out.send, up_to_a_day);
     table.duration("keepalive", out.keepalive, up_to_a_day);
     table.duration("tunnel_idle", out.tunnel_idle, up_to_a_month);
-    table.duration("client_gone", out.client_gone, {1ms, day, "ending at once"});
+    table.duration("client_gone", out.client_gone, {1ms, day, "no wait"});
     table.finish();
 }
 
@@ -269,7 +285,7 @@ void read_limits(TomlTable table, LimitsConfig& out) {
                                {"keep", Underscores::keep}});
     table.size("body", out.body_max, {1, tib, "no limit"});
     table.number("connections", out.connections_max, {0, 1'000'000});
-    table.size("upload_rate_min", out.upload.min, {1, 1024 * mib, "any"});
+    table.size("upload_rate_min", out.upload.min, {1, 1024 * mib, "any rate"});
     table.duration("rate_grace", out.upload.grace, {1ms, hour, ""});
     table.finish({"download_rate_min"});
 }
@@ -304,7 +320,8 @@ void read_workers(TomlTable& table, unsigned& out) {
     const TomlValue* value = table.find("workers");
     if (value == nullptr || (value->kind == TomlValue::Kind::text && value->text == "auto")) return;
     if (value->kind != TomlValue::Kind::integer || value->integer < 1 || value->integer > 256) {
-        return table.refuse("workers", "\"auto\" or a whole number from 1 to 256");
+        return table.refuse("workers", "\"auto\" or a whole number from 1 to 256",
+                            quotes_hint(*value, {1, 256}));
     }
     out = static_cast<unsigned>(value->integer);
 }
@@ -327,7 +344,7 @@ void read_config(TomlTable table, Config& out) {
     const bool redis = out.session.store == SessionStore::redis;
     // What is wrong within it is said first, for a complaint about a table silences those below it.
     read_redis(table.table("redis"), out.redis, redis);
-    if (!redis)
+    if (!redis && !table.table("session").is_in_doubt("store"))
         table.refuse("redis", "store = \"redis\" in [session]", "; the sessions are in memory");
     for (const TomlTable& listener : read_tables(table, "listener"))
         out.listeners.push_back(read_listener(listener));
@@ -366,7 +383,9 @@ Loaded load_config(std::string_view toml_text) {
         if (complaints.about(finding.with)) continue;
         const std::string as_in =
             finding.as_in.empty() ? std::string{} : ", as in " + finding.as_in;
-        complaints.add(finding.path, finding.text + as_in, finding.with);
+        const bool is_default = !finding.with.empty() && !complaints.has_place(finding.path);
+        complaints.add(finding.path, finding.text + (is_default ? ", its default" : "") + as_in,
+                       finding.with);
     }
     loaded.complaints = complaints.take();
     loaded.warnings = complaints.take_warnings();

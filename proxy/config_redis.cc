@@ -53,7 +53,6 @@ void read_password_file(TomlTable& table, std::string_view key, const std::strin
     SecretFile secret = read_secret_file(path);
     std::string& complaint = secret.complaint;
     if (complaint.empty() && without_line_end(secret.text).empty()) complaint = "it is empty";
-    if (secret.text.starts_with("\xEF\xBB\xBF")) complaint = "it begins with a byte order mark";
     if (!complaint.empty()) return table.refuse(key, "a file with a password", "; " + complaint);
     if (!secret.warning.empty()) table.warn(key, secret.warning);
     out = without_line_end(secret.text);
@@ -112,7 +111,9 @@ void read_endpoint(TomlTable& table, std::string_view key, Endpoint& out) {
 void read_redis(TomlTable table, RedisConfig& out, bool used) {
     const bool has_sentinels = table.has("sentinels");
     const bool has_address = table.has("address");
-    for (const TomlTable::Item& item : table.items("sentinels", "an array of hosts with ports")) {
+    const auto sentinels = table.items("sentinels", "an array of hosts with ports");
+    if (sentinels.empty()) table.refuse("sentinels", "at least one Sentinel");
+    for (const TomlTable::Item& item : sentinels) {
         const auto endpoint = parse_endpoint(item.value->text);
         if (!endpoint)
             table.refuse(item, endpoint_expected, endpoint_hint(*item.value, sentinel_port));
@@ -122,12 +123,15 @@ void read_redis(TomlTable table, RedisConfig& out, bool used) {
         else
             out.sentinels.push_back(*endpoint);
     }
+    const bool in_doubt = table.is_in_doubt("sentinels") || table.is_in_doubt("address");
     table.text("master", out.master, master_expected, is_word);
     read_endpoint(table, "address", out.address);
     if (has_sentinels && has_address)
         table.refuse("address", "no `address` together with `sentinels`");
     else if (has_sentinels)
         table.require("master", master_expected);
+    else if (in_doubt)
+        ;  // `finish` says what was meant.
     else if (table.has("master"))
         table.refuse("master", "nothing without `sentinels`");
     else if (!has_address && used)

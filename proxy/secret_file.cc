@@ -34,6 +34,13 @@ std::string belongs() {
            ", or to a group of that user";
 }
 
+std::string exposed(mode_t mode) {
+    const bool readable = (mode & S_IROTH) != 0;
+    const std::string what = readable ? "everybody can read it" : "everybody can write to it";
+    return what + ": chmod o-" + (readable ? "r" : "") + ((mode & S_IWOTH) != 0 ? "w" : "") + "; " +
+           belongs();
+}
+
 SecretFile read_open_file(int fd) {
     struct stat about {};
     if (::fstat(fd, &about) != 0 || !S_ISREG(about.st_mode)) return {{}, "it is not a file", {}};
@@ -45,21 +52,22 @@ SecretFile read_open_file(int fd) {
     case Exposure::unavoidable:
         secret.warning = "everybody can read it, on a read-only mount";
         break;
-    case Exposure::avoidable:
-        secret.complaint = "everybody can read it: chmod o-r; " + belongs();
-        return secret;
+    case Exposure::avoidable: secret.complaint = exposed(about.st_mode); return secret;
     }
     FileText file = read_text(fd, size_max);
     secret.text = std::move(file.text);
     secret.complaint = std::move(file.complaint);
+    if (secret.text.starts_with("\xEF\xBB\xBF"))
+        secret.complaint = "it begins with a byte order mark";
     return secret;
 }
 
 }  // namespace
 
 Exposure exposure_of(mode_t mode, bool mount_is_read_only) noexcept {
-    if ((mode & S_IROTH) == 0) return Exposure::none;
-    return mount_is_read_only ? Exposure::unavoidable : Exposure::avoidable;
+    if ((mode & S_IROTH) != 0)
+        return mount_is_read_only ? Exposure::unavoidable : Exposure::avoidable;
+    return (mode & S_IWOTH) != 0 && !mount_is_read_only ? Exposure::avoidable : Exposure::none;
 }
 
 SecretFile read_secret_file(const std::string& path) {

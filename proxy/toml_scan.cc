@@ -128,34 +128,48 @@ public:
     TomlScan scan() {
         if (text_.starts_with("\xEF\xBB\xBF")) at_ = 3;
         while (at_ < text_.size()) step();
+        if (!open_.empty()) slip_bracket();
         return std::move(out_);
     }
 
 private:
-    // What stands where the walk is: a key, a value, or the header of a table.
-    enum class Place : std::uint8_t { key, value, header };
+    // What stands where the walk is: a key, a value, what follows a value, or a table's header.
+    enum class Place : std::uint8_t { key, value, after, header };
+
+    // A bracket of an array or an inline table that is still open.
+    struct Bracket {
+        char kind;
+        Position position;
+    };
 
     void step() {
         const char c = text_[at_];
         switch (c) {
         case '\n': end_line(); break;
+        case '\r':
+            if (at_ + 1 < text_.size() && text_[at_ + 1] != '\n')
+                slip(Kind::letter, "CR without LF, expected a new line");
+            skip(1);
+            break;
         case ' ':
-        case '\t':
-        case '\r': skip(1); break;
+        case '\t': skip(1); break;
         case '#': skip(text_.find('\n', at_) - at_); break;
         case '"':
         case '\'': read_quoted(); break;
-        case '=': place_ = Place::value, skip(1); break;
+        case '=':
+            if (place_ == Place::value) slip(Kind::word, "expected a value, found another =");
+            place_ = Place::value, skip(1);
+            break;
         case '[':
         case '{': open(c); break;
         case ']':
         case '}':
             if (!open_.empty()) open_.pop_back();
+            if (place_ != Place::header) place_ = Place::after;
             skip(1);
             break;
         case ',':
-            if (place_ != Place::header)
-                place_ = !open_.empty() && open_.back() == '{' ? Place::key : Place::value;
+            if (place_ != Place::header) place_ = is_within('{') ? Place::key : Place::value;
             skip(1);
             break;
         default: read_word();
@@ -163,20 +177,48 @@ private:
     }
 
     void open(char bracket) {
-        if (bracket == '[' && place_ == Place::key && open_.empty())
+        if (bracket == '[' && place_ == Place::key && open_.empty()) {
             place_ = Place::header;
-        else if (place_ != Place::header) {
-            open_ += bracket;
-            place_ = bracket == '{' ? Place::key : Place::value;
+        } else if (place_ == Place::value) {
+            open_.push_back(Bracket{bracket, {line_, column_}});
+            if (bracket == '{') place_ = Place::key;
         }
         skip(1);
     }
 
+    bool is_within(char bracket) const { return !open_.empty() && open_.back().kind == bracket; }
+
     void end_line() {
+        if (is_within('{'))
+            out_.slips.push_back(
+                TomlSlip{Kind::quote, open_.back().position, "a table in { } must be on one line"});
         ++at_;
         ++line_;
         column_ = 1;
+        // Nobody means a header to be an item: a bracket was left open.
+        if (!open_.empty() && is_header(text_.substr(at_))) slip_bracket();
         if (open_.empty()) place_ = Place::key;
+    }
+
+    // "[name]", "[[name]]" or "[name.name]" where a line begins. "[true]" is an item of an array.
+    static bool is_header(std::string_view text) {
+        const std::size_t first = text.find_first_not_of('[');
+        if ((first != 1 && first != 2) || text[first] < 'a' || text[first] > 'z') return false;
+        const std::size_t end = text.find_first_not_of("abcdefghijklmnopqrstuvwxyz_.", first);
+        return end != std::string_view::npos && text[end] == ']' &&
+               !is_known_word(text.substr(first, end - first));
+    }
+
+    static bool is_known_word(std::string_view word) {
+        constexpr std::string_view known[] = {"true", "false", "inf", "nan"};
+        return std::find(std::begin(known), std::end(known), word) != std::end(known);
+    }
+
+    void slip_bracket() {
+        out_.slips.push_back(
+            TomlSlip{Kind::quote, open_.front().position,
+                     "bracket left open: this " + std::string{open_.front().kind} + " has no end"});
+        open_.clear();
     }
 
     // Within a line.
@@ -196,7 +238,10 @@ private:
         std::size_t end = at_ + 1;
         while (end < text_.size() && text_[end] != quote && text_[end] != '\n')
             end += quote == '"' && text_.substr(end, 2) == "\\\"" ? 2 : 1;
-        if (end < text_.size() && text_[end] == quote) return skip(end + 1 - at_);
+        if (end < text_.size() && text_[end] == quote) {
+            end_value();
+            return skip(end + 1 - at_);
+        }
         slip_open(text_.substr(at_, end - at_));
         skip(end - at_);
     }
@@ -221,6 +266,7 @@ private:
         // Up to two more quotes belong to the text.
         end = std::min(end + 3, text_.size());
         while (end < text_.size() && text_[end] == three[0]) ++end;
+        end_value();
         const std::string_view inside = text_.substr(at_, end - at_);
         const std::size_t last = inside.rfind('\n');
         line_ += static_cast<std::size_t>(std::count(inside.begin(), inside.end(), '\n'));
@@ -246,13 +292,27 @@ private:
             ++end;
         const std::string_view word = text_.substr(at_, end - at_);
         if (place_ == Place::value) judge(word);
+        if (place_ == Place::after && open_.empty()) judge_rest(word);
+        end_value();
         skip(word.size());
+    }
+
+    void end_value() {
+        if (place_ == Place::value) place_ = Place::after;
+    }
+
+    // What follows a value on its line. The time of a date may.
+    void judge_rest(std::string_view word) {
+        if (word.front() >= '0' && word.front() <= '9') return;
+        const bool is_comment = word.starts_with("//") || word.starts_with(';') ||
+                                word.starts_with("--") || word.starts_with("/*");
+        slip(Kind::word, "expected the end of the line after the value, found " + quoted(word) +
+                             (is_comment ? "; a comment begins with #" : ""));
     }
 
     // A value without quotes.
     void judge(std::string_view word) {
-        constexpr std::string_view known[] = {"true", "false", "inf", "nan"};
-        if (std::find(std::begin(known), std::end(known), word) != std::end(known)) return;
+        if (is_known_word(word)) return;
         if (is_large_number(word))
             return out_.large_numbers.push_back(TomlNumber{{line_, column_}, at_, word});
         constexpr std::string_view truths[] = {"true", "false", "yes", "no", "on", "off"};
@@ -269,7 +329,7 @@ private:
     std::size_t line_ = 1;
     std::size_t column_ = 1;
     Place place_ = Place::key;
-    std::string open_;  // brackets of arrays and inline tables
+    std::vector<Bracket> open_;
     TomlScan out_;
 };
 

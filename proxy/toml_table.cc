@@ -1,8 +1,10 @@
 #include "proxy/toml_table.h"
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
+#include "proxy/config_keys.h"
 #include "proxy/units.h"
 
 namespace baton {
@@ -21,7 +23,9 @@ std::string key_text(std::string_view key) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                c == '_' || c == '-';
     };
-    if (!key.empty() && std::all_of(key.begin(), key.end(), is_bare)) return std::string{key};
+    constexpr std::size_t bare_max = 80;
+    if (!key.empty() && key.size() <= bare_max && std::all_of(key.begin(), key.end(), is_bare))
+        return std::string{key};
     return quoted(key);
 }
 
@@ -46,11 +50,38 @@ std::size_t distance(std::string_view a, std::string_view b) {
     return row[b.size()];
 }
 
-std::string did_you_mean(std::string_view word, const std::vector<std::string_view>& names,
-                         bool in_quotes) {
+char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+std::string did_you_mean(std::string_view word, const std::vector<std::string_view>& names) {
     const std::string_view name = nearest(word, names);
-    if (name.empty()) return {};
-    return ", did you mean " + (in_quotes ? quoted(name) : std::string{name});
+    return name.empty() ? std::string{} : ", did you mean " + quoted(name);
+}
+
+// For a key that is not known: the one that was meant, or that it is the first word of, as in
+// "password"; else the table that has it.
+std::string key_hint(std::string_view key, const std::vector<std::string_view>& names) {
+    std::string_view name = nearest(key, names);
+    if (const auto longer = std::find_if(names.begin(), names.end(),
+                                         [&](std::string_view one) {
+                                             return one.starts_with(key) &&
+                                                    one.substr(key.size()).starts_with('_');
+                                         });
+        name.empty() && !key.empty() && longer != names.end())
+        name = *longer;
+    if (!name.empty()) return ", did you mean " + std::string{name};
+    const std::string_view home = home_of(key);
+    return home.empty() ? std::string{} : "; it belongs " + std::string{home};
+}
+
+// The header of a table: its path without the numbers of those that are in arrays.
+std::string header_text(std::string_view path) {
+    std::string out;
+    bool number = false;
+    for (const char c : path) {
+        number = c == '[' || (number && c != ']');
+        if (!number && c != ']') out += c;
+    }
+    return "[" + out + "]";
 }
 
 // `"a", "b" or "c"`
@@ -82,22 +113,50 @@ bool is_count(const TomlValue& value) noexcept {
     return value.kind == Kind::integer && value.integer > 0 && value.text.empty();
 }
 
+// The duration that a bare number may stand for and that is allowed; else the example.
+std::string duration_example(const TomlValue& value, const std::string& example,
+                             const DurationRange& range) {
+    if (!is_count(value)) return example;
+    for (const auto& [unit, milliseconds] :
+         {std::pair{"s", std::int64_t{1000}}, std::pair{"ms", std::int64_t{1}}}) {
+        if (value.integer > range.max.count() / milliseconds ||
+            value.integer * milliseconds < range.min.count())
+            continue;
+        return quoted(std::to_string(value.integer) + unit);
+    }
+    return example;
+}
+
 }  // namespace
 
 std::string_view nearest(std::string_view word, const std::vector<std::string_view>& names) {
     constexpr std::size_t wrong_max = 2;
     std::string_view best;
     std::size_t best_distance = wrong_max + 1;
+    std::string small{word};
+    std::transform(small.begin(), small.end(), small.begin(), lower);
     for (const std::string_view name : names) {
         const std::size_t shorter = std::min(word.size(), name.size());
         if (std::max(word.size(), name.size()) - shorter > wrong_max) continue;
         // Half of the letters must be right: "on" is no slip of "off", nor "foo" of "log".
-        const std::size_t wrong = distance(word, name);
+        std::string its{name};
+        std::transform(its.begin(), its.end(), its.begin(), lower);
+        const std::size_t wrong = distance(small, its);
         if (wrong >= best_distance || wrong * 2 > shorter) continue;
         best = name;
         best_distance = wrong;
     }
     return best;
+}
+
+std::string quotes_hint(const TomlValue& value, const NumberRange& range) {
+    if (value.kind != Kind::text) return {};
+    std::int64_t number = 0;
+    const char* const end = value.text.data() + value.text.size();
+    const auto parsed = std::from_chars(value.text.data(), end, number);
+    const bool right =
+        parsed.ec == std::errc{} && parsed.ptr == end && number >= range.min && number <= range.max;
+    return right ? "; write it without quotes" : "";
 }
 
 TomlTable::TomlTable(const TomlValue* value, std::string path, Complaints& complaints)
@@ -112,7 +171,10 @@ std::string TomlTable::path_of(std::string_view key) const {
 void TomlTable::boolean(std::string_view key, bool& out) {
     const TomlValue* value = find(key);
     if (value == nullptr) return;
-    if (value->kind != Kind::boolean) return refuse(key, "true or false");
+    if (value->kind != Kind::boolean)
+        return refuse(
+            key, "true or false",
+            value->text == "true" || value->text == "false" ? "; write it without quotes" : "");
     out = value->boolean;
 }
 
@@ -123,8 +185,8 @@ void TomlTable::duration(std::string_view key, std::chrono::milliseconds& out,
     const std::string example =
         quoted(duration_text(out.count() == 0 ? std::chrono::seconds{30} : out));
     if (value->kind != Kind::text)
-        return refuse(key, "a duration in quotes, such as " +
-                               (is_count(*value) ? quoted(shown(*value) + "s") : example));
+        return refuse(key,
+                      "a duration in quotes, such as " + duration_example(*value, example, range));
     const auto duration = parse_duration(value->text);
     if (!duration) return refuse(key, "a duration such as " + example + " in ms, s, m, h or d");
     const bool is_zero = duration->count() == 0 && !range.zero_means.empty();
@@ -162,7 +224,8 @@ std::vector<TomlTable::Item> TomlTable::items(std::string_view key, std::string_
     return {};
 }
 
-std::vector<TomlTable> TomlTable::tables(std::string_view key, std::string_view expected) {
+std::vector<TomlTable> TomlTable::tables(std::string_view key, std::string_view expected,
+                                         std::string (*hint)(const TomlValue&)) {
     std::vector<TomlTable> tables;
     const TomlValue* value = find_or_slip(key, Kind::array);
     if (value != nullptr && value->kind == Kind::table) {
@@ -175,7 +238,8 @@ std::vector<TomlTable> TomlTable::tables(std::string_view key, std::string_view 
     for (const Item& item : is_slip ? items_of(*value) : items(key, expected)) {
         // One that is none keeps its place, so that the others have the index that the operator
         // counts.
-        if (item.value->kind != Kind::table) refuse(item, "a table");
+        if (item.value->kind != Kind::table)
+            refuse(item, "a table", hint == nullptr ? std::string{} : hint(*item.value));
         tables.emplace_back(item.value, item.path, *complaints_);
     }
     return tables;
@@ -191,13 +255,31 @@ TomlTable TomlTable::table(std::string_view key) {
         return TomlTable{value, path, *complaints_};
     }
     // [[session]] for [session].
-    refuse_shape(*value, "a table");
+    const std::string header = header_text(path);
+    refuse_shape(*value, "a table", "; write " + header + " instead of [" + header + "]");
     return TomlTable{&value->items[0], path, *complaints_};
 }
 
-void TomlTable::refuse_shape(const TomlValue& value, std::string_view expected) {
-    complaints_->add_shape(path_of(value.key),
-                           "expected " + std::string{expected} + ", found " + shown(value));
+void TomlTable::refuse_shape(const TomlValue& value, std::string_view expected,
+                             std::string_view hint) {
+    complaints_->add_shape(path_of(value.key), "expected " + std::string{expected} + ", found " +
+                                                   shown(value) + std::string{hint});
+}
+
+bool TomlTable::is_in_doubt(std::string_view key) const {
+    return complaints_->about(path_of(key)) || slip_of(key) != nullptr;
+}
+
+const TomlValue* TomlTable::slip_of(std::string_view key) const {
+    if (value_ == nullptr) return nullptr;
+    for (const TomlValue& item : value_->items) {
+        if (item.key == key) return nullptr;
+    }
+    for (const TomlValue& item : value_->items) {
+        const bool known = std::find(known_.begin(), known_.end(), item.key) != known_.end();
+        if (!known && !nearest(item.key, {key}).empty()) return &item;
+    }
+    return nullptr;
 }
 
 const TomlValue* TomlTable::find_or_slip(std::string_view key, Kind kind) {
@@ -225,7 +307,8 @@ const TomlValue* TomlTable::find(std::string_view key) {
 }
 
 void TomlTable::require(std::string_view key, std::string_view expected) {
-    if (find(key) != nullptr) return;
+    // `finish` complains of a slip, and says what was meant.
+    if (find(key) != nullptr || slip_of(key) != nullptr) return;
     complaints_->add(path_of(key), "expected " + std::string{expected} + ", found none");
 }
 
@@ -250,7 +333,7 @@ void TomlTable::finish(Names later) {
         const std::string text = is_later ? "expected a supported key, found " + quoted(item.key) +
                                                 ", which is not supported yet"
                                           : "expected a known key, found " + quoted(item.key) +
-                                                did_you_mean(item.key, known_, false);
+                                                key_hint(item.key, known_);
         complaints_->add_at(item.key_position, path_of(item.key), text);
     }
 }
@@ -263,7 +346,8 @@ std::optional<std::int64_t> TomlTable::number_in(std::string_view key, const Num
         return value->integer;
     }
     refuse(key,
-           "a whole number from " + std::to_string(range.min) + " to " + std::to_string(range.max));
+           "a whole number from " + std::to_string(range.min) + " to " + std::to_string(range.max),
+           quotes_hint(*value, range));
     return std::nullopt;
 }
 
@@ -275,14 +359,17 @@ std::optional<std::uint64_t> TomlTable::size_in(std::string_view key, std::uint6
     if (zero_allowed && value->kind == Kind::integer && value->integer == 0) return 0;
 
     std::string such_as = quoted(size_text(example));
-    if (is_count(*value)) such_as = quoted(size_text(static_cast<std::uint64_t>(value->integer)));
-    if (zero_allowed) such_as += " (0: " + std::string{range.zero_means} + ")";
+    if (is_count(*value)) {
+        const auto count = static_cast<std::uint64_t>(value->integer);
+        if (count >= range.min && count <= range.max) such_as = quoted(size_text(count));
+    }
+    const std::string zero = zero_allowed ? " (0: " + std::string{range.zero_means} + ")" : "";
     std::optional<std::uint64_t> bytes;
     if (value->kind == Kind::text) bytes = parse_size(value->text);
     if (value->kind != Kind::text) {
-        refuse(key, "a size in quotes, such as " + such_as);
+        refuse(key, "a size in quotes, such as " + such_as + zero);
     } else if (!bytes) {
-        refuse(key, "a size such as " + such_as + " in B, KiB, MiB, GiB or TiB");
+        refuse(key, "a size such as " + such_as + " in B, KiB, MiB, GiB or TiB" + zero);
     } else if (!(zero_allowed && *bytes == 0) && (*bytes < range.min || *bytes > range.max)) {
         refuse(key, range_text(range));
         bytes.reset();
@@ -300,7 +387,7 @@ std::optional<std::size_t> TomlTable::chosen_of(std::string_view key,
         const auto found = std::find(names.begin(), names.end(), value->text);
         if (found != names.end()) return static_cast<std::size_t>(found - names.begin());
         hint = contains(later, value->text) ? ", which is not supported yet"
-                                            : did_you_mean(value->text, names, true);
+                                            : did_you_mean(value->text, names);
     }
     refuse(key, alternatives(names), hint);
     return std::nullopt;

@@ -87,13 +87,18 @@ public:
     std::vector<Item> items(std::string_view key, std::string_view expected);
     // A table, or an array of tables, whose name is a slip of `key` is read in its place: `finish`
     // complains of the name, and what is wrong below it is told at once.
-    std::vector<TomlTable> tables(std::string_view key, std::string_view expected);
+    // `hint` says what an item that is no table was meant to be.
+    std::vector<TomlTable> tables(std::string_view key, std::string_view expected,
+                                  std::string (*hint)(const TomlValue&) = nullptr);
     TomlTable table(std::string_view key);
     bool exists() const noexcept { return value_ != nullptr; }
 
     // Marks `key` as known and gives its value, null if it is not there.
     const TomlValue* find(std::string_view key);
     void require(std::string_view key, std::string_view expected);
+    // Whether its value was refused, or a slip of it stands here: what follows from its absence is
+    // then not worth a complaint.
+    bool is_in_doubt(std::string_view key) const;
     void refuse(std::string_view key, std::string_view expected, std::string_view hint = {});
     void refuse(const Item& item, std::string_view expected, std::string_view hint = {});
     // What is taken, although it is unwise.
@@ -107,7 +112,10 @@ private:
     // The item called `key`, or the one of this kind that is a slip of it.
     const TomlValue* find_or_slip(std::string_view key, TomlValue::Kind kind);
     std::vector<Item> items_of(const TomlValue& array);
-    void refuse_shape(const TomlValue& value, std::string_view expected);
+    // The value, of any kind, whose key is not known and a slip of this one, which is not there.
+    const TomlValue* slip_of(std::string_view key) const;
+    void refuse_shape(const TomlValue& value, std::string_view expected,
+                      std::string_view hint = {});
     std::optional<std::int64_t> number_in(std::string_view key, const NumberRange& range);
     std::optional<std::uint64_t> size_in(std::string_view key, std::uint64_t example,
                                          const SizeRange& range);
@@ -120,8 +128,11 @@ private:
     std::vector<std::string_view> known_;
 };
 
+// For a text that would be a number of this range if it had no quotes; else empty.
+std::string quotes_hint(const TomlValue& value, const NumberRange& range);
+
 // The one of `names` that `word` may be a slip of: at most two letters wrong, left out, too many or
-// swapped. Empty if none is.
+// swapped; capital letters are none. Empty if none is.
 std::string_view nearest(std::string_view word, const std::vector<std::string_view>& names);
 
 }  // namespace baton

@@ -166,7 +166,11 @@ std::string shown(const TomlValue& value) {
         return value.text.empty() ? std::to_string(value.integer) : value.text.substr(0, shown_max);
     case TomlValue::Kind::real:
         std::snprintf(number, sizeof number, "%g", value.real);
-        return number;
+        // 4.0 is no whole number: a complaint that shows 4 would contradict itself.
+        return std::string{number} +
+               (std::string_view{number}.find_first_not_of("-0123456789") == std::string_view::npos
+                    ? ".0"
+                    : "");
     case TomlValue::Kind::text: return quoted(value.text);
     case TomlValue::Kind::time: return "a date or time";
     case TomlValue::Kind::array: return value.items.empty() ? "an empty array" : "an array";

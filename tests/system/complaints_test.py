@@ -116,7 +116,7 @@ class SecretTest(ApiTest):
             status, out, err = run_baton("-t", "-c", path)
             self.assertEqual((status, out), (2, ""))
             for key in ("session.api.token_file", "redis.password_file"):
-                self.assertRegex(err, rf"{key}: expected .*; everybody can read it: chmod o-r; it must belong to the "
+                self.assertRegex(err, rf"{key}: expected .*; everybody can read it: chmod o-rw?; it must belong to the "
                                       "user that baton runs as, now .+, or to a group of that user\n")
             self.assertNotIn(TOKEN, err)
 

@@ -395,7 +395,8 @@ TEST_CASE("sizes that hold others are not smaller") {
     CHECK(complaints_of("[limits]\nrequest_line = \"32KiB\"") == "");
     // The value that is in the file is the one to look at.
     CHECK(complaints_of("[limits]\nhead = \"4KiB\"") ==
-          "baton:2:8: limits.request_line: expected at most head, \"4KiB\", found \"8KiB\"\n");
+          "baton:2:8: limits.request_line: expected at most head, \"4KiB\", found \"8KiB\", its "
+          "default\n");
 }
 
 TEST_CASE("the command line alone makes a configuration") {

@@ -4,10 +4,13 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <fstream>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "proxy/config_keys.h"
 #include "proxy/config_load.h"
 #include "proxy/listener.h"
 #include "proxy/secret_file.h"
@@ -168,6 +171,35 @@ TEST_CASE("F:messages a value without quotes is told them") {
     check_rows(rows);
 }
 
+TEST_CASE("F:messages what follows a value, and brackets left open") {
+    const std::string error = "syntax error: ";
+    const std::string rest_of_line = error + "expected the end of the line after the value, found ";
+    const std::string comment = "; a comment begins with #";
+    const Row rows[] = {
+        {"grace = \"30s\" workers = 2", "f:1:15: " + rest_of_line + "\"workers\""},
+        {"workers = 2 grace = \"30s\"", "f:1:13: " + rest_of_line + "\"grace\""},
+        {"grace = \"30s\";", "f:1:14: " + rest_of_line + "\";\"" + comment},
+        {"grace = \"30s\" // slow", "f:1:15: " + rest_of_line + "\"//\"" + comment},
+        {"grace = \"30s\" -- slow", "f:1:15: " + rest_of_line + "\"--\"" + comment},
+        {"[log]\nquery = true on", "f:2:14: " + rest_of_line + "\"on\""},
+        {"log = { query = true } x", "f:1:24: " + rest_of_line + "\"x\""},
+        {"grace == \"30s\"", "f:1:8: " + error + "expected a value, found another ="},
+        {"grace = \"30s\"\rworkers = 2", "f:1:14: " + error + "CR without LF, expected a new line"},
+        {"[[route]]\nhosts = [\"a\"\nupstream = \"ss\"\n",
+         "f:2:9: " + error + "bracket left open: this [ has no end"},
+        {"[[route]]\nhosts = [", "f:2:9: " + error + "bracket left open: this [ has no end"},
+        {"log = { query = true,\n level = \"info\" }",
+         "f:1:7: " + error + "a table in { } must be on one line"},
+        {"[[upstream]]\nname = \"a\"\nservers = [\n  { address = \"[::1]:1\",\n    weight = 2 "
+         "},\n]",
+         "f:4:3: " + error + "a table in { } must be on one line"},
+        // Not a table at all.
+        {"server {\n  listen 80;\n}",
+         "f:1:8: syntax error while parsing key-value pair: expected '=', saw '{'"},
+    };
+    check_rows(rows);
+}
+
 TEST_CASE("F:messages the walk finds nothing in what is TOML") {
     const std::string_view good[] = {
         "a = \"\\\"\" # \"\nb = '\\'\nc = \"\"\"\n\" \"\" \\\"\"\"\"\nd = ''' ' '' '''\n",
@@ -175,6 +207,7 @@ TEST_CASE("F:messages the walk finds nothing in what is TOML") {
         "a = 1979-05-27 07:32:32Z\nb = 07:32:00.5\nc = 1e5\nd = 0xdead_beef\ne = 0o17\nf = "
         "+1_000\n",
         "[a.\"b c\".'d']\n99999999999999999999 = 1\n30s = 2\n[[e]]\nf.g.true = false\n",
+        "a = [\n[true]\n,\n[1],\n['b'], [ { c = [\n] } ] ]\n",
         "a = \"\"\"\"two quotes at the end\"\"\"\"\"\nb = 1\n",
         "a = \"\"\nb = ''\nc = \"\"\"\"\"\"\nd = ''''''\n",
         "\xEF\xBB\xBF"
@@ -232,6 +265,32 @@ TEST_CASE("F:messages a bare number is shown its unit and its quotes") {
         {"grace = 1.5", "f:1:9: grace: expected a duration in quotes, such as \"30s\", found 1.5"},
         {"[session]\nmemory_max = 1048576",
          "f:2:14: session.memory_max: expected a size in quotes, such as \"1MiB\", found 1048576"},
+        // What is offered would be taken.
+        {"session.store = \"redis\"\n[redis]\naddress = \"a:1\"\nconnect_timeout = 500",
+         "f:4:19: redis.connect_timeout: expected a duration in quotes, such as \"500ms\", found "
+         "500"},
+        {"grace = 86401",
+         "f:1:9: grace: expected a duration in quotes, such as \"86401ms\", found 86401"},
+        {"grace = 864000000",
+         "f:1:9: grace: expected a duration in quotes, such as \"30s\", found 864000000"},
+        {"[session]\nmemory_max = 256",
+         "f:2:14: session.memory_max: expected a size in quotes, such as \"256MiB\", found 256"},
+        // And what is shown does not contradict what was expected.
+        {"workers = 4.0",
+         "f:1:11: workers: expected \"auto\" or a whole number from 1 to 256, found 4.0"},
+        {"workers = \"4\"",
+         "f:1:11: workers: expected \"auto\" or a whole number from 1 to 256, found \"4\"; write "
+         "it without quotes"},
+        {"workers = \"0\"",
+         "f:1:11: workers: expected \"auto\" or a whole number from 1 to 256, found \"0\""},
+        {"[limits]\nfields = \"50\"",
+         "f:2:10: limits.fields: expected a whole number from 1 to 10000, found \"50\"; write it "
+         "without quotes"},
+        {"[log]\nquery = \"true\"",
+         "f:2:9: log.query: expected true or false, found \"true\"; write it without quotes"},
+        {"[log]\nlevel = \"INFO\"",
+         "f:2:9: log.level: expected \"debug\", \"info\", \"warn\" or \"error\", found \"INFO\", "
+         "did you mean \"info\""},
         {"[limits]\nbody = 1500",
          "f:2:8: limits.body: expected a size in quotes, such as \"1500B\" (0: no limit), found "
          "1500"},
@@ -248,8 +307,17 @@ TEST_CASE("F:messages addresses that are none are offered the one that was meant
         {":8080", ", did you mean \"0.0.0.0:8080\""},
         {"*:8080", ", did you mean \"0.0.0.0:8080\""},
         {"8080", ", did you mean \"0.0.0.0:8080\""},
-        {":99999", ""},
+        {":99999", "; a port is a number up to 65535"},
+        {"127.0.0.1:65536", "; a port is a number up to 65535"},
+        {"[::1]:99999999999999999999", "; a port is a number up to 65535"},
+        {"127.0.0.1:080", "; a port is a number up to 65535"},
         {"99999", ""},
+        {"127.0.0.1:", "; the port is missing"},
+        {"::", "; the port is missing"},
+        {"127.0.0.1:80;", ", did you mean \"127.0.0.1:80\""},
+        {"//127.0.0.1:80", ", did you mean \"127.0.0.1:80\""},
+        {"LocalHost:80", ", did you mean \"localhost:80\""},
+        {"[127.0.0.1]:80", ", did you mean \"127.0.0.1:80\""},
         {"http://127.0.0.1:8080", "; without \"http://\", did you mean \"127.0.0.1:8080\""},
         {"http://127.0.0.1:8080/app", "; without \"http://\", did you mean \"127.0.0.1:8080\""},
         {"http://127.0.0.1", "; without \"http://\", did you mean \"127.0.0.1:80\""},
@@ -306,6 +374,164 @@ TEST_CASE("F:messages addresses that are none are offered the one that was meant
          "f:3:11: redis.address: expected a host with a port such as \"redis-1:6379\", found "
          "\"redis://h:7/0\"; "
          "without \"redis://\", did you mean \"h:7\""},
+    };
+    check_rows(rows);
+}
+
+TEST_CASE("F:messages networks that are none are offered the one that was meant") {
+    struct Hint {
+        std::string network;
+        std::string hint;
+    };
+    const Hint hints[] = {
+        {"10.0.0.1/8", ", did you mean \"10.0.0.0/8\""},
+        {"192.0.2.77/27", ", did you mean \"192.0.2.64/27\""},
+        {"2001:db8::1/32", ", did you mean \"2001:db8::/32\""},
+        {"10.0.0.1:80", ", did you mean \"10.0.0.1\""},
+        {"[::1]:80", ", did you mean \"::1\""},
+        {"[::1]", ", did you mean \"::1\""},
+        {" 10.0.0.0/8", ", did you mean \"10.0.0.0/8\""},
+        {"localhost", ", did you mean \"127.0.0.1\""},
+        {"lb.example.com", "; names are not supported yet"},
+        {"10.0.0.0/33", ""},
+        {"10.0.0.0/", ""},
+        {"10.0.0.0/255.0.0.0", ""},
+        {"/", ""},
+        {"/8", ""},
+        {"", ""},
+    };
+    for (const Hint& one : hints) {
+        CAPTURE(one.network);
+        const std::string text = told("[[listener]]\naddress = \"[::1]:1\"\ntrusted_proxies = [\"" +
+                                      one.network + "\"]\n" + std::string{rest});
+        CHECK(text.ends_with("found \"" + one.network + "\"" + one.hint + "\n"));
+    }
+}
+
+TEST_CASE("F:messages what has one cause has one complaint") {
+    const Row rows[] = {
+        {"[session]\nstore = \"Redis\"\n[redis]\naddress = \"a:1\"",
+         "f:2:9: session.store: expected \"memory\" or \"redis\", found \"Redis\", did you mean "
+         "\"redis\""},
+        {"[session]\nstore = 1\n[redis]\naddress = \"a:1\"",
+         "f:2:9: session.store: expected \"memory\" or \"redis\", found 1"},
+        {"[session]\nstor = \"redis\"\n[redis]\naddress = \"a:1\"",
+         "f:2:1: session.stor: expected a known key, found \"stor\", did you mean store"},
+        {"session.store = \"redis\"\n[redis]\nsentinel = [\"a:1\"]\nmaster = \"m\"",
+         "f:3:1: redis.sentinel: expected a known key, found \"sentinel\", did you mean sentinels"},
+        {"session.store = \"redis\"\n[redis]\nadress = \"a:1\"",
+         "f:3:1: redis.adress: expected a known key, found \"adress\", did you mean address"},
+        {"[[upstream]]\nnam = \"x\"\nservers = [{ adress = \"127.0.0.1:1\" }]",
+         "f:2:1: upstream[0].nam: expected a known key, found \"nam\", did you mean name\n"
+         "f:3:14: upstream[0].servers[0].adress: expected a known key, found \"adress\", did you "
+         "mean address"},
+        {"[[route]]\nupstrem = \"ss\"",
+         "f:2:1: route[0].upstrem: expected a known key, found \"upstrem\", did you mean upstream"},
+    };
+    check_rows(rows);
+    // And what has none is missed.
+    CHECK(
+        told("session.store = \"redis\"\n[redis]\n" + std::string{rest}) ==
+        "f:2:1: redis.sentinels: expected `sentinels` and `master`, or `address`, because store = "
+        "\"redis\", found none\n");
+}
+
+TEST_CASE("F:messages Redis without a single Sentinel is refused") {
+    const Row rows[] = {
+        {"session.store = \"redis\"\n[redis]\nsentinels = []\nmaster = \"m\"",
+         "f:3:13: redis.sentinels: expected at least one Sentinel, found an empty array"},
+        {"session.store = \"redis\"\n[redis]\nsentinels = 5\nmaster = \"m\"",
+         "f:3:13: redis.sentinels: expected an array of hosts with ports, found 5"},
+    };
+    check_rows(rows);
+}
+
+TEST_CASE("F:messages a key below the wrong header is told where it belongs") {
+    const std::string last = " expected a known key, found ";
+    struct Last {
+        std::string text;
+        std::string told;
+    };
+    const Last rows[] = {
+        {"grace = \"30s\"",
+         "route[0].grace:" + last + "\"grace\"; it belongs at the top, before the first [table]"},
+        {"limits.body = \"1MiB\"",
+         "route[0].limits:" + last + "\"limits\"; it belongs outside of this table, as [limits]"},
+        {"[timeouts]\nconnect = \"1s\"",
+         "timeouts.connect:" + last + "\"connect\"; it belongs in [upstream.timeouts]"},
+        {"[session.redis]\naddress = \"a:1\"",
+         "session.redis:" + last + "\"redis\"; it belongs outside of this table, as [redis]"},
+        {"[log]\npassword_file = \"/a\"",
+         "log.password_file:" + last + "\"password_file\"; it belongs in [redis]"},
+        {"[log]\nfoo = 1", "log.foo:" + last + "\"foo\""},
+    };
+    for (const Last& row : rows) {
+        CAPTURE(row.text);
+        CHECK(told(std::string{rest} + row.text + "\n").ends_with(": " + row.told + "\n"));
+    }
+}
+
+// Each key that is offered another place is known there.
+TEST_CASE("F:messages a key is where it is said to belong") {
+    const std::string_view homes[] = {"",
+                                      "[[listener]]\n",
+                                      "[[upstream]]\n",
+                                      "[upstream.keepalive]\n",
+                                      "[upstream.timeouts]\n",
+                                      "[upstream.retry]\n",
+                                      "[[upstream.servers]]\n",
+                                      "[[route]]\n",
+                                      "[session]\n",
+                                      "[redis]\n",
+                                      "[timeouts]\n",
+                                      "[limits]\n",
+                                      "[log]\n",
+                                      "[admin]\n",
+                                      "[session.api]\n",
+                                      "[session.headers]\n"};
+    std::set<std::string> keys;
+    std::ifstream file{std::string{BATON_SOURCE_ROOT} + "/conf/baton.toml"};
+    for (std::string line; std::getline(file, line);) {
+        if (line.starts_with('#')) line.erase(0, 1);
+        const std::size_t end = line.find(" = ");
+        if (end != std::string::npos &&
+            end == line.find_first_not_of("abcdefghijklmnopqrstuvwxyz_"))
+            keys.insert(line.substr(0, end));
+    }
+    REQUIRE(keys.size() > 80);
+    for (const std::string& key : keys) {
+        CAPTURE(key);
+        std::vector<std::string> at;
+        for (const std::string_view home : homes) {
+            const std::string text = told(std::string{home} + key + " = { a = 1 }\n");
+            if (text.find(" key, found \"" + key + "\"") == std::string::npos)
+                at.emplace_back(home);
+        }
+        REQUIRE(!at.empty());
+        const std::string where{home_of(key)};
+        if (at.size() > 1) {
+            CHECK(where == "");
+            continue;
+        }
+        const std::string header = at[0].substr(0, at[0].find('\n'));
+        CHECK(where == (header.empty()                     ? "at the top, before the first [table]"
+                        : header == "[[upstream.servers]]" ? "in the table of a server"
+                                                           : "in " + header));
+    }
+}
+
+TEST_CASE("F:messages a default that another value rules out is called one") {
+    const Row rows[] = {
+        {"[limits]\nhead = \"4KiB\"",
+         "f:2:8: limits.request_line: expected at most head, \"4KiB\", found \"8KiB\", its "
+         "default"},
+        {"[limits]\nhead = \"4KiB\"\nrequest_line = \"5KiB\"",
+         "f:3:16: limits.request_line: expected at most head, \"4KiB\", found \"5KiB\""},
+        {"[session]\nidle_max = \"30s\"",
+         "f:2:12: session.idle_min: expected at most idle_max, \"30s\", found \"1m\", its default"},
+        {"[session]\ndata_max = \"4KiB\"",
+         "f:2:12: session.attribute_max: expected at most data_max, \"4KiB\", found \"8KiB\", its "
+         "default"},
     };
     check_rows(rows);
 }
@@ -367,7 +593,8 @@ TEST_CASE(
         {"[redis]\npassword = \"x\"\nmaster = 5\nprefx = \"a\"",
          "f:1:1: redis: expected store = \"redis\" in [session], found a table; the sessions are "
          "in memory\n"
-         "f:2:1: redis.password: expected a known key, found \"password\"\n"
+         "f:2:1: redis.password: expected a known key, found \"password\", did you mean "
+         "password_file\n"
          "f:3:10: redis.master: expected the master's name in `sentinel monitor`: 1 to 128 "
          "letters, digits, \".\", "
          "\"_\" or \"-\", found 5\n"
@@ -376,7 +603,6 @@ TEST_CASE(
          "f:1:2: sesion: expected a known key, found \"sesion\", did you mean session\n"
          "f:2:8: sesion.idle: expected a duration in quotes, such as \"1800s\", found 1800\n"
          "f:3:1: sesion.coookie: expected a known key, found \"coookie\", did you mean cookie\n"
-         "f:4:1: sesion.apii.address: expected an IP address or localhost with a port, found none\n"
          "f:4:1: sesion.apii.token_file: expected the path of a file with a scope and a token in "
          "each line, found none\n"
          "f:4:9: sesion.apii: expected a known key, found \"apii\", did you mean api\n"
@@ -395,7 +621,8 @@ TEST_CASE(
          "f:7:12: upstream[0].keepalives.idle_max: expected a whole number from 0 to 65536, found "
          "\"a\""},
         {"[[timeouts]]\nheader = 5",
-         "f:1:1: timeouts: expected a table, found an array\n"
+         "f:1:1: timeouts: expected a table, found an array; write [timeouts] instead of "
+         "[[timeouts]]\n"
          "f:2:10: timeouts.header: expected a duration in quotes, such as \"5s\", found 5"},
         {"[timeout]\nheader = \"1y\"",
          "f:1:2: timeout: expected a known key, found \"timeout\", did you mean timeouts\n"
@@ -420,9 +647,10 @@ TEST_CASE(
 TEST_CASE("F:messages a secret that everybody may read passes only where nobody can mend it") {
     for (mode_t mode = 0; mode <= 0777; ++mode) {
         CAPTURE(mode);
-        const bool open = (mode & S_IROTH) != 0;
+        const bool readable = (mode & S_IROTH) != 0;
+        const bool open = readable || (mode & S_IWOTH) != 0;
         CHECK(exposure_of(mode, false) == (open ? Exposure::avoidable : Exposure::none));
-        CHECK(exposure_of(mode, true) == (open ? Exposure::unavoidable : Exposure::none));
+        CHECK(exposure_of(mode, true) == (readable ? Exposure::unavoidable : Exposure::none));
     }
 }
 

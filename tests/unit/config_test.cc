@@ -198,7 +198,7 @@ TEST_CASE("a wrong type is refused with what was found") {
         {"[session]\nheaders = \"X\"", "f:2:11: session.headers: expected a table, found \"X\"\n"},
         {"[session]\nsessions_max = \"1\"",
          "f:2:16: session.sessions_max: expected a whole number from 1 to 100000000, found "
-         "\"1\"\n"},
+         "\"1\"; write it without quotes\n"},
         {"[session]\nidle = 2026-03-01",
          "f:2:8: session.idle: expected a duration in quotes, such as \"30m\", found a date or "
          "time\n"},
@@ -222,9 +222,11 @@ TEST_CASE("a wrong type is refused with what was found") {
         {"[[listener]]\naddress = \"[::1]:1\"\ntrusted_proxies = \"::1\"",
          "f:3:19: listener[0].trusted_proxies: expected an array of networks, found \"::1\"\n"},
         {"[[upstream]]\nname = \"a\"\nservers = \"[::1]:1\"",
-         "f:3:11: upstream[0].servers: expected an array of servers, found \"[::1]:1\"\n"},
+         "f:3:11: upstream[0].servers: expected an array of servers such as [{ address = "
+         "\"10.0.0.1:8080\" }], found \"[::1]:1\"\n"},
         {"[[upstream]]\nname = \"a\"\nservers = [\"[::1]:1\", { address = 1 }]",
-         "f:3:12: upstream[0].servers[0]: expected a table, found \"[::1]:1\"\n"
+         "f:3:12: upstream[0].servers[0]: expected a table, found \"[::1]:1\", did you mean { "
+         "address = \"[::1]:1\" }\n"
          "f:3:35: upstream[0].servers[1].address: expected an IP address or localhost with a port, "
          "found 1, did you mean \"127.0.0.1:1\"\n"},
         {"[[route]]\nupstream = \"ss\"\nhosts = \"a\"",
@@ -263,7 +265,7 @@ TEST_CASE("a value out of its range is refused with the range") {
          "f:4:8: timeouts.send: expected a duration from \"1ms\" to \"1d\", or \"0s\" for no "
          "limit, found \"2d\"\n"
          "f:5:15: timeouts.client_gone: expected a duration from \"1ms\" to \"1d\", or \"0s\" for "
-         "ending at once, "
+         "no wait, "
          "found \"99999999999999999999999d\"\n"},
         {"[limits]\nhead = \"255B\"\nbody = \"99999999999999999999999TiB\"",
          "f:2:8: limits.head: expected a size from \"256B\" to \"1MiB\", found \"255B\"\n"
@@ -346,7 +348,7 @@ TEST_CASE("addresses are IP addresses or localhost, and a server has a port") {
         {"[[listener]]\naddress = \"[::1]:1\"\ntrusted_proxies = [\"10.0.0.1/8\", \"::1\", 7]",
          "f:3:20: listener[0].trusted_proxies[0]: expected an IP address or a network such as "
          "\"10.0.0.0/8\", found "
-         "\"10.0.0.1/8\"\n"
+         "\"10.0.0.1/8\", did you mean \"10.0.0.0/8\"\n"
          "f:3:41: listener[0].trusted_proxies[2]: expected an IP address or a network such as "
          "\"10.0.0.0/8\", found 7\n"},
     };
@@ -360,16 +362,19 @@ TEST_CASE("the admin listener has a loopback address, or there is none") {
          "f:1:9: admin.address: expected a loopback address with a port, found none\n"},
         {"admin = 1", "f:1:9: admin: expected a table, found 1\n"},
         {"[[admin]]\naddress = \"127.0.0.1:9\"",
-         "f:1:1: admin: expected a table, found an array\n"},
+         "f:1:1: admin: expected a table, found an array; write [admin] instead of [[admin]]\n"},
         {"[admin]\naddress = \"10.0.0.1:9\"",
-         "f:2:11: admin.address: expected a loopback address with a port, found \"10.0.0.1:9\"\n"},
+         "f:2:11: admin.address: expected a loopback address with a port, found \"10.0.0.1:9\", "
+         "did you mean \"127.0.0.1:9\"\n"},
         {"[admin]\naddress = \"0.0.0.0:9\"",
-         "f:2:11: admin.address: expected a loopback address with a port, found \"0.0.0.0:9\"\n"},
+         "f:2:11: admin.address: expected a loopback address with a port, found \"0.0.0.0:9\", did "
+         "you mean \"127.0.0.1:9\"\n"},
         {"[admin]\naddress = \"[::]:9\"",
-         "f:2:11: admin.address: expected a loopback address with a port, found \"[::]:9\"\n"},
+         "f:2:11: admin.address: expected a loopback address with a port, found \"[::]:9\", did "
+         "you mean \"127.0.0.1:9\"\n"},
         {"[admin]\naddress = \"[::ffff:10.0.0.1]:9\"",
          "f:2:11: admin.address: expected a loopback address with a port, found "
-         "\"[::ffff:10.0.0.1]:9\"\n"},
+         "\"[::ffff:10.0.0.1]:9\", did you mean \"127.0.0.1:9\"\n"},
         {"[admin]\naddress = \"example.com:9\"",
          "f:2:11: admin.address: expected an IP address or localhost with a port, found "
          "\"example.com:9\"; names are not supported yet\n"},
@@ -382,7 +387,8 @@ TEST_CASE("the admin listener has a loopback address, or there is none") {
         {"[admin]\nadress = \"127.0.0.1:9\"\naddress = \"127.0.0.1:9\"",
          "f:2:1: admin.adress: expected a known key, found \"adress\", did you mean address\n"},
         {"[admin]\naddress = \"127.0.0.1:9\"\ntrusted_proxies = []",
-         "f:3:1: admin.trusted_proxies: expected a known key, found \"trusted_proxies\"\n"},
+         "f:3:1: admin.trusted_proxies: expected a known key, found \"trusted_proxies\"; it "
+         "belongs in [[listener]]\n"},
         {"[admin]\naddress = \"127.0.0.1:9\"\ntoken_file = \"/t\"",
          "f:3:1: admin.token_file: expected a supported key, found \"token_file\", which is not "
          "supported yet\n"},
@@ -679,7 +685,8 @@ TEST_CASE("all complaints come at once, by position, one for each value") {
          "f:3:11: workers: expected \"auto\" or a whole number from 1 to 256, found 0\n"
          "f:5:8: session.idle: expected a duration in quotes, such as \"1s\", found 1\n"
          "f:7:9: log.level: expected \"debug\", \"info\", \"warn\" or \"error\", found 1\n"
-         "f:9:11: upstream[0].servers: expected an array of servers, found 1\n"
+         "f:9:11: upstream[0].servers: expected an array of servers such as [{ address = "
+         "\"10.0.0.1:8080\" }], found 1\n"
          "f:10:8: upstream[0].name: expected a name of 1 to 64 letters, digits, \".\", \"_\" or "
          "\"-\", found 1\n"},
     };
