@@ -67,12 +67,17 @@ void server_deadlines(Deadline& deadline, const Progress& progress,
 // dies while bytes flow has not.
 constexpr std::uint64_t patience_ms = 1000;
 
-// Since when the client has kept the server waiting; 0: it does not.
-std::uint64_t client_behind_since(const Progress& progress) noexcept {
-    using Phase = Progress::Phase;
+std::uint64_t elapsed(std::uint64_t since, std::uint64_t now_ms) noexcept {
+    return since == 0 || now_ms < since ? 0 : now_ms - since;
+}
+
+// How long the client has kept the server waiting, in milliseconds. While the client does not read we do
+// not either, so a server that gives up meanwhile is noticed only when the client has gone on.
+std::uint64_t client_behind(const Progress& progress, std::uint64_t now_ms) noexcept {
     const Stamps& at = progress.at;
-    if (awaits_body(progress.phase)) return at.response_progress;
-    return progress.phase == Phase::answering ? at.unsent_since : 0;
+    const std::uint64_t unread = std::max(at.unsent_longest, elapsed(at.unsent_since, now_ms));
+    if (awaits_body(progress.phase)) return std::max(unread, elapsed(at.response_progress, now_ms));
+    return progress.phase == Progress::Phase::answering ? unread : 0;
 }
 
 }  // namespace
@@ -104,8 +109,7 @@ Awaited awaited(const Progress& progress) noexcept {
 
 Origin origin_of_loss(const Progress& progress, int uv_error, std::uint64_t now_ms) noexcept {
     if (is_local(uv_error)) return Origin::local;
-    const std::uint64_t behind = client_behind_since(progress);
-    return behind != 0 && now_ms >= behind + patience_ms ? Origin::client : Origin::server;
+    return client_behind(progress, now_ms) >= patience_ms ? Origin::client : Origin::server;
 }
 
 void see_upload(Stamps& at, Progress::Phase phase, std::uint64_t bytes,

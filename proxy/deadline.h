@@ -18,6 +18,7 @@ struct Stamps {
     std::uint64_t client_progress = 0;    // the client took bytes of the answer
     std::uint64_t client_input = 0;       // the client sent
     std::uint64_t unsent_since = 0;       // there have been bytes for the client to take
+    std::uint64_t unsent_longest = 0;     // ms: the longest that they had to wait
     std::uint64_t half_closed = 0;        // the client has finished sending
 
     // The body's average rate counts only the time in which the client is awaited.

@@ -152,7 +152,7 @@ void Http1Client::stop() {
 }
 
 bool Http1Client::close_if_idle() {
-    if (!is_idle()) return false;
+    if (state_ != State::lingering && !is_idle()) return false;
     enter(State::over);
     turn();
     return true;
@@ -403,9 +403,14 @@ void Http1Client::close_after_reply() {
     enter(State::flushing);
 }
 
+// Whether nothing is owed to the client: it has its answer, or has not asked.
+bool Http1Client::gives_way(State state) noexcept {
+    return state == State::idle || state == State::lingering;
+}
+
 void Http1Client::enter(State state) {
-    if (state_ == State::idle && state != State::idle) clients_.no_longer_idle(*this);
-    if (state_ != State::idle && state == State::idle) clients_.became_idle(*this);
+    if (gives_way(state_) && !gives_way(state)) clients_.no_longer_idle(*this);
+    if (!gives_way(state_) && gives_way(state)) clients_.became_idle(*this);
     state_ = state;
     since_ = now();
 }
@@ -427,10 +432,12 @@ void Http1Client::see_progress(Stamps& at) noexcept {
     at.client_input = last_input_at_;
     // For what it had sent behind another request it began to wait when that one was done.
     at.half_closed = half_closed_ ? std::max(half_closed_at_, since_) : 0;
-    if (stream_->unsent() == 0)
+    if (stream_->unsent() > 0) {
+        if (at.unsent_since == 0) at.unsent_since = now();
+    } else if (at.unsent_since != 0) {
+        at.unsent_longest = std::max(at.unsent_longest, now() - at.unsent_since);
         at.unsent_since = 0;
-    else if (at.unsent_since == 0)
-        at.unsent_since = now();
+    }
 }
 
 std::uint64_t Http1Client::deadline() noexcept {

@@ -103,6 +103,7 @@ private:
     bool client_sends() const noexcept;
     bool next_has_arrived() const noexcept;
     bool is_idle() const noexcept;
+    static bool gives_way(State state) noexcept;
     void enter(State state);
     void log_refused(Error error, std::string_view id, std::size_t bytes_out);
     void set_reading();

@@ -96,6 +96,25 @@ TEST_CASE("F:idle-crowd who was idle the longest goes first, whoever connected f
     }
 }
 
+TEST_CASE("F:idle-crowd who has had its last answer, and sends on, gives way") {
+    Proxy proxy{at_most(3)};
+    std::vector<Peer> clients = connect(proxy, 3);
+    for (Peer& client : clients) {
+        client.sends("POST / HTTP/1.1\r\nHost: h\r\nX : y\r\nContent-Length: 9\r\n\r\nabc");
+        client.expects("HTTP/1.1 400 ").expects("400 Bad Request\n");
+    }
+    CHECK(proxy.worker().clients() == 3);
+    std::optional<Peer> server;
+    std::vector<Peer> more;
+    for (int i = 0; i < 3; ++i) {
+        CAPTURE(i);
+        more.push_back(proxy.connect_client());
+        ask(proxy, more.back(), server);
+        CHECK(proxy.worker().clients() == 3);
+    }
+    CHECK(proxy.counters().connections_evicted.read() == 3);
+}
+
 TEST_CASE("F:idle-crowd who has begun to ask keeps its place; the next one waits") {
     Proxy proxy{at_most(3)};
     std::vector<Peer> clients = connect(proxy, 3);

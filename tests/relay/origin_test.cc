@@ -190,6 +190,34 @@ TEST_CASE("F:origin a server that gives a slow upload up is not to blame, one th
     CHECK(all_server_faults(proxy) == (slow ? 0 : 1));
 }
 
+// While the client reads nothing, nothing is read from the server: its end shows when the client goes on.
+TEST_CASE("F:origin a server that gives a slow reader up is not to blame, one that dies in it is") {
+    const bool slow = [] {
+        bool is_slow = false;
+        SUBCASE("slow") { is_slow = true; }
+        SUBCASE("in the flow") {}
+        return is_slow;
+    }();
+    Proxy proxy;
+    Peer client = proxy.connect_client();
+    client.sends(get);
+    Peer server = proxy.accept_at_server();
+    server.head();
+    server.sends("HTTP/1.1 200 OK\r\nContent-Length: 40000000\r\n\r\n");
+    const std::string block(100'000, 'x');
+    for (int stuck = 0; stuck < 20;) {
+        const ssize_t size =
+            ::send(server.fd(), block.data(), block.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+        stuck = size > 0 ? 0 : stuck + 1;
+        proxy.turn(1);
+    }
+    if (slow) pass(proxy, 1'100);
+    server.resets();
+    client.until_end();
+    CHECK(proxy.faults(Fault::server_gone) == 1);
+    CHECK(all_server_faults(proxy) == (slow ? 0 : 1));
+}
+
 TEST_CASE("F:origin an idle tunnel is no server's fault, half-closed or not") {
     Proxy proxy{{.change = [](Config& config) { config.timeouts.tunnel_idle = 50ms; }}};
     Peer client = proxy.connect_client();

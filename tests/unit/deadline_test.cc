@@ -184,6 +184,7 @@ TEST_CASE("F:origin a server that closes on a client that kept it waiting is not
         int uv_error;
         std::uint64_t now;
         Origin origin;
+        std::uint64_t unsent_longest = 0;
     };
     const Case cases[] = {
         {"an upload that flows", Phase::uploading, 0, UV_EOF, 1499, Origin::server},
@@ -194,6 +195,12 @@ TEST_CASE("F:origin a server that closes on a client that kept it waiting is not
         {"half an answer", Phase::answering, 0, UV_EOF, 9000, Origin::server},
         {"a reader", Phase::answering, 8001, UV_EOF, 9000, Origin::server},
         {"a slow reader", Phase::answering, 8000, UV_EOF, 9000, Origin::client},
+        {"a reader that paused", Phase::answering, 0, UV_ECONNRESET, 9000, Origin::server, 999},
+        {"a reader that was slow", Phase::answering, 0, UV_ECONNRESET, 9000, Origin::client, 1000},
+        {"it pauses again", Phase::answering, 8990, UV_EOF, 9000, Origin::client, 1000},
+        {"it was slow, and uploads", Phase::overlapping, 0, UV_EOF, 1000, Origin::client, 1000},
+        {"it is slow, and uploads", Phase::overlapping, 100, UV_EOF, 1100, Origin::client},
+        {"an answer to come", Phase::sent, 0, UV_EOF, 9000, Origin::server, 1000},
         {"our memory", Phase::sent, 0, UV_ENOMEM, 600, Origin::local},
         {"our buffers", Phase::answering, 0, UV_ENOBUFS, 600, Origin::local},
     };
@@ -202,6 +209,7 @@ TEST_CASE("F:origin a server that closes on a client that kept it waiting is not
         Progress progress{.phase = c.phase, .server_reached = true};
         progress.at = {.begun = 1, .request_progress = 1400, .response_progress = 500};
         progress.at.unsent_since = c.unsent_since;
+        progress.at.unsent_longest = c.unsent_longest;
         CHECK(origin_of_loss(progress, c.uv_error, c.now) == c.origin);
     }
 }
