@@ -165,8 +165,15 @@ void Relay::ask_for_body() {
 // leaves was never there.
 void Relay::hold() {
     const std::size_t there = block_.held.size() + lane_.client_pieces.bytes();
-    if (client_.body_complete() || there >= route_->upstream_config->request_buffer)
-        state_ = State::finding_session;
+    const bool enough = there >= route_->upstream_config->request_buffer && !fits_whole();
+    if (client_.body_complete() || enough) state_ = State::finding_session;
+}
+
+// Whether no body that is accepted is longer than what is waited for: then each of them gets its length,
+// also one whose last chunk comes late.
+bool Relay::fits_whole() const noexcept {
+    const std::uint64_t body_max = snapshot_->config().limits.body_max;
+    return body_max != 0 && body_max <= route_->upstream_config->request_buffer;
 }
 
 bool Relay::is_loop() const noexcept {

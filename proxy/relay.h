@@ -61,6 +61,7 @@ private:
     void decide_end(bool reusable) noexcept;
     void ask_for_body();
     void hold();
+    bool fits_whole() const noexcept;
     void find_session();
     void session_found();
     bool may_replay() noexcept;

@@ -32,7 +32,7 @@ void Relay::set_interest() {
     else if (client_.body_complete())
         wants_client_ = client_.waiting_bytes() < HeadBlock::waiting_max;
     else
-        wants_client_ = block_.held.size() < held_max();
+        wants_client_ = state_ == State::holding || block_.held.size() < held_max();
     if (!server.is_open() || server.end()) return;
     wants_server_ =
         response_ != ResponseSide::committing && flows(wants_server_, client_.stream().unsent());

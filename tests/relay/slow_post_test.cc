@@ -152,6 +152,43 @@ TEST_CASE("F:slow-post once enough is there the request goes, and the rest as it
     client.expects("200 OK");
 }
 
+TEST_CASE("F:slow-post with limits.body no longer than the buffer every body has its length") {
+    for (const bool by_length : {false, true}) {
+        CAPTURE(by_length);
+        for (const std::size_t missing : {1U, 0U}) {
+            CAPTURE(missing);
+            Proxy proxy{{.request_buffer = buffer,
+                         .change = [](Config& config) { config.limits.body_max = buffer; }}};
+            Peer client = proxy.connect_client();
+            const std::string body(buffer - missing, 'x');
+            client.sends(post(by_length ? length(body.size()) : chunked));
+            client.sends(by_length ? body.substr(1) : chunk(body));
+            proxy.turn(50);
+            CHECK_FALSE(proxy.connects_to_server());
+            client.sends(by_length ? "x" : "0\r\n");
+            proxy.turn(20);
+            if (!by_length) CHECK_FALSE(proxy.connects_to_server());
+            if (!by_length) client.sends("\r\n");
+            Peer server = proxy.accept_at_server();
+            CHECK(has(server.head(), length(body.size())));
+            CHECK(server.bytes(body.size()) == body);
+            server.sends(ok);
+            client.expects("200 OK");
+        }
+    }
+}
+
+TEST_CASE("F:slow-post with limits.body no longer than the buffer one byte more is a 413") {
+    Proxy proxy{{.request_buffer = buffer,
+                 .change = [](Config& config) { config.limits.body_max = buffer; }}};
+    Peer client = proxy.connect_client();
+    client.sends(post(chunked) + chunk(std::string(buffer, 'x')));
+    proxy.turn(50);
+    client.sends("1\r\n");
+    client.expects("HTTP/1.1 413 Content Too Large\r\n");
+    CHECK_FALSE(proxy.connects_to_server());
+}
+
 TEST_CASE("F:slow-post a buffer of its own: as much as it says is held, and no more is read") {
     Proxy proxy{{.request_buffer = buffer, .change = [](Config& config) {
                      config.upstreams[0].request_buffer = std::size_t{1} << 20;
