@@ -85,6 +85,8 @@ bool LocalCall::advance() {
 
 void LocalCall::look_at_head() {
     state_ = State::receiving;
+    if (ConnectionOptions{block_.head}.too_many)
+        return fail({Fault::bad_request, 0, Reason::too_many_options});
     if (const auto refusal = service_.refusal(block_.head)) return reply_if(refusal);
     // RFC 9110, 10.1.1: who waits for it sends no body before; a 1.0 client does not know it.
     const bool expects = block_.head.minor == 1 && block_.head.find(FieldName::expect) != nullptr;

@@ -165,6 +165,18 @@ std::size_t clog(Proxy& proxy, const Peer& client) {
 
 }  // namespace
 
+TEST_CASE("F:list-cost here too Connection may have 32 elements, no more") {
+    Local local;
+    for (const int elements : {32, 33}) {
+        CAPTURE(elements);
+        Peer client = local.connect();
+        client.sends("GET / HTTP/1.1\r\nHost: h\r\nConnection: " +
+                     std::string(static_cast<std::size_t>(elements - 1), ',') + "\r\n\r\n");
+        client.expects(elements > 32 ? "HTTP/1.1 400 " : "HTTP/1.1 200 ");
+    }
+    CHECK(local.service.asked.size() == 1);
+}
+
 TEST_CASE("local: a GET is answered with its fields, and a HEAD with the same head") {
     Local local;
     Peer client = local.connect();
