@@ -96,10 +96,11 @@ std::optional<std::string> value_of(const Json& json) {
 // Reads a body key by key.
 class BodyReader {
 public:
-    BodyReader(const SessionConfig& config, bool patch) : config_(config), patch_(patch) {}
+    BodyReader(const SessionConfig& config, ApiCall call)
+        : config_(config), rotate_(call == ApiCall::rotate), patch_(call == ApiCall::patch) {}
 
     ApiBody read(std::string_view body) {
-        // Nothing is a session with nothing in it, but no patch.
+        // Nothing is a session with nothing in it, and all that a rotation needs, but no patch.
         if (!body.empty())
             read_text(body);
         else if (patch_)
@@ -114,7 +115,9 @@ private:
         const Json json = Json::parse(body, nullptr, false);
         if (!json.is_object()) return complain("expected a JSON object");
         for (const auto& [key, value] : json.items()) {
-            if (key == "attrs")
+            if (rotate_)
+                complain("unknown key " + in_quotes(key));
+            else if (key == "attrs")
                 read_attributes(value);
             else if (key == "idle")
                 read_idle(value);
@@ -180,6 +183,7 @@ private:
     }
 
     const SessionConfig& config_;
+    bool rotate_;
     bool patch_;
     ApiBody out_;
 };
@@ -187,7 +191,7 @@ private:
 }  // namespace
 
 ApiBody read_api_body(std::string_view body, ApiCall call, const SessionConfig& config) {
-    return BodyReader{config, call == ApiCall::patch}.read(body);
+    return BodyReader{config, call}.read(body);
 }
 
 std::optional<SessionId> bare_session_id(std::string_view text) noexcept {

@@ -29,8 +29,9 @@ struct ApiBody {
     int status = 400;       // of the complaint
 };
 
-// `call`: create or patch. The body is one JSON object (RFC 8259) in UTF-8 and nothing behind it, no
-// key twice in one object, nested as deep as a session can be. Never throws for what stands in it.
+// `call`: create, patch, or rotate, which takes no keys. The body is one JSON object (RFC 8259) in
+// UTF-8 and nothing behind it, no key twice in one object, nested as deep as a session can be. Never
+// throws for what stands in it.
 ApiBody read_api_body(std::string_view body, ApiCall call, const SessionConfig& config);
 
 // An id as it stands in a path or a body: neither quotes nor any other shape, it is no cookie.

@@ -165,7 +165,7 @@ void RedisCheck::check_data_node(const Sentinel& sentinel) {
                        ": a Redis data node and no Sentinel; Sentinels usually listen on 26379");
     nodes_.pop_back();  // what was asked of it as a server is nobody's business any more
     const std::string& trouble = sentinel.probe->trouble();
-    problem(who + ": " + (trouble.empty() ? "does not tell of masters: " + told.text : trouble));
+    problem(who + ": " + (trouble.empty() ? "does not know the master: " + told.text : trouble));
 }
 
 void RedisCheck::compare_counts(const Sentinel& sentinel) {

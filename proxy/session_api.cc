@@ -273,7 +273,7 @@ std::optional<LocalReply> SessionApi::answer(const LocalRequest& request, StoreT
     const auto call = call_of(target, request.head.text(request.head.method_text));
     if (!call) return error_reply(405, "method not allowed", allowed(target));
 
-    const bool takes_body = *call == ApiCall::create || *call == ApiCall::patch;
+    const bool takes_body = *call != ApiCall::read && *call != ApiCall::kill;
     ApiBody body;
     if (takes_body) {
         if (!request.body.empty() && !is_json(field(request.head, "Content-Type")))

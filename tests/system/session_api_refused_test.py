@@ -163,6 +163,20 @@ class RefusalsTest(ApiTest):
         self.assertEqual((found["version"], found["attrs"]), (1, {}))
         self.assertEqual(self.metric(self.proxy, "baton_sessions"), sessions)
 
+    def test_F_json_end_a_rotation_takes_no_keys_and_passes_over_nothing(self):
+        session = self.new(a="1")
+        path = f"/v1/sessions/{session}/rotate"
+        for body, hint in (({"attrs": {"a": "2"}}, 'unknown key "attrs"'), ({"idle": 900}, 'unknown key "idle"'),
+                           ({"id": INVENTED}, 'unknown key "id"'), (b"{}\0", "not JSON at byte 3"), (b"\0", ""),
+                           (b"{}x", ""), (b"[]", "object"), (b" ", ""), (b"x", "")):
+            with self.subTest(body=body):
+                self.assert_refused(self.calls.call("POST", path, body), 400, hint)
+        self.assert_refused(self.calls.call("POST", path, b"a=2", content_type="text/plain"), 415)
+        self.assertEqual(self.calls.read(session).json["version"], 1)
+        rotated = self.calls.call("POST", path, {})
+        self.assertEqual((rotated.status, rotated.json["version"]), (200, 2))
+        self.assertEqual(self.calls.rotate(rotated.json["id"]).status, 200)
+
     def test_complaints_hold_no_values(self):
         session = self.new()
         for body in ({"attrs": {"a": ["secret"]}}, {"attrs": {"a": {"b64": "secret!"}}}, b'{"attrs":{"a":"secret"'):
