@@ -33,9 +33,10 @@ const char usage[] =
     "                                these nodes: exit 0 if all is well, 1 if not\n"
     "       baton session key ID -c FILE [--scope NAME]\n"
     "                                print the key of a session in Redis; ID - reads stdin\n"
-    "       baton -V                 its version, and those of its libraries (-v, --version, "
+    "       baton -V                 print the versions of baton and of its libraries (-v, "
+    "--version, "
     "version)\n"
-    "       baton -h                 this text (--help, help)\n"
+    "       baton -h                 print this help (--help, help)\n"
     "signals: TERM, INT  stop: finish running requests within `grace`; a second one exits at once\n"
     "         USR1       reopen the access log\n"
     "exit: 0 ok, 1 failure at run time or a second signal, 2 usage or configuration\n";
@@ -93,11 +94,15 @@ std::string complaint_about(const Arguments& arguments) {
 }
 
 std::string unknown_argument(std::string_view word) {
+    const std::size_t equals = std::min(word.find('='), word.size());
     const std::string_view near =
-        nearest(word, {"--listen", "--to", "--scope", "--node", "--version", "--help",
-                       "redis-check", "session", "version", "help"});
-    return "unknown argument " + std::string{word} +
-           (near.empty() ? "" : ", did you mean " + std::string{near});
+        nearest(word.substr(0, equals), {"--listen", "--to", "--scope", "--node", "--version",
+                                         "--help", "redis-check", "session", "version", "help"});
+    std::string out = "unknown argument " + (word.empty() ? "\"\"" : std::string{word});
+    if (near.empty()) return out;
+    // A value stands behind a blank.
+    out.append(", did you mean ").append(near);
+    return equals < word.size() ? out + " " + std::string{word.substr(equals + 1)} : out;
 }
 
 Arguments parse(int count, char** words) {
@@ -106,7 +111,7 @@ Arguments parse(int count, char** words) {
          ++i) {
         const std::string_view word = words[i];
         const auto value = [&](const char*& into) {
-            if (i + 1 == count)
+            if (i + 1 == count || *words[i + 1] == '\0')
                 arguments.complaint = std::string{word} + " needs a value";
             else if (into != nullptr)
                 arguments.complaint = std::string{word} + " given twice";

@@ -33,6 +33,11 @@ class CommandLineTest(ApiTest):
     def test_F_messages_the_reason_is_not_hidden_by_the_usage(self):
         usage = "usage: baton -c FILE; baton -h prints the rest\n"
         for arguments, reason in ((["-x"], "unknown argument -x"), (["-c"], "-c needs a value"),
+                                  (["-c", ""], "-c needs a value"), ([""], 'unknown argument ""'),
+                                  (["--to", ""], "--to needs a value"),
+                                  (["--to=127.0.0.1:1"],
+                                   "unknown argument --to=127.0.0.1:1, did you mean --to 127.0.0.1:1"),
+                                  (["--lisen=a:1"], "unknown argument --lisen=a:1, did you mean --listen a:1"),
                                   (["--lisen", "127.0.0.1:1"], "unknown argument --lisen, did you mean --listen"),
                                   (["redis-chek", "-c", "a"], "unknown argument redis-chek, did you mean redis-check"),
                                   (["-c", "a", "--nodes", "b:1"], "unknown argument --nodes, did you mean --node"),
