@@ -34,6 +34,8 @@ bool is_user(std::string_view text) {
 
 bool is_text(std::string_view text) { return !text.empty(); }
 
+constexpr const char* line_ends = "\r\n";
+
 // One line: an editor's line end at the end is no part of a password.
 std::string without_line_end(std::string text) {
     while (text.ends_with('\n') || text.ends_with('\r')) text.pop_back();
@@ -52,10 +54,13 @@ void read_password_file(TomlTable& table, std::string_view key, const std::strin
                         std::string& out) {
     SecretFile secret = read_secret_file(path);
     std::string& complaint = secret.complaint;
-    if (complaint.empty() && without_line_end(secret.text).empty()) complaint = "it is empty";
+    const std::string line = without_line_end(secret.text);
+    if (complaint.empty() && line.empty()) complaint = "it is empty";
+    if (complaint.empty() && line.find_first_of(line_ends) != std::string::npos)
+        complaint = "it has more than one line";
     if (!complaint.empty()) return table.refuse(key, "a file with a password", "; " + complaint);
     if (!secret.warning.empty()) table.warn(key, secret.warning);
-    out = without_line_end(secret.text);
+    out = line;
 }
 
 void read_password(TomlTable& table, const PasswordKeys& keys, std::string& out) {
@@ -76,10 +81,13 @@ void read_password(TomlTable& table, const PasswordKeys& keys, std::string& out)
     if (!path.empty()) read_password_file(table, keys.file, path, out);
     if (!variable.empty()) {
         const char* value = std::getenv(variable.c_str());
-        if (value == nullptr || *value == '\0')
+        out = without_line_end(value == nullptr ? "" : value);
+        if (out.empty())
             return table.refuse(keys.environment,
                                 "the name of an environment variable that is set");
-        out = value;
+        if (out.find_first_of(line_ends) != std::string::npos)
+            return table.refuse(keys.environment, "an environment variable with a password",
+                                "; it has more than one line");
     }
     if (credential.empty()) return;
     const char* folder = std::getenv("CREDENTIALS_DIRECTORY");

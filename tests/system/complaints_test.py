@@ -161,10 +161,35 @@ class SecretTest(ApiTest):
         self.assertRegex(err, r"token_file: expected .*; Permission denied; it must belong to the user that baton "
                               "runs as, now nobody, or to a group")
 
-    def test_F_messages_a_password_with_a_byte_order_mark(self):
+    def test_F_messages_secrets_with_a_byte_order_mark(self):
         path, folder = self.configuration(0o600, 0o600)
         (folder / "password").write_bytes(b"\xef\xbb\xbfsecret\r\n")
-        self.assertIn("it begins with a byte order mark", run_baton("-t", "-c", path)[2])
+        (folder / "tokens").write_bytes(b"\xef\xbb\xbf" + f"app {TOKEN}\n".encode())
+        err = run_baton("-t", "-c", path)[2]
+        for key in ("session.api.token_file", "redis.password_file"):
+            self.assertRegex(err, rf"{key}: expected .*; it begins with a byte order mark\n")
+
+    def test_F_messages_a_password_is_one_line(self):
+        path, folder = self.configuration(0o600, 0o600)
+        for text, good in ((b"secret", True), (b"secret\n", True), (b"secret\r\n\r\n", True), (b"", False),
+                           (b"\n", False), (b"secret\nuser\n", False), (b"\nsecret\n", False)):
+            with self.subTest(text=text):
+                (folder / "password").write_bytes(text)
+                status, _, err = run_baton("-t", "-c", path)
+                self.assertEqual(status, 0 if good else 2)
+                wrong = "redis.password_file: .*; it (is empty|has more than one line)\n"
+                self.assertRegex(err, "^$" if good else wrong)
+                self.assertNotIn("secret", err)
+        # Secrets of Kubernetes that were made with `echo` end in a line end.
+        text = path.read_text(encoding="utf-8").replace(f'password_file = "{folder}/password"', 'password_env = "P"')
+        self.assertIn("password_env", text)
+        path.write_text(text, encoding="utf-8")
+        for value, good in (("secret\n", True), ("secret", True), ("", False), ("\n", False), ("a\nsecret", False)):
+            with self.subTest(value=value):
+                done = subprocess.run([BATON, "-t", "-c", path], env={"P": value}, capture_output=True, text=True,
+                                      timeout=PATIENCE, check=False)
+                self.assertEqual(done.returncode, 0 if good else 2, done.stderr)
+                self.assertNotIn("secret", done.stderr)
 
 
 if __name__ == "__main__":
