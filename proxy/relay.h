@@ -114,6 +114,7 @@ private:
     void finish(End end);
 
     Progress::Phase phase() noexcept;
+    bool awaits_continue() const noexcept;
     Progress progress() noexcept;
     Deadline time_out() noexcept;
     bool is_session_watched() const noexcept;

@@ -96,10 +96,21 @@ std::uint64_t Relay::next_keep_alive() const noexcept {
     return static_cast<std::uint64_t>(std::max<std::int64_t>(at - lane_.epoch_offset_ms, 1));
 }
 
+// Whether the client has left it to the server to ask for the body (RFC 9110, 10.1.1).
+bool Relay::awaits_continue() const noexcept {
+    return block_.head.has(FieldName::expect) && block_.head.minor == 1 && interim_ == 0 &&
+           response_ == ResponseSide::none && client_.body_bytes() == 0 &&
+           route_->upstream_config->request_buffer == 0;
+}
+
 Progress Relay::progress() noexcept {
     see_progress();
     const Progress::Phase current = phase();
-    if (in_framing_ != Framing::none) see_upload(at_, current, client_.body_bytes(), now());
+    if (in_framing_ != Framing::none) {
+        // Who waits for the server's 100 is not slow.
+        const Progress::Phase upload = awaits_continue() ? Progress::Phase::sent : current;
+        see_upload(at_, upload, client_.body_bytes(), now());
+    }
     return {.phase = current, .server_reached = tries_ > 0, .answer_begun = replied(), .at = at_};
 }
 

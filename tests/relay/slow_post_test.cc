@@ -384,6 +384,37 @@ TEST_CASE("F:slow-post a body that drips behind its first 16 KiB is cut, and no 
     CHECK(all_server_faults(proxy) == 0);
 }
 
+TEST_CASE("F:slow-post a client that waits for the server's 100 is not slow") {
+    Proxy proxy{{.request_buffer = 0, .change = [](Config& config) {
+                     config.limits.upload = {.min = 1'000'000, .grace = 100ms};
+                 }}};
+    Peer client = proxy.connect_client();
+    client.sends(post("Expect: 100-continue\r\n" + length(5)));
+    Peer server = proxy.accept_at_server();
+    server.head();
+    const std::uint64_t later = proxy.worker().loop().now() + 250;
+    proxy.turn_until([&] { return proxy.worker().loop().now() > later; }, "time to pass");
+    CHECK(proxy.faults(Fault::client_slow) == 0);
+    SUBCASE("the server asks for the body") {
+        server.sends("HTTP/1.1 100 Continue\r\n\r\n");
+        CHECK(client.head() == "HTTP/1.1 100 Continue\r\n\r\n");
+        SUBCASE("and it comes") {
+            client.sends("hello");
+            server.expects("hello");
+            server.sends(ok);
+            client.expects("200 OK");
+        }
+        SUBCASE("and from then on the time counts") {
+            client.expects("HTTP/1.1 408 Request Timeout\r\n");
+        }
+    }
+    SUBCASE("the client has waited long enough, and is slow with the body") {
+        client.sends("hell");
+        client.expects("HTTP/1.1 408 Request Timeout\r\n");
+    }
+    CHECK(all_server_faults(proxy) == 0);
+}
+
 TEST_CASE("F:slow-post a server that is slow to take a body does not make the client slow") {
     Proxy proxy{{.request_buffer = buffer, .change = [](Config& config) {
                      config.limits.upload = {.min = 1'000'000'000, .grace = 3s};
