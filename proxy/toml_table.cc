@@ -57,10 +57,13 @@ std::string did_you_mean(std::string_view word, const std::vector<std::string_vi
     return name.empty() ? std::string{} : ", did you mean " + quoted(name);
 }
 
-// For a key that is not known: the one that was meant, or that it is the first word of, as in
-// "password"; else the table that has it.
+// For a key that is not known: the one that was meant, unless it is another table's and no mere slip
+// here; or the one that it is the first word of, as in "password".
 std::string key_hint(std::string_view key, const std::vector<std::string_view>& names) {
     std::string_view name = nearest(key, names);
+    const std::string_view home = home_of(key);
+    if (!home.empty() && (name.empty() || distance(key, name) > 1))
+        return "; it belongs " + std::string{home};
     if (const auto longer = std::find_if(names.begin(), names.end(),
                                          [&](std::string_view one) {
                                              return one.starts_with(key) &&
@@ -68,9 +71,7 @@ std::string key_hint(std::string_view key, const std::vector<std::string_view>& 
                                          });
         name.empty() && !key.empty() && longer != names.end())
         name = *longer;
-    if (!name.empty()) return ", did you mean " + std::string{name};
-    const std::string_view home = home_of(key);
-    return home.empty() ? std::string{} : "; it belongs " + std::string{home};
+    return name.empty() ? std::string{} : ", did you mean " + std::string{name};
 }
 
 // The header of a table: its path without the numbers of those that are in arrays.

@@ -463,6 +463,9 @@ TEST_CASE("F:messages a key below the wrong header is told where it belongs") {
          "session.redis:" + last + "\"redis\"; it belongs outside of this table, as [redis]"},
         {"[log]\npassword_file = \"/a\"",
          "log.password_file:" + last + "\"password_file\"; it belongs in [redis]"},
+        // Another key of this table is nearer by its letters.
+        {"[[upstream]]\nname = \"b\"\nservers = [{ address = \"[::1]:1\" }]\nstore = \"redis\"",
+         "upstream[1].store:" + last + "\"store\"; it belongs in [session]"},
         {"[log]\nfoo = 1", "log.foo:" + last + "\"foo\""},
     };
     for (const Last& row : rows) {
