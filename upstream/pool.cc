@@ -50,6 +50,11 @@ bool Pool::fresh(const ServerConnection& connection, std::uint64_t now_ms) const
     return options_.requests_max == 0 || connection.requests < options_.requests_max;
 }
 
+bool Pool::idle_too_long(const ServerConnection& connection, std::uint64_t now_ms) const noexcept {
+    const auto idle_timeout = static_cast<std::uint64_t>(options_.idle_timeout.count());
+    return idle_timeout != 0 && now_ms - connection.idle_since_ms >= idle_timeout;
+}
+
 Lease Pool::lend(StreamPtr stream, std::uint64_t now_ms) {
     return std::make_unique<ServerConnection>(*this, std::move(stream), now_ms);
 }
@@ -57,7 +62,8 @@ Lease Pool::lend(StreamPtr stream, std::uint64_t now_ms) {
 Lease Pool::take(std::uint64_t now_ms) {
     while (newest_ != nullptr) {
         Lease lease = unlink(*newest_);
-        if (!fresh(*lease, now_ms)) continue;
+        // The sweep comes once a second: until then the server may have reached its own limit.
+        if (idle_too_long(*lease, now_ms) || !fresh(*lease, now_ms)) continue;
         count(*lease, counters.in_flight);
         return lease;
     }
@@ -89,12 +95,9 @@ void Pool::resume(ServerConnection& connection) noexcept {
 }
 
 void Pool::sweep(std::uint64_t now_ms) {
-    const auto idle_timeout = static_cast<std::uint64_t>(options_.idle_timeout.count());
     for (ServerConnection* next = oldest_; next != nullptr;) {
         ServerConnection& connection = *std::exchange(next, next->newer);
-        const bool idle_too_long =
-            idle_timeout != 0 && now_ms - connection.idle_since_ms >= idle_timeout;
-        if (idle_too_long || !fresh(connection, now_ms)) unlink(connection);
+        if (idle_too_long(connection, now_ms) || !fresh(connection, now_ms)) unlink(connection);
     }
 }
 

@@ -75,6 +75,7 @@ private:
     Lease unlink(ServerConnection& connection) noexcept;
     static void count(ServerConnection& connection, Gauge& gauge) noexcept;
     bool fresh(const ServerConnection& connection, std::uint64_t now_ms) const noexcept;
+    bool idle_too_long(const ServerConnection& connection, std::uint64_t now_ms) const noexcept;
 
     PoolOptions options_;
     // The idle connections, which it owns, in the order in which they became so.

@@ -557,6 +557,14 @@ TEST_CASE("connections that a pool does not keep count no more") {
         CHECK(pooled.counts() == "1 busy, 0 idle");
         CHECK(pooled.pool.take(10) == nullptr);
     }
+    SUBCASE("idle for too long when it is taken, before any sweep") {
+        Pooled pooled{{.idle_timeout = 10ms}};
+        pooled.idle(1, 0);
+        pooled.idle(1, 5);
+        CHECK(pooled.pool.take(14) != nullptr);
+        CHECK(pooled.pool.take(14) == nullptr);
+        CHECK(pooled.counts() == "0 busy, 0 idle");
+    }
     SUBCASE("all at once") {
         Pooled pooled;
         pooled.idle(3);
