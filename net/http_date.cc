@@ -145,14 +145,13 @@ std::optional<std::int64_t> parse_http_date(std::string_view text) noexcept {
     return ((day_number * 24 + parts.hour) * 60 + parts.minute) * 60 + parts.second;
 }
 
-std::string http_date(std::int64_t epoch_s) {
+void append_http_date(std::string& out, std::int64_t epoch_s) {
     using namespace std::chrono;
     const sys_seconds time{seconds{epoch_s}};
     const sys_days day_of_time = floor<std::chrono::days>(time);
     const year_month_day date{day_of_time};
     const hh_mm_ss clock{time - day_of_time};
-    std::string out{baton::days[weekday{day_of_time}.iso_encoding() - 1].substr(0, 3)};
-    out.append(", ");
+    out.append(baton::days[weekday{day_of_time}.iso_encoding() - 1].substr(0, 3)).append(", ");
     append_digits(out, static_cast<unsigned>(date.day()), 2);
     out.append(" ").append(baton::months[static_cast<unsigned>(date.month()) - 1]).append(" ");
     append_digits(out, static_cast<int>(date.year()), 4);
@@ -163,7 +162,6 @@ std::string http_date(std::int64_t epoch_s) {
     out.append(":");
     append_digits(out, clock.seconds().count(), 2);
     out.append(" GMT");
-    return out;
 }
 
 }  // namespace baton

@@ -13,7 +13,7 @@ namespace baton {
 // text is none of them.
 std::optional<std::int64_t> parse_http_date(std::string_view text) noexcept;
 
-// "Sun, 06 Nov 1994 08:49:37 GMT" of seconds since 1970; up to the year 9999.
-std::string http_date(std::int64_t epoch_s);
+// Appends "Sun, 06 Nov 1994 08:49:37 GMT" of seconds since 1970; up to the year 9999.
+void append_http_date(std::string& out, std::int64_t epoch_s);
 
 }  // namespace baton

@@ -36,7 +36,9 @@ std::string via_line(char minor) {
 // The time of the wall, not of the loop, which knows no leaps; behind it by less than a second.
 void DateLine::write(std::uint64_t now_ms) {
     const std::int64_t wall_ms = wall_now_ms();
-    line_ = "Date: " + http_date(wall_ms / 1000) + "\r\n";
+    line_.assign("Date: ");
+    append_http_date(line_, wall_ms / 1000);
+    line_.append("\r\n");
     until_ms_ = now_ms + static_cast<std::uint64_t>(1000 - wall_ms % 1000);
 }
 
