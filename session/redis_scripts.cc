@@ -10,8 +10,11 @@ namespace {
 // Why each of them reads TIME and writes PEXPIREAT: what is replicated is the effect, so that a
 // replica with a clock of its own expires at the same moment.
 
+// And why they ask what the user may before the first write: a script that fails is not rolled back.
+
 constexpr std::string_view create_text = R"lua(
 local k,o,A=KEYS[1],KEYS[2],ARGV
+local may=redis.acl_check_cmd
 local t=redis.call('TIME')
 local now=t[1]*1000+math.floor(t[2]/1000)
 local latest=tonumber(A[#A])
@@ -24,6 +27,9 @@ if redis.call('EXISTS',k)==1 then return {'EXISTS'} end
 local old=o and redis.pcall('HMGET',o,'_to','_v') or {}
 if old.err then old={} end
 if old[1] and old[1]~='' then return {'MOVED',old[1]} end
+if not may('PEXPIREAT',k,now) or old[2] and not may('DEL',o) then
+  return redis.error_reply('NOPERM create')
+end
 local abs=tonumber(A[3])
 local x=0
 if abs>0 then x=now+abs end
@@ -53,7 +59,6 @@ if x>0 and x<e then e=x end
 return redis.call('PEXPIREAT',KEYS[1],e,'GT')
 )lua";
 
-// Everything is judged before the first write: a script that fails is not rolled back.
 constexpr std::string_view commit_text = R"lua(
 local k,n,A=KEYS[1],KEYS[2],ARGV
 local t=redis.call('TIME')
@@ -164,6 +169,10 @@ if longest>0 and 3*bytes+2*count-1>longest then
   if after>before and after-1>longest then return {'LONG'} end
 end
 if n and redis.call('EXISTS',n)==1 then return {'EXISTS'} end
+local may=redis.acl_check_cmd
+if not may('PEXPIREAT',k,now) or #del>0 and not may('HDEL',k,'') or n and not may('RENAME',k,n) then
+  return redis.error_reply('NOPERM commit')
+end
 redis.call('HSET',k,'_v',v,'_w',string.sub(A[6]..who,1,64),'_n',bytes)
 for i=1,#set,1000 do redis.call('HSET',k,unpack(set,i,math.min(i+999,#set))) end
 for i=1,#del,1000 do redis.call('HDEL',k,unpack(del,i,math.min(i+999,#del))) end
@@ -195,6 +204,7 @@ if latest>0 and now>=latest then return {'LATE',now} end
 local h=redis.call('HMGET',k,'_to','_v')
 if h[1] then return {'MOVED',h[1]} end
 if not h[2] then return {'MOVED',''} end
+if not redis.acl_check_cmd('PEXPIREAT',k,now) then return redis.error_reply('NOPERM kill') end
 redis.call('DEL',k)
 local made=redis.pcall('HSET',k,'_to','')
 if type(made)=='number' then redis.call('PEXPIREAT',k,now+ARGV[1]) end
