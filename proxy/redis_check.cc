@@ -132,6 +132,9 @@ void RedisCheck::show_sentinel(const Sentinel& sentinel) {
     const SentinelFacts& facts = sentinel.facts;
     const std::string who = "sentinel " + sentinel.probe->at().text();
     if (!facts.is_sentinel) return check_data_node(sentinel);
+    if (!facts.no_address.empty())
+        return problem(who + ": names " + quoted(facts.no_address) +
+                       " as the master, which is no address");
     if (!facts.knows)
         return problem(who + ": answers, but knows no master called \"" + redis_.master +
                        "\": see `sentinel monitor` in its file");

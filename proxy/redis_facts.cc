@@ -57,14 +57,11 @@ std::optional<std::int64_t> number_field(const RedisReply& reply, std::string_vi
     return number < 0 ? std::nullopt : std::optional{number};
 }
 
-Endpoint endpoint_of(std::string_view host, std::string_view port) {
-    return {std::string{host}, static_cast<std::uint16_t>(number_of(port, 0) & 0xffff)};
-}
-
 std::vector<Endpoint> endpoints(const RedisReply& list) {
     std::vector<Endpoint> found;
     for (const RedisReply& one : list.elements)
-        found.push_back(endpoint_of(field(one, "ip"), field(one, "port")));
+        if (auto at = endpoint_of(field(one, "ip"), field(one, "port")))
+            found.push_back(std::move(*at));
     return found;
 }
 
@@ -79,8 +76,9 @@ std::vector<Endpoint> replicas_in(std::string_view info) {
         const std::size_t port = line.find(",port=");
         if (ip == line.npos || port == line.npos) continue;
         const std::string_view rest = line.substr(port + 6);
-        found.push_back(
-            endpoint_of(line.substr(ip + 4, port - ip - 4), rest.substr(0, rest.find(','))));
+        if (auto node =
+                endpoint_of(line.substr(ip + 4, port - ip - 4), rest.substr(0, rest.find(','))))
+            found.push_back(std::move(*node));
     }
     return found;
 }
@@ -102,9 +100,14 @@ SentinelFacts read_sentinel(const RedisProbe& probe) {
     SentinelFacts facts;
     const RedisReply& address = probe.reply(of_address);
     facts.is_sentinel = probe.trouble().empty() && !address.is_error();
-    facts.knows = address.elements.size() == 2;
-    if (!facts.knows) return facts;
-    facts.master = endpoint_of(address.elements[0].view(), address.elements[1].view());
+    if (address.elements.size() != 2) return facts;
+    auto master = endpoint_of(address.elements[0].view(), address.elements[1].view());
+    facts.knows = master.has_value();
+    if (!facts.knows) {
+        facts.no_address = address.elements[0].text + ":" + address.elements[1].text;
+        return facts;
+    }
+    facts.master = std::move(*master);
     const RedisReply& state = probe.reply(of_master);
     facts.flags = field(state, "flags");
     facts.epoch = number_field(state, "config-epoch");
@@ -153,7 +156,8 @@ NodeFacts read_node(const RedisProbe& probe, std::string_view prefix) {
     facts.version = facts.value("redis_version");
     facts.is_master = facts.value("role") == "master";
     facts.replica_nodes = replicas_in(facts.info);
-    facts.master = endpoint_of(facts.value("master_host"), facts.value("master_port"));
+    facts.master =
+        endpoint_of(facts.value("master_host"), facts.value("master_port")).value_or(Endpoint{});
     facts.link_up = facts.value("master_link_status") == "up";
     facts.link_down_s = facts.number("master_link_down_since_seconds", -1);
     facts.priority = facts.number("slave_priority", 100);

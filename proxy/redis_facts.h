@@ -20,7 +20,8 @@ struct SentinelFacts {
     bool is_sentinel = false;
     bool knows = false;  // a master of that name
     Endpoint master;
-    std::string flags;  // of the master: "master", "master,s_down"
+    std::string no_address;  // what it names in place of one
+    std::string flags;       // of the master: "master", "master,s_down"
     std::optional<std::int64_t> epoch, quorum, others, replicas;
     std::optional<std::int64_t> down_after_ms;
     std::string quorum_verdict;  // of SENTINEL CKQUORUM

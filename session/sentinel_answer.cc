@@ -17,14 +17,6 @@ constexpr std::array<std::string_view, 11> channels = {
     "-odown"};
 constexpr std::size_t identity_max = 64;  // Redis' own have 40 digits
 
-// A host, or an IPv6 address without brackets, and a port.
-std::optional<Endpoint> endpoint_of(std::string_view host, std::string_view port) {
-    const bool is_v6 = host.find(':') != host.npos;
-    std::string text{host};
-    if (is_v6) text.insert(0, 1, '[').push_back(']');
-    return parse_endpoint(text.append(1, ':').append(port));
-}
-
 bool is_text(const RedisReply& reply) noexcept { return reply.type == RedisReply::Type::text; }
 
 // Names and values in turn, as in a RESP2 answer that is a map.
@@ -118,6 +110,13 @@ std::vector<std::string_view> words_of(std::string_view text, std::size_t most) 
 }
 
 }  // namespace
+
+std::optional<Endpoint> endpoint_of(std::string_view host, std::string_view port) {
+    const bool is_v6 = host.find(':') != host.npos;
+    std::string text{host};
+    if (is_v6) text.insert(0, 1, '[').push_back(']');
+    return parse_endpoint(text.append(1, ':').append(port));
+}
 
 std::string sentinel_question(std::string_view master, bool discover) {
     std::string commands;

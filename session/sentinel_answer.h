@@ -46,6 +46,9 @@ SentinelRefusal refusal_of(const RedisReply& error) noexcept;
 // For log lines. An error's own text may repeat what was asked, a password too.
 std::string_view text_of(SentinelRefusal refusal) noexcept;
 
+// A host, or an IPv6 address without brackets, and a port; nothing if they are none.
+std::optional<Endpoint> endpoint_of(std::string_view host, std::string_view port);
+
 // The bytes of one question of `sentinel_replies` replies.
 std::string sentinel_question(std::string_view master, bool discover);
 constexpr unsigned sentinel_replies(bool discover) noexcept { return discover ? 4 : 3; }

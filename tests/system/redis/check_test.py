@@ -8,6 +8,7 @@ import unittest
 
 from cluster import Cluster, Node, Sentinel, need_redis, until
 from harness import BATON, PATIENCE, ROOT, config, run_baton
+from resp import array, bulk
 from scripted import ScriptedPeer
 from store import StoreTest, attributes_of
 
@@ -304,6 +305,25 @@ class MistakeTest(CheckTest):
                       "(`sentinel myid`)?",
                       problems)
 
+    def test_addresses_that_are_none(self):
+        for host, port in (("127.0.0.1", "0"), ("127.0.0.1", "65536"), ("127.0.0.1", "-1"), ("127.0.0.1", ""),
+                           ("", "6379"), ("127.0.0.1", "6379x"), ("a b", "6379")):
+            with self.subTest(host=host, port=port):
+                table = {"SENTINEL MASTER": array("name", "mymaster", "ip", host, "port", port, "flags", "master"),
+                         "SENTINEL GET-MASTER-ADDR-BY-NAME": array(host, port)}
+                for kind in ("SENTINELS", "REPLICAS"):
+                    table[f"SENTINEL {kind}"] = array(array("name", "other", "ip", host, "port", port))
+                with ScriptedPeer(table, role="sentinel") as sentinel:
+                    problems = self.problems({"sentinels": [sentinel.address], "master": "mymaster"})
+                self.assertEqual(problems, [f'PROBLEM sentinel {sentinel.address}: names "{host}:{port}" as the '
+                                            "master, which is no address",
+                                            "PROBLEM no Sentinel knows where the master is"])
+        info = "\r\nrole:master\r\nredis_version:7.0.15\r\nslave0:ip=,port=1,state=online\r\nslave1:ip=::1,port=0\r\n"
+        with ScriptedPeer({"INFO": bulk(info)}) as master:
+            status, lines = self.check({"address": master.address})
+        self.assertEqual(status, 1)
+        self.assertIn("0 replicas connected", lines[1])
+
     def test_sentinel_that_cannot_get_in(self):
         master = self.node()
         sentinel = self.sentinel(master, node_password="wrong-secret")
@@ -391,6 +411,34 @@ class MistakeTest(CheckTest):
             self.wait_store(baton, lambda store: store["degraded"] == [], patience=3)
             self.assertEqual(self.state_of(baton, session), "live")
 
+    def test_F_acl_a_change_that_is_refused_changes_nothing(self):
+        node, rights = self.node(), self.rights()
+        redis = self.user(node, rights)
+        baton = self.store_baton(self.pages(), node, redis=redis)
+        changes = (["Set: a=2&c=3"], ["Incr: n=1"], ["Unset: b"], ["Idle: 900"], ["Rotate: login", "Set: a=2"],
+                   ["Destroy: 1"], ["Destroy: 1", "Set: z=1"], None)
+        refused = set()
+        for right in rights:
+            if right in ("+info", "+role", "+time", "~baton:s:*"):  # without these the connection ends
+                continue
+            for change in changes:
+                with self.subTest(right=right, change=change):
+                    node.ask("ACL", "SETUSER", "limited", *rights)
+                    node.ask("FLUSHALL")
+                    session = self.start(baton, "Baton-Session-Set: a=1&b=1")
+                    before = fields_of(node)
+                    node.ask("ACL", "SETUSER", "limited", "-" + right[1:])
+                    lines = ["Create: 1"] if change is None else change
+                    answer = self.get(baton, None if change is None else session,
+                                      *["Baton-Session-" + line for line in lines])
+                    if answer.status == 200:
+                        continue
+                    self.assertEqual((answer.status, answer.all("Set-Cookie")), (503, []))
+                    self.assertEqual(fields_of(node), before)
+                    self.assertGreater(min(node.ask("PTTL", key) for key in before), 0)
+                    refused.add(right)
+        self.assertLessEqual({"+hset", "+hdel", "+rename", "+pexpireat", "+del"}, refused)
+
     def test_F_acl_replicas_and_sentinels(self):
         master = self.node(password="right-secret")
         replica = self.node(replica_of=master, password="right-secret")
@@ -465,6 +513,11 @@ class MistakeTest(CheckTest):
         self.assertEqual(self.problems({"address": address}), [f"PROBLEM master {address}: no answer in time"])
         self.assertEqual(self.problems({"address": "nobody.invalid:6379"})[0].partition(": ")[0],
                          "PROBLEM master nobody.invalid:6379")
+
+
+def fields_of(node):
+    """All hashes of a server, by their keys."""
+    return {key: node.ask("HGETALL", key) for key in node.ask("KEYS", "*")}
 
 
 class UsageTest(CheckTest):
