@@ -48,6 +48,7 @@ RedisLoss loss_of(RedisPipe::End end) noexcept {
     case RedisPipe::End::connect_slow:
     case RedisPipe::End::answer_slow: return RedisLoss::slow;
     case RedisPipe::End::bad_reply: return RedisLoss::bad_reply;
+    case RedisPipe::End::too_large: return RedisLoss::too_large;
     default: return RedisLoss::no_connection;
     }
 }
@@ -88,6 +89,7 @@ std::string_view text_of(RedisLoss loss) noexcept {
     case RedisLoss::no_connection: return "no connection";
     case RedisLoss::slow: return "no answer in time";
     case RedisLoss::bad_reply: return "bad reply";
+    case RedisLoss::too_large: return "reply too large";
     case RedisLoss::refused: return "refused";
     case RedisLoss::too_old: return "redis 7.0 or newer is required";
     case RedisLoss::not_master: return "not a master";

@@ -34,12 +34,13 @@ enum class RedisLoss : std::uint8_t {
     no_connection,  // refused, lost, no such name
     slow,           // no connection or answer in time
     bad_reply,
-    refused,  // the password, or what its user may do
-    too_old,  // before 7.0
+    too_large,  // the reply to what was asked first
+    refused,    // the password, or what its user may do
+    too_old,    // before 7.0
     not_master,
     busy,  // it is loading its data, or a script keeps it
 };
-inline constexpr std::size_t redis_losses_count = 7;
+inline constexpr std::size_t redis_losses_count = 8;
 std::string_view text_of(RedisLoss loss) noexcept;
 // "no connection: connection refused"; just the loss if there is no text.
 std::string text_of(RedisLoss loss, std::string_view text);

@@ -15,6 +15,7 @@ std::string_view text_of(RedisPipe::End end) noexcept {
     case RedisPipe::End::turned_away: return "turned away";
     case RedisPipe::End::answer_slow: return "no answer in time";
     case RedisPipe::End::bad_reply: return "bad reply";
+    case RedisPipe::End::too_large: return "reply too large";
     }
     return "?";
 }
@@ -142,6 +143,7 @@ void RedisPipe::arrived(std::span<char> bytes) {
             if (is_unasked(held_.view())) return end(End::turned_away, "");
             continue;
         }
+        if (reader_.is_beyond()) return end(End::too_large, "");
         bool good = read == RedisReader::Read::reply;
         if (good && std::exchange(first_, First::told) == First::held) good = take(held_, told);
         if (gone) return;

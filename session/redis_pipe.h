@@ -32,7 +32,8 @@ public:
         lost,          // the peer left, or the connection broke
         turned_away,   // the peer said no before anything was asked, as when it has no room
         answer_slow,   // a question was not answered in time
-        bad_reply,     // bytes that are no reply, beyond the limits, or not asked for
+        bad_reply,     // bytes that are no reply, or not asked for
+        too_large,     // the reply to the question asked first is beyond all limits
     };
     struct Times {
         std::chrono::milliseconds connect{500};  // the name's look-up included

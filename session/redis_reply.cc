@@ -64,17 +64,19 @@ RedisReader::Read RedisReader::next(RedisReply& reply) {
 
 // hiredis waits for as long a text, or line, as is announced. What it has read of the reply is out of
 // its buffer; what waits there is the text, from its length on, or the line.
-bool RedisReader::is_hopeless() const noexcept {
-    if (taken_ > reply_max) return true;
+bool RedisReader::is_hopeless() noexcept {
+    beyond_ = taken_ > reply_max;
     const std::string_view waiting{reader_->buf + reader_->pos, unread()};
     if (reader_->ridx >= 0 && reader_->rstack[reader_->ridx].type == REDIS_REPLY_STRING) {
         std::size_t size = 0;
         const char* const end = waiting.data() + waiting.size();
         const auto [stop, error] = std::from_chars(waiting.data(), end, size);
-        if (error == std::errc::result_out_of_range) return true;
-        if (error == std::errc{} && stop != end) return size > reply_max;
+        const bool is_known = error == std::errc{} && stop != end;
+        if (error == std::errc::result_out_of_range || (is_known && size > reply_max))
+            beyond_ = true;
+        if (is_known) return beyond_;
     }
-    return waiting.size() > line_max;
+    return beyond_ || waiting.size() > line_max;
 }
 
 // What was kept of the reply goes at once. hiredis has pointers into it, at which nobody looks again.
@@ -109,7 +111,8 @@ void* RedisReader::make_array(const redisReadTask* task, int size) {
     constexpr std::size_t element_min = 3;  // "+\r\n"
     if (size < 0) return nullptr;
     const auto count = static_cast<std::size_t>(size);
-    if (count > reply_max / element_min) return nullptr;
+    self.beyond_ = count > reply_max / element_min;
+    if (self.beyond_) return nullptr;
     self.elements_ += count;
     if (count > elements_max || self.elements_ > 4 * elements_max) self.skip();
     if (self.skipping_) return &self.root_;

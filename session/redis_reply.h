@@ -70,6 +70,8 @@ public:
     // The next whole reply; the memory of what `reply` was is used again. After `bad`, a reply that is
     // none or beyond the limits, the reader is of no more use.
     Read next(RedisReply& reply);
+    // After `bad`: it was a reply, of more than `reply_max` bytes.
+    bool is_beyond() const noexcept { return beyond_; }
 
 private:
     static void* make_text(const redisReadTask* task, char* bytes, std::size_t size);
@@ -79,7 +81,7 @@ private:
     static void free_reply(void* reply);
     static RedisReply& place_of(const redisReadTask* task);
     void skip() noexcept;
-    bool is_hopeless() const noexcept;
+    bool is_hopeless() noexcept;
     std::size_t unread() const noexcept;
     friend struct RedisReplyMakers;
 
@@ -92,6 +94,7 @@ private:
     std::size_t elements_ = 0;  // in the same
     std::size_t taken_ = 0;     // bytes fed since that reply began
     bool skipping_ = false;     // it, to its end
+    bool beyond_ = false;
 };
 
 // The bytes of a command, behind what `out` has.

@@ -263,6 +263,7 @@ void RedisStore::answer_unavailable(const Question& question) {
 
 // Nobody is told that a change was not made while what was sent before may still come to the server.
 void RedisStore::give_up(Question question) {
+    if (rests(question)) return answer(question, only(StoreAnswer::Kind::none));
     const bool is_over = question.kind == Kind::touch || question.unsure_until_ms <= loop_.now();
     if (is_over) return answer_unavailable(question);
     unsure_.push_back(std::move(question));
@@ -350,6 +351,12 @@ void RedisStore::on_too_large(Question question) {
     note_too_large(question.key);
     if (question.kind != Kind::load) return give_up(std::move(question));
     answer(question, only(StoreAnswer::Kind::none));
+}
+
+// Of several each is told by itself.
+bool RedisStore::rests(const Question& question) const {
+    return question.kind == Kind::load && question.several.empty() &&
+           resting_.contains(question.key, loop_.now());
 }
 
 void RedisStore::note_too_large(const SessionKey& key) {
@@ -443,6 +450,12 @@ void RedisStore::on_lost(RedisLoss loss, std::string_view text) {
     if (loss == RedisLoss::refused || loss == RedisLoss::too_old) rest = rest_of_the_refused;
     if (loss == RedisLoss::not_master || loss == RedisLoss::busy) rest = std::max(rest, 200ms);
     retry_.arm(rest);
+    if (loss == RedisLoss::too_large && !asked_.empty()) {
+        // Asked again it would end the next connection, too.
+        Question& too_large = asked_.front();
+        too_large.give_up_at_ms = 0;
+        if (too_large.several.empty()) note_too_large(too_large.key);
+    }
     put_aside();
 }
 
@@ -457,7 +470,8 @@ void RedisStore::put_aside() {
         if (question.kind == Kind::script) continue;
         question.scripts_loaded = 0;
         question.unsure_until_ms = std::max(question.unsure_until_ms, question.late_at_ms);
-        if (question.kind == Kind::touch || question.give_up_at_ms <= loop_.now())
+        if (question.kind == Kind::touch || question.give_up_at_ms <= loop_.now() ||
+            rests(question))
             done.push_front(std::move(question));
         else
             waiting_.push_front(std::move(question));

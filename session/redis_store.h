@@ -151,6 +151,7 @@ private:
     std::optional<StoreAnswer> read(Question& question, std::span<RedisReply> replies);
     void on_late(Question question, std::int64_t server_ms);
     void on_too_large(Question question);
+    bool rests(const Question& question) const;
     void note_too_large(const SessionKey& key);
     void on_trouble(Question question, const RedisReply& reply, RedisTrouble trouble);
     void on_refused(Question question, std::string_view text);

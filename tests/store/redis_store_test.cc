@@ -835,6 +835,36 @@ TEST_CASE("F:poison an answer too large to be read is that change's alone") {
     CHECK(site.master.peer.accepted() == 1);
 }
 
+TEST_CASE("F:poison a reply beyond all limits ends the connection once, and nobody else waits") {
+    const std::string key = redis_key("baton", key_of(1));
+    for (const std::string_view large :
+         {"$70000000\r\n", "*30000000\r\n", "*2\r\n$1\r\na\r\n$70000000\r\n"}) {
+        CAPTURE(large);
+        ReadySite site;
+        site.master.peer.on("HGETALL", [&](auto& connection, const RedisPeer::Command& command) {
+            connection.send(command[1] == key ? std::string{large} : resp_session());
+        });
+        const StoreTicket before = site.load(2);
+        const StoreTicket poisoned = site.load(1);
+        const StoreTicket again = site.load(1);
+        const StoreTicket behind = site.load(3);
+        CHECK(site.wait(behind) == Kind::live);
+        CHECK(site.wait(before) == Kind::live);
+        CHECK(site.wait(poisoned) == Kind::none);
+        CHECK(site.wait(again) == Kind::none);
+        CHECK(site.wait(site.load(1)) == Kind::none);
+        CHECK(site.store->counters().too_large.read() == 1);
+        CHECK(site.store->counters().losses.read() == 1);
+        // One that is asked together with others.
+        put_clock_forward(60s);
+        const StoreTicket several = site.load_several({key_of(2), key_of(1)});
+        const StoreTicket other = site.load(3);
+        CHECK(site.wait(several) == Kind::unavailable);
+        CHECK(site.wait(other) == Kind::live);
+        CHECK(site.store->counters().losses.read() == 2);
+    }
+}
+
 TEST_CASE("F:poison many keys rest at once, each for its minute, and not all for ever") {
     RestingKeys keys;
     for (std::uint64_t n = 0; n < 2000; ++n) keys.add(key_of(n), 1000 + n);

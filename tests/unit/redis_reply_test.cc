@@ -204,6 +204,7 @@ TEST_CASE(
     "F:poison a reply of more than 64 MiB, and an endless line, are refused before they are "
     "there") {
     const std::string piece(60'000, '1');
+    bool beyond = false;
     const auto fed_until_bad = [&](const std::string& mark, std::size_t most) {
         RedisReader reader;
         RedisReply reply;
@@ -215,18 +216,22 @@ TEST_CASE(
             read = reader.next(reply);
         }
         CHECK(read == Read::bad);
+        beyond = reader.is_beyond();
         return fed;
     };
     const std::string longest = std::to_string(RedisReader::reply_max + 1);
-    for (const std::string& mark : {"$" + longest + "\r\n", "*2\r\n:1\r\n$" + longest + "\r\n",
-                                    "$2147483647\r\n"s, "$9223372036854775807\r\n"s}) {
+    for (const std::string& mark :
+         {"$" + longest + "\r\n", "*2\r\n:1\r\n$" + longest + "\r\n", "*30000000\r\n"s,
+          "$2147483647\r\n"s, "$9223372036854775807\r\n"s}) {
         CAPTURE(mark);
         CHECK(fed_until_bad(mark, 0) == 0);
+        CHECK(beyond);
     }
     for (const std::string& mark : {"+"s, "-"s, ":"s, "*1\r\n+"s, "$x"s, "*2\r\n:1\r\n*"s}) {
         CAPTURE(mark);
         CHECK(fed_until_bad(mark, RedisReader::line_max) <
               RedisReader::line_max + 3 * piece.size());
+        CHECK(!beyond);
     }
     // Of pieces that are small enough each.
     const std::string text = test::resp_text(std::string(1 << 20, 'x'));
@@ -240,6 +245,7 @@ TEST_CASE(
         read = reader.next(reply);
     }
     CHECK(read == Read::bad);
+    CHECK(reader.is_beyond());
     CHECK(texts == 64);
 }
 
