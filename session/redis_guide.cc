@@ -231,7 +231,10 @@ void RedisGuide::on_found(const SentinelRound& round) {
         return consider(round.candidates);
     }
     const auto& known = last_ ? std::optional{last_->choice} : tried_;
-    if (!needs_.last_known || !known) return;
+    if (!needs_.last_known || !known) {
+        if (!announced_) trouble_ = text_of(round.why);
+        return;
+    }
     consider({&*known, 1});
 }
 
@@ -301,7 +304,8 @@ void RedisGuide::adopt(Contact& contact) {
          {"maxmemory-policy", "min-replicas-to-write", "appendonly", "save"})
         append_command(settings, {"CONFIG", "GET", name});
     if (ready_at_ != master()->peer()) master()->ask(tag_settings, settings, 4);
-    keys_ = dropped_ = 0;
+    // A master that comes back empty has lost them, too. Who was away for long has missed their ends.
+    if (loop_.now() >= lost_at_ms_ + failover_max_ms) keys_ = 0;
     probing_ = false;
     ask_replication();
     ask_rights();
@@ -513,7 +517,8 @@ void RedisGuide::warn(const Contact& contact, RedisLoss loss, std::string_view t
         return;
     }
     log::OncePerMinute& warning = lost_warnings_[static_cast<std::size_t>(loss)];
-    if (!std::exchange(seen_ready_, false) && !warning.due(loop_.now())) return;
+    const bool due = warning.due(loop_.now());
+    if (!std::exchange(seen_ready_, false) && !due) return;
     const log::Fields all = {{"master", server}, {"reason", text_of(loss)}, {"error", text}};
     const log::Fields reason = {{"master", server}, {"reason", text_of(loss)}};
     const log::Fields& fields = text.empty() ? reason : all;
@@ -613,6 +618,7 @@ void RedisGuide::on_answered(std::uint64_t tag, std::span<RedisReply> replies) {
     switch (tag) {
     case tag_replication:
         replicas_ = read_replicas(replies[0].view());
+        if (replies[0].is_error() || replies[1].is_error()) return;  // of keys it says nothing
         return on_keys(replies[1].number(0), read_dropped_keys(replies[0].view()));
     case tag_revocation: return on_revoked(replies[0]);
     case tag_probe: return on_probed(replies[0]);

@@ -5,6 +5,15 @@
 
 namespace baton {
 
+std::string_view text_of(NoMaster why) noexcept {
+    switch (why) {
+    case NoMaster::no_answer: return "no sentinel answers";
+    case NoMaster::unknown_name: return "no sentinel knows the master";
+    case NoMaster::only_older: return "the sentinels do not agree on a master";
+    }
+    return "?";
+}
+
 const SentinelPeer::Events SentinelWatch::peer_events = {
     .ready = [](void* watch,
                 SentinelPeer& peer) { static_cast<SentinelWatch*>(watch)->on_ready(peer); },

@@ -28,6 +28,7 @@ enum class NoMaster : std::uint8_t {
     unknown_name,  // none of those that did has a master of that name
     only_older,    // none of what they said counts (master_candidates)
 };
+std::string_view text_of(NoMaster why) noexcept;
 
 // Sentinels that have named another master than the last one for a while, and are not followed.
 struct SentinelDissent {
