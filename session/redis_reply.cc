@@ -71,10 +71,11 @@ bool RedisReader::is_hopeless() noexcept {
         std::size_t size = 0;
         const char* const end = waiting.data() + waiting.size();
         const auto [stop, error] = std::from_chars(waiting.data(), end, size);
-        const bool is_known = error == std::errc{} && stop != end;
-        if (error == std::errc::result_out_of_range || (is_known && size > reply_max))
-            beyond_ = true;
-        if (is_known) return beyond_;
+        if (error == std::errc::result_out_of_range) return true;
+        if (error == std::errc{} && stop != end) {
+            if (size > reply_max) beyond_ = size <= possible_max;
+            return beyond_ || size > reply_max;
+        }
     }
     return beyond_ || waiting.size() > line_max;
 }
@@ -111,8 +112,10 @@ void* RedisReader::make_array(const redisReadTask* task, int size) {
     constexpr std::size_t element_min = 3;  // "+\r\n"
     if (size < 0) return nullptr;
     const auto count = static_cast<std::size_t>(size);
-    self.beyond_ = count > reply_max / element_min;
-    if (self.beyond_) return nullptr;
+    if (count > reply_max / element_min) {
+        self.beyond_ = count <= possible_max;
+        return nullptr;
+    }
     self.elements_ += count;
     if (count > elements_max || self.elements_ > 4 * elements_max) self.skip();
     if (self.skipping_) return &self.root_;

@@ -59,6 +59,8 @@ public:
     // And what is beyond these is bad: bytes of one reply, and of one line.
     static constexpr std::size_t reply_max = std::size_t{64} << 20;
     static constexpr std::size_t line_max = text_max;
+    // Bytes of a text (proto-max-bulk-len), or elements of an array: no Redis sends more.
+    static constexpr std::size_t possible_max = std::size_t{512} << 20;
 
     RedisReader();
     ~RedisReader();
@@ -70,7 +72,7 @@ public:
     // The next whole reply; the memory of what `reply` was is used again. After `bad`, a reply that is
     // none or beyond the limits, the reader is of no more use.
     Read next(RedisReply& reply);
-    // After `bad`: it was a reply, of more than `reply_max` bytes.
+    // After `bad`: it was a reply that a Redis may well send, of more than `reply_max` bytes.
     bool is_beyond() const noexcept { return beyond_; }
 
 private:

@@ -450,11 +450,13 @@ void RedisStore::on_lost(RedisLoss loss, std::string_view text) {
     if (loss == RedisLoss::refused || loss == RedisLoss::too_old) rest = rest_of_the_refused;
     if (loss == RedisLoss::not_master || loss == RedisLoss::busy) rest = std::max(rest, 200ms);
     retry_.arm(rest);
+    // Asked again and again it would end each connection.
     if (loss == RedisLoss::too_large && !asked_.empty()) {
-        // Asked again it would end the next connection, too.
         Question& too_large = asked_.front();
         too_large.give_up_at_ms = 0;
         if (too_large.several.empty()) note_too_large(too_large.key);
+    } else if (loss == RedisLoss::bad_reply && !asked_.empty()) {
+        if (std::exchange(asked_.front().was_bad, true)) asked_.front().give_up_at_ms = 0;
     }
     put_aside();
 }

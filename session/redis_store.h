@@ -128,6 +128,7 @@ private:
         RedisScript script = RedisScript::create;
         bool known = false;              // about a session that was met alive lately
         std::uint8_t came_late = 0;      // so often
+        bool was_bad = false;            // its answer, once
         std::optional<SessionKey> ends;  // whose id is dead for ever once it is done
     };
     static const RedisLink::Events link_events;

@@ -865,6 +865,30 @@ TEST_CASE("F:poison a reply beyond all limits ends the connection once, and nobo
     }
 }
 
+TEST_CASE("F:poison nonsense in place of an answer ends two connections, and nobody else waits") {
+    const std::string key = redis_key("baton", key_of(1));
+    for (const std::string_view nonsense : {"garbage\r\n", "*1000000000\r\n", "$99999999999\r\n"}) {
+        CAPTURE(nonsense);
+        ReadySite site;
+        site.master.peer.on("HGETALL", [&](auto& connection, const RedisPeer::Command& command) {
+            connection.send(command[1] == key ? std::string{nonsense} : resp_session());
+        });
+        const StoreTicket before = site.load(2);
+        const StoreTicket nowhere = site.load(1);
+        const StoreTicket behind = site.load(3);
+        CHECK(site.wait(behind) == Kind::live);
+        CHECK(site.wait(before) == Kind::live);
+        CHECK(site.wait(nowhere) == Kind::unavailable);
+        CHECK(site.store->counters().losses.read() == 2);
+        // Once is nothing.
+        bool again = false;
+        site.master.peer.on("HGETALL", [&](auto& connection, const RedisPeer::Command&) {
+            connection.send(std::exchange(again, true) ? resp_session() : std::string{nonsense});
+        });
+        CHECK(site.wait(site.load(1)) == Kind::live);
+    }
+}
+
 TEST_CASE("F:poison many keys rest at once, each for its minute, and not all for ever") {
     RestingKeys keys;
     for (std::uint64_t n = 0; n < 2000; ++n) keys.add(key_of(n), 1000 + n);

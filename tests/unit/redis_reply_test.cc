@@ -220,12 +220,19 @@ TEST_CASE(
         return fed;
     };
     const std::string longest = std::to_string(RedisReader::reply_max + 1);
-    for (const std::string& mark :
-         {"$" + longest + "\r\n", "*2\r\n:1\r\n$" + longest + "\r\n", "*30000000\r\n"s,
-          "$2147483647\r\n"s, "$9223372036854775807\r\n"s}) {
+    const std::string most = std::to_string(RedisReader::possible_max);
+    for (const std::string& mark : {"$" + longest + "\r\n", "*2\r\n:1\r\n$" + longest + "\r\n",
+                                    "*30000000\r\n"s, "$" + most + "\r\n", "*" + most + "\r\n"}) {
         CAPTURE(mark);
         CHECK(fed_until_bad(mark, 0) == 0);
         CHECK(beyond);
+    }
+    // No Redis says so.
+    for (const std::string& mark : {"$536870913\r\n"s, "*536870913\r\n"s, "$2147483647\r\n"s,
+                                    "$9223372036854775807\r\n"s, "*1000000000\r\n"s}) {
+        CAPTURE(mark);
+        CHECK(fed_until_bad(mark, 0) == 0);
+        CHECK(!beyond);
     }
     for (const std::string& mark : {"+"s, "-"s, ":"s, "*1\r\n+"s, "$x"s, "*2\r\n:1\r\n*"s}) {
         CAPTURE(mark);
