@@ -21,9 +21,10 @@ public:
     // How the client's connection goes on.
     enum class End : std::uint8_t {
         keep,
-        close,  // once the answer has left
-        cut,    // at once, by a reset: what there is of an answer must not look complete
-        drop,   // at once: the client has gone and there is no answer
+        close,   // once the answer has left
+        linger,  // the same, of a client that may be sending and does not expect the end
+        cut,     // at once, by a reset: what there is of an answer must not look complete
+        drop,    // at once: the client has gone and there is no answer
     };
 
     virtual ~Exchange();

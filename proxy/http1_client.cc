@@ -312,10 +312,15 @@ void Http1Client::end_request() {
     const Exchange::End end = block_->exchange->end();
     lane_.client_pieces.clear();
     block_->exchange.reset();
-    if (end == Exchange::End::cut) stream_->reset_on_close();
-    if (end == Exchange::End::cut || end == Exchange::End::drop) return enter(State::over);
+    switch (end) {
+    case Exchange::End::keep: break;
+    case Exchange::End::linger: linger_ = true; [[fallthrough]];
+    case Exchange::End::close: return close_after_reply();
+    case Exchange::End::cut: stream_->reset_on_close(); [[fallthrough]];
+    case Exchange::End::drop: return enter(State::over);
+    }
     const bool last = half_closed_ && !next_has_arrived();
-    if (end == Exchange::End::close || last || clients_.stopping()) return close_after_reply();
+    if (last || clients_.stopping()) return close_after_reply();
     // Who has left for good is answered no more.
     if (half_closed_ && stream_->look() == Stream::Unread::broken) return enter(State::over);
     if (waiting_bytes() > 0) {
@@ -397,7 +402,7 @@ bool Http1Client::next_has_arrived() const noexcept {
 
 // Once the answer has left.
 void Http1Client::close_after_reply() {
-    linger_ = !body_complete() || waiting_bytes() > 0;
+    linger_ = linger_ || !body_complete() || waiting_bytes() > 0;
     input_ = {};
     if (block_) lane_.blocks.give_back(std::move(block_));
     enter(State::flushing);

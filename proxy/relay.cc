@@ -524,14 +524,19 @@ void Relay::resend() {
 }
 
 void Relay::reply() {
-    if (client_.stream().unsent() == 0) finish(close_client_ ? End::close : End::keep);
+    if (client_.stream().unsent() > 0) return;
+    if (!close_client_) return finish(End::keep);
+    finish(status_ == 101 ? End::linger : End::close);
 }
 
-// What a tunnel's client sent before it stopped to take anything is still to be read, and goes to the
-// server.
+// What a tunnel's client sent before it stopped to take anything is still to be read, or waits here, and
+// goes to the server.
 void Relay::client_gone(int uv_error) {
-    const bool unread = client_.half_closed() || !wants_client_;
-    if (state_ == State::tunnelling && unread && client_.stream().broken()) return;
+    if (state_ == State::tunnelling) {
+        const bool unread = client_.half_closed() || !wants_client_;
+        if (!unread || !client_.stream().broken()) client_lost_ = true;
+        return;
+    }
     // It has given its upload up, and may well read the answer.
     const bool reads = uv_error == UV_EOF && state_ == State::replying && !client_.body_complete();
     if (!reads) fail({Fault::client_gone, uv_error});

@@ -158,6 +158,7 @@ private:
     bool client_is_1_0_ = false;
     bool close_client_ = false;  // said so in it
     bool wants_server_ = true;
+    bool client_lost_ = false;    // of a tunnel: all that it had sent is read, and it takes nothing
     bool bound_ = false;          // the server connection is this client's
     bool asks_auth_ = false;      // the answer asks for authentication of the connection
     bool fresh_only_ = false;     // sent again: no idle connection is good enough

@@ -265,23 +265,23 @@ void Relay::tunnel() {
         client_.stream().write({&piece, 1});
     }
     if (client_.half_closed()) server.stream().shut();
-    if (const auto end = server.end()) {
-        if (*end != UV_EOF) return finish(End::cut);
-        client_.stream().shut();
-    }
+    if (server.end()) client_.stream().shut();
     if (!is_tunnel_done()) return look_after_session();
-    if (client_.stream().broken()) return fail({Fault::client_gone, UV_EPIPE});
+    if (client_lost_ || client_.stream().broken()) return fail({Fault::client_gone, UV_EPIPE});
     state_ = State::replying;
 }
 
 // Nothing more will come from either side, and what came has left for the server; for the client it may
-// still wait. What the server sends to a client that is gone is dropped as long as the end of what the
-// client sent is on its way: to close in the middle of it would be a reset.
+// still wait, and a server's reset, passed on, would destroy it. What the server sends to a client that is
+// gone is dropped as long as the end of what the client sent is on its way: to close in the middle of it
+// would be a reset.
 bool Relay::is_tunnel_done() noexcept {
     Stream& server = block_.server.stream();
-    const bool server_has_all = server.broken() || (client_.half_closed() && server.unsent() == 0);
-    if (!server_has_all) return false;
-    if (block_.server.end()) return true;
+    const auto end = block_.server.end();
+    const bool server_lost = server.broken() || (end && *end != UV_EOF);
+    if (client_lost_) return server_lost || server.unsent() == 0;
+    if (!server_lost && !(client_.half_closed() && server.unsent() == 0)) return false;
+    if (end) return true;
     return client_.stream().broken() && (server.broken() || server.unacknowledged() == 0);
 }
 

@@ -1,6 +1,8 @@
 // The end of a tunnel: what one side has sent arrives before its end does.
 
 #include <doctest/doctest.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -190,6 +192,100 @@ TEST_CASE("F:tunnel-end a server that talks to a client that is gone still gets 
             },
             "a write that fails");
         CHECK(tunnel.proxy.worker().clients() == 0);
+    }
+}
+
+namespace {
+
+// Sends as much as the flow's size as long as it is taken. True if the proxy's system has all of it: what
+// the sender's still has is lost there when it resets its connection.
+bool arrives(Flow& flow) {
+    int unsent = 1;
+    for (int stuck = 0; stuck < 100 && (flow.sent < flow.size || unsent > 0); ++stuck) {
+        flow.send_some();
+        flow.proxy.turn(1);
+        REQUIRE(::ioctl(flow.from.fd(), SIOCOUTQNSD, &unsent) == 0);
+    }
+    return flow.sent == flow.size && unsent == 0;
+}
+
+}  // namespace
+
+TEST_CASE("F:tunnel-end what has arrived from one end that resets reaches the other") {
+    for (const bool to_server : {true, false}) {
+        for (const bool chatter : {false, true}) {
+            if (to_server && chatter) continue;  // is answered by a reset, too
+            int tried = 0;
+            for (std::size_t size = 3'600'000; size < 8'000'000; size += 30'000) {
+                CAPTURE(to_server);
+                CAPTURE(chatter);
+                CAPTURE(size);
+                Tunnel tunnel;
+                Peer& from = to_server ? tunnel.client : tunnel.server;
+                Peer& to = to_server ? tunnel.server : tunnel.client;
+                const int small = 100'000;
+                setsockopt(to.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+                Flow flow{tunnel.proxy, from, to, size};
+                if (!arrives(flow)) break;  // more than there is room for
+                ++tried;
+                from.resets();
+                tunnel.proxy.turn(5);
+                tunnel.proxy.turn_until(
+                    [&] {
+                        if (chatter) ::send(to.fd(), "tick", 4, MSG_NOSIGNAL | MSG_DONTWAIT);
+                        flow.receive_some();
+                        return flow.end >= 0;
+                    },
+                    "the end");
+                CHECK(flow.end == 0);
+                CHECK(flow.got == size);
+                CHECK(flow.right);
+                to.closes();
+                tunnel.proxy.turn(5);
+                CHECK(tunnel.proxy.worker().clients() == 0);
+                CHECK(tunnel.proxy.faults(Fault::client_gone) == (to_server ? 1 : 0));
+            }
+            CHECK(tried > 5);
+        }
+    }
+}
+
+TEST_CASE("F:tunnel-end a client that talks to a server that is gone still gets all it had sent") {
+    // The server's system answers what comes for a connection that is closed with a reset.
+    for (const std::size_t size : {1U, 1000U, 65'537U, 2'000'000U, 6'000'000U}) {
+        for (const bool reset : {false, true}) {
+            CAPTURE(size);
+            CAPTURE(reset);
+            Tunnel tunnel;
+            const int small = 100'000;
+            setsockopt(tunnel.client.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+            Flow flow{tunnel.proxy, tunnel.server, tunnel.client, size, true};
+            bool closed = false;
+            tunnel.proxy.turn_until(
+                [&] {
+                    flow.send_some();
+                    int unsent = 1;
+                    ::ioctl(tunnel.server.fd(), SIOCOUTQNSD, &unsent);
+                    if (!closed && flow.sent == size && unsent == 0) {
+                        closed = true;
+                        if (reset)
+                            tunnel.server.resets();
+                        else
+                            tunnel.server.closes();
+                    }
+                    if (closed || flow.sent < size)
+                        ::send(tunnel.client.fd(), "tick", 4, MSG_NOSIGNAL | MSG_DONTWAIT);
+                    flow.receive_some();
+                    return flow.end >= 0;
+                },
+                "the end");
+            CHECK(flow.end == 0);
+            CHECK(flow.got == size);
+            CHECK(flow.right);
+            tunnel.client.closes();
+            tunnel.proxy.turn(5);
+            CHECK(tunnel.proxy.worker().clients() == 0);
+        }
     }
 }
 
