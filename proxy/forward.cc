@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <cstring>
+#include <limits>
 
 #include "net/cache_control.h"
 #include "net/http_syntax.h"
@@ -149,17 +150,30 @@ void append_forwarded_for(std::string& out, const Head& head, const Peer& peer) 
     out.append(peer.host).append("\r\n");
 }
 
-// Of a list that proxies have added to, what the first of them said: it spoke with the client.
+// Of a list, empty elements count for nothing (RFC 9110, 5.6.1.2).
 std::string_view first_of(std::string_view list) noexcept {
+    list.remove_prefix(std::min(list.find_first_not_of(", \t"), list.size()));
     return trimmed(list.substr(0, list.find(',')));
+}
+
+// Of a list that proxies have added to, in one field or in several, what the first of them said: it
+// spoke with the client.
+std::string_view first_told(const Head& head, FieldName name) noexcept {
+    if (!head.has(name)) return {};
+    for (const Field& field : head.fields) {
+        if (field.id != name) continue;
+        const std::string_view first = first_of(head.text(field.value));
+        if (!first.empty()) return first;
+    }
+    return {};
 }
 
 // What X-Forwarded-Proto says, if it is a scheme that we know. A WebSocket is carried by either
 // (RFC 6455, 3).
 enum class Scheme : std::uint8_t { unknown, http, https };
 
-Scheme scheme_of(std::string_view list) noexcept {
-    const std::string_view word = first_of(list);
+Scheme scheme_of(const Head& head) noexcept {
+    const std::string_view word = first_told(head, FieldName::x_forwarded_proto);
     if (equal_fold(word, "https") || equal_fold(word, "wss")) return Scheme::https;
     if (equal_fold(word, "http") || equal_fold(word, "ws")) return Scheme::http;
     return Scheme::unknown;
@@ -183,14 +197,14 @@ std::string_view port_of(std::string_view host) noexcept {
 void append_believed_forwarding(std::string& out, const ForwardRequest& request) {
     const Head& head = *request.head;
     const Peer& peer = *request.peer;
-    const Scheme scheme = scheme_of(head.value(FieldName::x_forwarded_proto));
+    const Scheme scheme = scheme_of(head);
     const bool secure = scheme == Scheme::unknown ? peer.secure : scheme == Scheme::https;
-    const std::string_view told_host = first_of(head.value(FieldName::x_forwarded_host));
+    const std::string_view told_host = first_told(head, FieldName::x_forwarded_host);
     const std::string_view host = told_host.empty() ? request.to.host : told_host;
     append_field(out, "X-Forwarded-Proto", secure ? "https" : "http");
     if (!host.empty()) append_field(out, "X-Forwarded-Host", host);
     out.append("X-Forwarded-Port: ");
-    const std::string_view told_port = first_of(head.value(FieldName::x_forwarded_port));
+    const std::string_view told_port = first_told(head, FieldName::x_forwarded_port);
     if (is_port(told_port))
         out.append(told_port);
     else if (scheme == Scheme::unknown && told_host.empty())
@@ -261,11 +275,24 @@ private:
 
 enum class Treatment : std::uint8_t { pass, drop, session };
 
+// The field whose name has `-` for each `_`: some servers take the one for the other.
+Field with_hyphens(const Head& head, const Field& field) noexcept {
+    std::array<char, 32> name;  // more than any that has an id
+    const std::string_view text = head.text(field.name).substr(0, name.size());
+    std::replace_copy(text.begin(), text.end(), name.begin(), '_', '-');
+    Field other = field;
+    other.id = field_name({name.data(), text.size()});
+    other.underscore = false;
+    return other;
+}
+
 Treatment treat(const ForwardRequest& request, const Field& field, const SessionNames& session) {
     const Head& head = *request.head;
     if (is_ours(field.id)) return Treatment::drop;
     if (session.has(head.text(field.name))) return Treatment::session;
-    if (field.underscore && !request.keep_underscores) return Treatment::drop;
+    if (field.underscore)
+        return request.keep_underscores ? treat(request, with_hyphens(head, field), session)
+                                        : Treatment::drop;
     switch (field.id) {
     case FieldName::x_forwarded_for:
     case FieldName::x_forwarded_proto:
@@ -298,7 +325,7 @@ void append_cookie_line(std::string& out, const Field& field, const ForwardReque
 
 bool is_secure(const Peer& peer, const Head& head) noexcept {
     if (peer.secure) return true;
-    return peer.trusted && scheme_of(head.value(FieldName::x_forwarded_proto)) == Scheme::https;
+    return peer.trusted && scheme_of(head) == Scheme::https;
 }
 
 std::string_view client_host(const Peer& peer, const Head& head,
@@ -315,6 +342,7 @@ std::string_view client_host(const Peer& peer, const Head& head,
             const auto comma = list.rfind(',');
             const std::string_view one = trimmed(list.substr(comma + 1));  // npos + 1 is 0
             list = list.substr(0, comma == list.npos ? 0 : comma);
+            if (one.empty()) continue;
             const auto found = parse_forwarded_for(one);
             if (!found) return client;
             client = found->host;
@@ -331,7 +359,11 @@ std::optional<std::uint64_t> forwards_left(const Head& head) noexcept {
     if (head.method != Method::options || !head.has(FieldName::max_forwards)) return {};
     const auto is_one = [](const Field& field) { return field.id == FieldName::max_forwards; };
     if (std::count_if(head.fields.begin(), head.fields.end(), is_one) > 1) return {};
-    return parse_length(head.value(FieldName::max_forwards));
+    const std::string_view value = head.value(FieldName::max_forwards);
+    if (const auto left = parse_length(value)) return left;
+    // The most that we can count stands for what is more.
+    const bool is_number = !value.empty() && value.find_first_not_of("0123456789") == value.npos;
+    return is_number ? std::optional{std::numeric_limits<std::uint64_t>::max()} : std::nullopt;
 }
 
 bool is_loop(const Head& head, std::string_view pseudonym) noexcept {

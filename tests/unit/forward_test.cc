@@ -273,6 +273,12 @@ TEST_CASE(
         {"X-Forwarded-Port: 0\r\n", "8080"},
         {"X-Forwarded-Port:\r\n", "8080"},
         {"X-Forwarded-Proto: gopher\r\n", "8080"},
+        {"X-Forwarded-Proto: ,https\r\nX-Forwarded-Host: , a:81, b\r\n", "81"},
+        {"X-Forwarded-Proto:\r\nX-Forwarded-Proto: https\r\n", "443"},
+        {"X-Forwarded-Host:\r\nX-Forwarded-Host: a:81\r\n", "81"},
+        {"X-Forwarded-Port: ,444\r\n", "444"},
+        {"X-Forwarded-Port:\r\nX-Forwarded-Port: 444\r\nX-Forwarded-Port: 80\r\n", "444"},
+        {"X-Forwarded-Host: ,\r\nX-Forwarded-Port: ,\r\n", "8080"},
     };
     for (const Row& row : rows) {
         CAPTURE(row.fields);
@@ -311,7 +317,9 @@ TEST_CASE("F:forwarded-proto of a list the first word is understood, and that is
         {"https, http, http", "https"},
         {"https,", "https"},
         {"", "http"},
-        {",https", "http"},
+        {",https", "https"},
+        {" ,\t, wss , http", "https"},
+        {",", "http"},
         {"httpss", "http"},
         {"https http", "http"},
         {"gopher", "http"},
@@ -324,6 +332,10 @@ TEST_CASE("F:forwarded-proto of a list the first word is understood, and that is
         CHECK(out.find("\r\nX-Forwarded-Proto: " + std::string{row.sent} + "\r\n") != out.npos);
         const Received received{HeadGuard::Kind::request,
                                 "GET / HTTP/1.1\r\nHost: h\r\n" + field + "\r\n"};
+        // An empty field before it says nothing, one behind it is of a later proxy.
+        CHECK(
+            own("X-Forwarded-Proto:\r\n" + field + "X-Forwarded-Proto: http\r\n", {.trusted = true})
+                .find("\r\nX-Forwarded-Proto: " + std::string{row.sent} + "\r\n") != out.npos);
         const bool https = std::string_view{row.sent} == "https";
         CHECK(is_secure(peer_of({.trusted = true}), received.head) == https);
         CHECK_FALSE(is_secure(peer_of({}), received.head));
@@ -368,7 +380,9 @@ TEST_CASE("F:max-forwards an OPTIONS goes one step less, other methods as they c
                         {"1", "0"},
                         {"007", "6"},
                         {"18446744073709551615", "18446744073709551614"},
-                        {"18446744073709551616", nullptr},
+                        {"18446744073709551616", "18446744073709551614"},
+                        {"99999999999999999999999", "18446744073709551614"},
+                        {"0x5", nullptr},
                         {"-1", nullptr},
                         {"+5", nullptr},
                         {"5 5", nullptr},
@@ -394,9 +408,26 @@ TEST_CASE("F:max-forwards an OPTIONS goes one step less, other methods as they c
 
 TEST_CASE("names with an underscore are dropped, unless they are to be kept") {
     CHECK(kept("X_Real_IP: 1\r\nX-A: 2\r\n_: 3\r\nX-B_C: 4\r\n") == "X-A: 2\r\n");
-    CHECK(kept("X_Real_IP: 1\r\nX-A: 2\r\n", {.keep_underscores = true}) ==
-          "X_Real_IP: 1\r\nX-A: 2\r\n");
+    CHECK(kept("X_Real_Name: 1\r\nX-A: 2\r\n_: 3\r\n", {.keep_underscores = true}) ==
+          "X_Real_Name: 1\r\nX-A: 2\r\n_: 3\r\n");
+    CHECK(kept("Connection: x_a\r\nX_A: 1\r\n", {.keep_underscores = true}) == "");
     CHECK(kept("X-A: with_underscore\r\n") == "X-A: with_underscore\r\n");
+}
+
+TEST_CASE(
+    "F:forwarded-proto names that a server reads as those of our fields are dropped, even if an "
+    "underscore is to be kept") {
+    const std::string longer = "X_Forwarded_For_And_More_Than_32_Letters: 1\r\nX_Forwarded: 2\r\n";
+    const std::string ours =
+        "X_Forwarded_For: 6.6.6.6\r\nx_forwarded_proto: https\r\nX-Forwarded_Host: evil\r\n"
+        "X_FORWARDED-PORT: 1\r\nX_Request_Id: evil\r\nContent_Length: 5\r\n"
+        "Transfer_Encoding: chunked\r\nKeep_Alive: 1\r\nProxy_Connection: x\r\n";
+    for (const bool trusted : {false, true}) {
+        const Situation situation{.trusted = trusted, .keep_underscores = true};
+        CHECK(kept(ours + longer, situation) == longer);
+        CHECK(own(ours, situation) == own_fields + "\r\n");
+        CHECK(kept("X_Real_IP: 1\r\n", situation) == (trusted ? "X_Real_IP: 1\r\n" : ""));
+    }
 }
 
 TEST_CASE("session fields of a client are dropped in all spellings, and counted") {
@@ -478,7 +509,6 @@ TEST_CASE("the client's address is the last one that no trusted proxy vouches fo
         // What is no address ends the chain: nobody can tell who wrote what stands before it.
         {"X-Forwarded-For: 1.2.3.4, unknown\r\n", "192.0.2.1"},
         {"X-Forwarded-For: 1.2.3.4, unknown, 10.0.0.1\r\n", "10.0.0.1"},
-        {"X-Forwarded-For: 1.2.3.4,\r\n", "192.0.2.1"},
         {"X-Forwarded-For: 1.2.3.0/24\r\n", "192.0.2.1"},
         {"X-Forwarded-For: 1.2.3.4, 10.0.0.0/8\r\n", "192.0.2.1"},
         {"X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-For:\r\n", "1.2.3.4"},
@@ -506,6 +536,11 @@ TEST_CASE("F:forwarded-for addresses may have ports and brackets") {
         {"[2001:db9::1]", "2001:db9::1"},
         {"[2001:db9::1]:80", "2001:db9::1"},
         {"2001:db9::1", "2001:db9::1"},
+        // Empty elements are none.
+        {"1.2.3.4:80,", "1.2.3.4"},
+        {"6.6.6.6, 1.2.3.4, , 10.0.0.1:443,\t,", "1.2.3.4"},
+        {",1.2.3.4", "1.2.3.4"},
+        {",", "192.0.2.1"},
         {"[::ffff:1.2.3.4]:80", "::ffff:1.2.3.4"},
         {"6.6.6.6, 1.2.3.4:80, 10.0.0.1:443", "1.2.3.4"},
         {"6.6.6.6, 1.2.3.4:80, [2001:db8::5]:443, 10.0.0.1", "1.2.3.4"},
