@@ -244,34 +244,49 @@ std::string shared_host(const RouteConfig& route, const RouteConfig& other) {
     return {};
 }
 
-const UpstreamConfig* upstream_called(const Config& config, const std::string& name) {
-    const auto found = std::find_if(config.upstreams.begin(), config.upstreams.end(),
-                                    [&](const UpstreamConfig& one) { return one.name == name; });
-    return name.empty() || found == config.upstreams.end() ? nullptr : &*found;
+// What a route with sessions shares with others that a client reaches on the same host.
+struct Scoped {
+    std::size_t route;
+    std::string_view scope;
+    std::string_view cookie;
+};
+
+std::vector<Scoped> scoped_routes(const Config& config) {
+    std::map<std::string_view, const UpstreamConfig*> called;
+    for (const UpstreamConfig& upstream : config.upstreams)
+        called.emplace(upstream.name, &upstream);
+    std::vector<Scoped> out;
+    for (std::size_t i = 0; i < config.routes.size(); ++i) {
+        const RouteConfig& route = config.routes[i];
+        const auto found = called.find(route.upstream);
+        if (route.upstream.empty() || found == called.end() || route.session == SessionMode::off)
+            continue;
+        const UpstreamConfig& upstream = *found->second;
+        out.push_back(Scoped{i, upstream.scope,
+                             upstream.cookie.empty() ? config.session.cookie : upstream.cookie});
+    }
+    return out;
 }
 
 // Two applications on one host whose cookies have one name would log each other's users out.
 void check_scopes(const Config& config, Findings& out) {
     check_scope_cookies(config, out);
-    for (std::size_t i = 0; i < config.routes.size(); ++i) {
-        const RouteConfig& route = config.routes[i];
-        const UpstreamConfig* mine = upstream_called(config, route.upstream);
-        if (mine == nullptr || route.session == SessionMode::off) continue;
+    const std::vector<Scoped> routes = scoped_routes(config);
+    for (std::size_t i = 0; i < routes.size(); ++i) {
+        const Scoped& mine = routes[i];
         for (std::size_t j = 0; j < i; ++j) {
-            const RouteConfig& other = config.routes[j];
-            const UpstreamConfig* its = upstream_called(config, other.upstream);
-            if (its == nullptr || other.session == SessionMode::off || its->scope == mine->scope ||
-                cookie_of(config, *its) != cookie_of(config, *mine))
-                continue;
-            const std::string host = shared_host(route, other);
+            const Scoped& its = routes[j];
+            if (its.scope == mine.scope || its.cookie != mine.cookie) continue;
+            const std::string host =
+                shared_host(config.routes[mine.route], config.routes[its.route]);
             if (host.empty()) continue;
-            out.push_back(Finding{
-                element("route", i) + ".upstream",
-                "expected one scope or two cookies for host " + quoted(host) + ", found scopes " +
-                    quoted(its->scope) + " and " + quoted(mine->scope) + " with cookie " +
-                    quoted(cookie_of(config, *mine)) + "; give one [[upstream]] another cookie",
-                element("route", j) + ".upstream",
-                {}});
+            out.push_back(Finding{element("route", mine.route) + ".upstream",
+                                  "expected one scope or two cookies for host " + quoted(host) +
+                                      ", found scopes " + quoted(its.scope) + " and " +
+                                      quoted(mine.scope) + " with cookie " + quoted(mine.cookie) +
+                                      "; give one [[upstream]] another cookie",
+                                  element("route", its.route) + ".upstream",
+                                  {}});
             break;
         }
     }
