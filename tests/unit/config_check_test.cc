@@ -492,7 +492,7 @@ TEST_CASE("durations and sizes in words and back") {
 
 TEST_CASE("thousands of applications are checked in a moment") {
     std::string text;
-    for (int i = 0; i < 2000; ++i) {
+    for (int i = 0; i < 3000; ++i) {
         const std::string name = "u" + std::to_string(i);
         text +=
             "[[upstream]]\nname = \"" + name + "\"\nservers = [{ address = \"127.0.0.1:1\" }]\n";
