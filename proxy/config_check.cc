@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -227,43 +228,58 @@ void check_scope_cookies(const Config& config, Findings& out) {
     }
 }
 
-// Whether a request's host can take it to routes of both patterns.
-bool overlap(const std::string& a, const std::string& b) {
-    if (a == b || a == "*" || b == "*") return true;
-    const auto covers = [](const std::string& pattern, const std::string& host) {
-        return pattern.starts_with("*.") && host.ends_with(pattern.substr(1));
-    };
-    return covers(a, b) || covers(b, a);
+using RoutesOfHost = std::map<std::string, std::vector<std::size_t>>;
+
+// The patterns that are tried for a host whose own, or most specific, one is `pattern`, in their order.
+std::vector<std::string> patterns_tried(const std::string& pattern) {
+    if (pattern == "*") return {"*"};
+    std::vector<std::string> tried{pattern};
+    for (auto dot = pattern.find('.', pattern.starts_with("*.") ? 2 : 0); dot != std::string::npos;
+         dot = pattern.find('.', dot + 1))
+        tried.push_back("*" + pattern.substr(dot));
+    tried.emplace_back("*");
+    return tried;
 }
 
-// The first host of a route that another route's hosts share a request with; empty: none.
-std::string shared_host(const RouteConfig& route, const RouteConfig& other) {
-    for (const std::string& host : route.hosts)
-        for (const std::string& its : other.hosts)
-            if (!host.empty() && !its.empty() && overlap(host, its)) return host;
-    return {};
+// The routes that requests for such a host come to. A path hides those that begin with it where the
+// pattern is less specific.
+std::vector<std::size_t> routes_reached(const std::string& pattern, const RoutesOfHost& routes_of,
+                                        const std::vector<RouteConfig>& routes) {
+    std::vector<std::size_t> reached;
+    for (const std::string& one : patterns_tried(pattern)) {
+        const auto found = routes_of.find(one);
+        if (found == routes_of.end()) continue;
+        const auto more_specific = static_cast<std::ptrdiff_t>(reached.size());
+        for (const std::size_t i : found->second) {
+            const bool hidden = std::any_of(
+                reached.begin(), reached.begin() + more_specific,
+                [&](std::size_t other) { return routes[i].path.starts_with(routes[other].path); });
+            if (!hidden) reached.push_back(i);
+        }
+    }
+    return reached;
 }
 
 // What a route with sessions shares with others that a client reaches on the same host.
 struct Scoped {
-    std::size_t route;
     std::string_view scope;
     std::string_view cookie;
 };
 
-std::vector<Scoped> scoped_routes(const Config& config) {
+// Of each route; nothing of one without sessions.
+std::vector<std::optional<Scoped>> scopes_of_routes(const Config& config) {
     std::map<std::string_view, const UpstreamConfig*> called;
     for (const UpstreamConfig& upstream : config.upstreams)
         called.emplace(upstream.name, &upstream);
-    std::vector<Scoped> out;
-    for (std::size_t i = 0; i < config.routes.size(); ++i) {
-        const RouteConfig& route = config.routes[i];
+    std::vector<std::optional<Scoped>> out;
+    for (const RouteConfig& route : config.routes) {
         const auto found = called.find(route.upstream);
-        if (route.upstream.empty() || found == called.end() || route.session == SessionMode::off)
-            continue;
+        const bool known = !route.upstream.empty() && found != called.end();
+        out.emplace_back();
+        if (!known || route.session == SessionMode::off) continue;
         const UpstreamConfig& upstream = *found->second;
-        out.push_back(Scoped{i, upstream.scope,
-                             upstream.cookie.empty() ? config.session.cookie : upstream.cookie});
+        out.back() = Scoped{upstream.scope,
+                            upstream.cookie.empty() ? config.session.cookie : upstream.cookie};
     }
     return out;
 }
@@ -271,25 +287,31 @@ std::vector<Scoped> scoped_routes(const Config& config) {
 // Two applications on one host whose cookies have one name would log each other's users out.
 void check_scopes(const Config& config, Findings& out) {
     check_scope_cookies(config, out);
-    const std::vector<Scoped> routes = scoped_routes(config);
-    for (std::size_t i = 0; i < routes.size(); ++i) {
-        const Scoped& mine = routes[i];
-        for (std::size_t j = 0; j < i; ++j) {
-            const Scoped& its = routes[j];
-            if (its.scope == mine.scope || its.cookie != mine.cookie) continue;
-            const std::string host =
-                shared_host(config.routes[mine.route], config.routes[its.route]);
-            if (host.empty()) continue;
-            out.push_back(Finding{element("route", mine.route) + ".upstream",
-                                  "expected one scope or two cookies for host " + quoted(host) +
-                                      ", found scopes " + quoted(its.scope) + " and " +
-                                      quoted(mine.scope) + " with cookie " + quoted(mine.cookie) +
-                                      "; give one [[upstream]] another cookie",
-                                  element("route", its.route) + ".upstream",
-                                  {}});
-            break;
+    const auto scopes = scopes_of_routes(config);
+    RoutesOfHost routes_of;
+    for (std::size_t i = 0; i < config.routes.size(); ++i)
+        for (const std::string& host : config.routes[i].hosts)
+            if (!host.empty()) routes_of[host].push_back(i);
+    std::map<std::size_t, Finding> found;  // by the later of two routes, one each
+    for (const auto& entry : routes_of) {
+        std::map<std::string_view, std::size_t> first_of;  // by cookie
+        std::vector<std::size_t> reached = routes_reached(entry.first, routes_of, config.routes);
+        std::sort(reached.begin(), reached.end());
+        for (const std::size_t i : reached) {
+            if (!scopes[i] || found.contains(i)) continue;
+            const std::size_t first = first_of.emplace(scopes[i]->cookie, i).first->second;
+            if (scopes[first]->scope == scopes[i]->scope) continue;
+            found.emplace(
+                i, Finding{element("route", i) + ".upstream",
+                           "expected one scope or two cookies for host " + quoted(entry.first) +
+                               ", found scopes " + quoted(scopes[first]->scope) + " and " +
+                               quoted(scopes[i]->scope) + " with cookie " +
+                               quoted(scopes[i]->cookie) + "; give one [[upstream]] another cookie",
+                           element("route", first) + ".upstream",
+                           {}});
         }
     }
+    for (auto& entry : found) out.push_back(std::move(entry.second));
 }
 
 // Fields with the prefix are taken out of every request and response, so no field that somebody

@@ -304,42 +304,54 @@ TEST_CASE("S11 a cookie called __Host- needs secure = \"always\"") {
 TEST_CASE("F:two-scopes one host that reaches two scopes needs two cookies") {
     struct Case {
         std::string host;
+        std::string path;
         std::string other;
-        bool found;
+        std::string shared;
     };
     const Case cases[] = {
-        {"*", "*", true},
-        {"shop.example.com", "shop.example.com", true},
-        {"shop.example.com", "*", true},
-        {"*.example.com", "shop.example.com", true},
-        {"a.b.example.com", "*.example.com", true},
-        {"*.example.com", "*.b.example.com", true},
-        {"shop.example.com", "admin.example.com", false},
-        {"*.example.com", "example.com", false},
-        {"*.example.com", "shopexample.com", false},
-        {"*.example.com", "*.example.org", false},
+        {"*", "/", "*", "*"},
+        {"shop.example.com", "/", "shop.example.com", "shop.example.com"},
+        {"shop.example.com", "/shop/", "*", "shop.example.com"},
+        {"shop.example.com", "/admin/more", "*", "shop.example.com"},
+        {"*", "/", "shop.example.com", "shop.example.com"},
+        {"*.example.com", "/", "shop.example.com", "shop.example.com"},
+        {"a.b.example.com", "/shop/", "*.example.com", "a.b.example.com"},
+        {"*.example.com", "/", "*.b.example.com", "*.b.example.com"},
+        {"*.b.example.com", "/shop/", "*.example.com", "*.b.example.com"},
+        {"[::1]", "/shop/", "*", "[::1]"},
+        // The more specific host takes all that would come to the other route: a site of its own.
+        {"shop.example.com", "/", "*", ""},
+        {"shop.example.com", "/adm", "*", ""},
+        {"shop.example.com", "/admin/", "*", ""},
+        {"a.b.example.com", "/", "*.example.com", ""},
+        {"*.b.example.com", "/", "*.example.com", ""},
+        {"*.example.com", "/", "*", ""},
+        {"shop.example.com", "/", "admin.example.com", ""},
+        {"*.example.com", "/", "example.com", ""},
+        {"*.example.com", "/", "shopexample.com", ""},
+        {"*.example.com", "/", "*.example.org", ""},
     };
     for (const Case& c : cases) {
         CAPTURE(c.host);
+        CAPTURE(c.path);
         CAPTURE(c.other);
         Config config = config_of({"127.0.0.1:8080"}, {"127.0.0.1:9001"});
         config.upstreams.push_back(upstream_of("admin", {"127.0.0.1:9002"}));
-        config.routes[0].hosts = {"first.test", c.host};
-        config.routes.push_back(route_of("second.test", "/admin/", "admin"));
-        config.routes[1].hosts.push_back(c.other);
+        config.routes[0].hosts = {c.host};
+        config.routes[0].path = c.path;
+        config.routes.push_back(route_of(c.other, "/admin/", "admin"));
         const std::string complaint =
-            "route[1].upstream: expected one scope or two cookies for host \"" +
-            (c.host == "*" ? "second.test" : c.other) +
+            "route[1].upstream: expected one scope or two cookies for host \"" + c.shared +
             "\", found scopes \"ss\" and \"admin\" with cookie \"JSESSIONID\"; give one "
             "[[upstream]] another cookie, as in route[0].upstream\n";
-        CHECK(found(config) == (c.found ? complaint : ""));
+        CHECK(found(config) == (c.shared.empty() ? "" : complaint));
         // What tells them apart, or does not.
         Config two_cookies = config;
         two_cookies.upstreams[1].cookie = "ADMINID";
         CHECK(found(two_cookies) == "");
         Config same_cookie = config;
         same_cookie.upstreams[0].cookie = same_cookie.upstreams[1].cookie = "sid";
-        CHECK((found(same_cookie) == "") == !c.found);
+        CHECK((found(same_cookie) == "") == c.shared.empty());
         Config one_scope = config;
         one_scope.upstreams[1].scope = "ss";
         CHECK(found(one_scope) == "");
