@@ -1,7 +1,7 @@
 #pragma once
 
-// The sessions that this process has ended lately, by a logout or a login, for those who watch one: a
-// look at a counter tells them that there is nothing new.
+// The ids that this process has taken from their sessions lately, by a logout, a login or a renewal,
+// for those who watch one: a look at a counter tells them that there is nothing new.
 
 #include <array>
 #include <atomic>

@@ -148,13 +148,15 @@ public:
     }
     std::optional<StoreAnswer> create(const SessionKey& key, NewSession session,
                                       const StoreAsk& ask) override {
-        return table_.create(key, std::move(session), ask.now_ms);
+        const std::optional<SessionKey> replaced = session.replaces;
+        StoreAnswer told = table_.create(key, std::move(session), ask.now_ms);
+        if (replaced && told.kind == StoreAnswer::Kind::created) note_ended(*replaced);
+        return told;
     }
     std::optional<StoreAnswer> commit(const SessionKey& key, SessionChange change,
                                       const StoreAsk& ask) override {
         StoreAnswer told = table_.commit(key, change, ask.now_ms);
-        const bool ends_id = change.rotation && !change.rotation->alias;
-        if (ends_id && told.kind == StoreAnswer::Kind::committed) note_ended(key);
+        if (change.rotation && told.kind == StoreAnswer::Kind::committed) note_ended(key);
         return told;
     }
     std::optional<StoreAnswer> kill(const SessionKey& key, const StoreAsk& ask) override {

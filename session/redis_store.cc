@@ -140,7 +140,8 @@ std::optional<StoreAnswer> RedisStore::commit(const SessionKey& key, SessionChan
     if (change.transaction == TransactionId{}) change.transaction = next_transaction();
     const std::string to =
         change.rotation ? redis_key(needs_.prefix, change.rotation->to) : std::string{};
-    if (change.rotation && !change.rotation->alias) commit.ends = key;
+    if (change.rotation) commit.ends = key;
+    commit.leads_on = change.rotation && change.rotation->alias;
     append_commit(commit.command, redis_key(needs_.prefix, key), to, change, needs_.limits);
     return ask_or_wait(std::move(commit));
 }
@@ -378,7 +379,7 @@ void RedisStore::note_done(const Question& question, const StoreAnswer& told) {
     if (!question.ends || (!written && told.kind != StoreAnswer::Kind::done)) return;
     resting_.remove(*question.ends);
     note_ended(*question.ends);
-    needs_.report({RedisReport::Kind::killed, *question.ends});
+    if (!question.leads_on) needs_.report({RedisReport::Kind::killed, *question.ends});
 }
 
 void RedisStore::on_trouble(Question question, const RedisReply& reply, RedisTrouble trouble) {

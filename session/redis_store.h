@@ -129,7 +129,8 @@ private:
         bool known = false;              // about a session that was met alive lately
         std::uint8_t came_late = 0;      // so often
         bool was_bad = false;            // its answer, once
-        std::optional<SessionKey> ends;  // whose id is dead for ever once it is done
+        std::optional<SessionKey> ends;  // whose id is no session's any more once it is done
+        bool leads_on = false;           // that id is not dead yet: it leads to the new one
     };
     static const RedisLink::Events link_events;
 

@@ -181,8 +181,10 @@ TEST_CASE("close_tunnels: a tunnel ends with its session, however that ends") {
 }
 
 TEST_CASE("F:tunnel-logout a logout here closes the tunnel within a second") {
-    for (const char* how : {"Destroy: 1", "Rotate: login"}) {
-        CAPTURE(how);
+    for (const std::vector<std::string>& how :
+         {std::vector<std::string>{"Destroy: 1"}, std::vector<std::string>{"Rotate: login"},
+          std::vector<std::string>{"Destroy: 1", "Set: a=1"}}) {
+        CAPTURE(how.back());
         Proxy proxy{{.sessions = true, .change = [](Config& config) {
                          config.session.close_tunnels = true;
                          config.session.close_tunnels_check = 1h;
@@ -194,12 +196,33 @@ TEST_CASE("F:tunnel-logout a logout here closes the tunnel within a second") {
         Tunnel lasting{proxy, cookie_of(other)};
         lasting.opens();
         const std::int64_t begun = now_of(proxy);
-        Visit{proxy, cookie_of(id)}.answers({how}).status();
+        Visit{proxy, cookie_of(id)}.answers(how).status();
         CHECK(tunnel.visit.client.until_end() == "");
         CHECK(now_of(proxy) - begun <= 1'000);
         lasting.carries();
         lasting.answers();
     }
+}
+
+TEST_CASE("F:tunnel-logout so does one right after a renewal, though that gave another id") {
+    Proxy proxy{{.sessions = true, .change = [](Config& config) {
+                     config.session.close_tunnels = true;
+                     config.session.close_tunnels_check = 1h;
+                     config.session.renew_after = 10min;
+                 }}};
+    const SessionId id = make_session(proxy, {}, 599'000);
+    Tunnel tunnel{proxy, cookie_of(id)};
+    tunnel.opens();
+    passes(proxy, 1'000);
+    const std::string fresh = Visit{proxy, cookie_of(id)}.answers().cookie();
+    REQUIRE(fresh != "none");
+    const std::int64_t begun = now_of(proxy);
+    tunnel.carries();
+    proxy.turn_until([&] { return now_of(proxy) >= begun + 700; }, "a look");
+    tunnel.carries();
+    Visit{proxy, cookie_of(fresh)}.answers({"Destroy: 1"}).status();
+    CHECK(tunnel.visit.client.until_end() == "");
+    CHECK(now_of(proxy) - begun <= 2'000);
 }
 
 TEST_CASE(
