@@ -99,6 +99,7 @@ private:
     void count_ignored_fields();
     std::string_view session_cookie() const noexcept;
     std::span<const std::string_view> other_cookies() const noexcept;
+    std::string_view foreign_cookie() const noexcept;
     void release_response();
     bool is_cookie_secure() const noexcept;
     void build_response_head(Body body);

@@ -102,6 +102,19 @@ std::span<const std::string_view> Relay::other_cookies() const noexcept {
     return route_->other_cookies;
 }
 
+// The first cookie in the response that its server may not set.
+std::string_view Relay::foreign_cookie() const noexcept {
+    const Head& head = block_.server.head();
+    for (const Field& field : head.fields) {
+        if (field.id != FieldName::set_cookie) continue;
+        const std::string_view value = head.text(field.value);
+        if (sets_cookie(value, session_cookie())) return session_cookie();
+        for (const std::string_view other : other_cookies())
+            if (sets_cookie(value, other)) return other;
+    }
+    return {};
+}
+
 // Session fields where the route has no sessions mean nothing; they are stripped, and counted.
 void Relay::count_ignored_fields() {
     const Head& head = block_.server.head();
@@ -169,7 +182,10 @@ void Relay::build_response_head(Body body) {
     lane_.counters.session_cookies_dropped.add(dropped);
     if (lane_.foreign_cookie_warning.due(now()))
         log::warn("a server sets the session cookie itself, dropped",
-                  {{"server", server_->text}, {"route", route_->config->name}});
+                  {{"server", server_->text},
+                   {"route", route_->config->name},
+                   {"cookie", foreign_cookie()},
+                   {"cure", "session = 'off' on this route, or another cookie name"}});
 }
 
 void Relay::receive_body() {

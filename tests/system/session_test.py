@@ -183,7 +183,9 @@ class IdentityTest(SessionTest):
         baton = self.baton([app])
         answer, _ = self.visit(baton, app, "Set-Cookie: JSESSIONID=EVIL; Path=/app", "Set-Cookie: other=1; Path=/")
         self.assertEqual(answer.all("Set-Cookie"), ["other=1; Path=/"])
-        baton.wait_event("a server sets the session cookie itself")
+        event = baton.wait_event("a server sets the session cookie itself")
+        self.assertIn(" cookie=JSESSIONID ", event)  # and what to do about it
+        self.assertIn("session = 'off'", event)
         # Together with a session of baton's own: only that one.
         answer, _ = self.visit(baton, app, "Set-Cookie: JSESSIONID=EVIL", "Baton-Session-Create: 1")
         self.assertRegex(answer.cookie(), SESSION_ID)
