@@ -215,14 +215,13 @@ void Relay::find_session() {
         return;
     }
     if (!std::exchange(session_asked_, true)) {
-        RequestSession::Needs needs{.lane = &lane_,
-                                    .route = route_,
-                                    .config = &snapshot_->config().session,
-                                    .ticket = ticket(),
-                                    .request_id = request_id()};
-        if (lane_.unknown_limit->enabled())
-            needs.client =
-                client_host(client_.peer(), block_.head, client_.listener().trusted_proxies);
+        const RequestSession::Needs needs{
+            .lane = &lane_,
+            .route = route_,
+            .config = &snapshot_->config().session,
+            .ticket = ticket(),
+            .request_id = request_id(),
+            .client = client_host(client_.peer(), block_.head, client_.listener().trusted_proxies)};
         if (!session_step(session_.find(needs, block_.head))) return;
     } else {
         auto answer = take_answer();

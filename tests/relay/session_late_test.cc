@@ -495,6 +495,38 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("F:late-write whoever else knows the old id is not led to the new one") {
+    Proxy proxy{{.sessions = true, .late_store = true, .change = [](Config& config) {
+                     config.listeners[0].trusted_proxies = {*parse_network("127.0.0.1")};
+                 }}};
+    const auto from = [](const char* address) {
+        return "X-Forwarded-For: " + std::string{address} + "\r\n";
+    };
+    Visit login{proxy, cookie_of(a_id), "GET", from("192.0.2.1")};
+    asked(proxy);
+    proxy.store_answers(live().answer);
+    login.answers(rotate);
+    asked(proxy);
+    proxy.store_answers(of(Kind::unavailable));
+    CHECK(login.status() == "503");
+    for (const bool same : {false, true}) {
+        CAPTURE(same);
+        Visit next{proxy, cookie_of(a_id), "GET", from(same ? "192.0.2.1" : "192.0.2.2")};
+        asked(proxy);
+        proxy.store_answers(of(Kind::dead));
+        proxy.turn();
+        CHECK(proxy.late_store().questions.empty() != same);
+        while (!proxy.late_store().questions.empty()) proxy.store_answers(live().answer);
+        CHECK(next.told("State") == (same ? "live" : "none"));
+        next.answers();
+        if (same) {  // is it there still?
+            asked(proxy);
+            proxy.store_answers(live().answer);
+        }
+        CHECK((next.cookie() != "none") == same);
+    }
+}
+
 TEST_CASE("F:late-write a change without a new id leads nobody anywhere, nor does a renewal") {
     for (const bool renews : {true, false}) {
         const Path path{
