@@ -7,9 +7,7 @@
 
 namespace baton {
 
-Exchange::~Exchange() {
-    if (ticket_ != 0 && lane_.waiting.erase(ticket_) > 0) lane_.store->forget(ticket_);
-}
+Exchange::~Exchange() { forget_answer(); }
 
 void Exchange::store_answered(StoreAnswer answer) {
     answer_ = std::move(answer);
@@ -24,6 +22,10 @@ StoreTicket Exchange::ticket() noexcept {
 void Exchange::await_answer() { lane_.waiting.emplace(ticket_, this); }
 
 bool Exchange::awaits_answer() const noexcept { return lane_.waiting.contains(ticket_); }
+
+void Exchange::forget_answer() noexcept {
+    if (ticket_ != 0 && lane_.waiting.erase(ticket_) > 0) lane_.store->forget(ticket_);
+}
 
 std::optional<StoreAnswer> Exchange::take_answer() noexcept {
     return std::exchange(answer_, std::nullopt);

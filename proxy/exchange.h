@@ -59,6 +59,8 @@ protected:
     void await_answer();
     bool awaits_answer() const noexcept;
     std::optional<StoreAnswer> take_answer() noexcept;
+    // It is not needed any more.
+    void forget_answer() noexcept;
 
     Lane& lane_;
     Http1Client& client_;

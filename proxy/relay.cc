@@ -98,6 +98,7 @@ bool Relay::advance() {
     check(!advancing_, "a relay advanced while it was advancing");
     advancing_ = true;
     if (client_.stream().broken() && state_ != State::tunnelling) client_gone(UV_EPIPE);
+    if (session_.looks_again() && state_ != State::tunnelling) keep_session();
     for (bool moved = true; moved && state_ != State::over;) {
         const State before = state_;
         switch (state_) {

@@ -110,6 +110,7 @@ private:
     Error server_gone(Reason reason) noexcept;
     void begin_tunnel();
     void look_after_session();
+    void keep_session();
     void fail(Error error);
     void warn_of_server(Error error);
     void finish(End end);

@@ -66,6 +66,8 @@ void Relay::on_final() {
     Pieces& pieces = lane_.server_pieces;
     pieces.clear();
     if (const auto error = block_.server.read_body(pieces)) return fail(*error);
+    // Whatever it finds out, the store is asked by its present id if the response asks for something.
+    if (session_.looks_again()) forget_answer();
     if (!session_step(session_.apply(block_.server.head()))) {
         response_ = ResponseSide::committing;
         block_.server.keep(pieces);
@@ -320,6 +322,11 @@ void Relay::look_after_session() {
     if (!session_.ended() || !snapshot_->config().session.close_tunnels) return;
     log::info("tunnel closed because its session has ended", {{"id", request_id()}});
     finish(End::close);
+}
+
+// The store's word on the session of a request that runs on.
+void Relay::keep_session() {
+    if (auto answer = take_answer()) session_step(session_.answered(std::move(*answer)));
 }
 
 }  // namespace baton

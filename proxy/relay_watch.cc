@@ -89,7 +89,7 @@ std::uint64_t Relay::next_session_look() const noexcept {
     return closes ? std::min(look, session_noted_at_ + ended_here_every_ms) : look;
 }
 
-// When the session of a request that runs on is to be touched; 0: never.
+// When the session of a request that runs on is to be kept alive; 0: never.
 std::uint64_t Relay::next_keep_alive() const noexcept {
     const std::int64_t at = session_.keep_alive_at_ms();
     if (at == RequestSession::never) return 0;
@@ -123,7 +123,7 @@ Deadline Relay::time_out() noexcept {
 }
 
 void Relay::on_deadline(std::uint64_t now_ms) {
-    if (state_ != State::tunnelling) session_.keep_alive();
+    if (state_ != State::tunnelling) session_step(session_.keep_alive());
     const Deadline due = time_out();
     if (due.when == 0 || now_ms < due.when) return;
     const auto connect =

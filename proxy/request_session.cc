@@ -301,6 +301,8 @@ void RequestSession::lives(std::int64_t ttl_ms, std::int64_t idle_ms, bool cappe
     if (capped) return rests();
     touch_at_ms_ = now() + ttl_ms - idle_ms;
     keep_alive_at_ms_ = now() + ttl_ms / 2;
+    if (needs_.config->renew_after.count() > 0)
+        keep_alive_at_ms_ = std::min(keep_alive_at_ms_, now() + watch_ms());
 }
 
 // A use that moved the expiry on.
@@ -308,8 +310,14 @@ void RequestSession::lives_from_now() noexcept {
     lives(idle_ms() + touch_slack_ms(idle_ms()), idle_ms(), record_.capped);
 }
 
-void RequestSession::keep_alive() {
-    if (keep_alive_at_ms_ != never && now() >= keep_alive_at_ms_) touch();
+Step RequestSession::keep_alive() {
+    if (keep_alive_at_ms_ == never || now() < keep_alive_at_ms_) return Step::done;
+    if (doing_ == Doing::nothing && needs_.config->renew_after.count() > 0) {
+        keep_alive_at_ms_ = now() + watch_ms();
+        return look_again(true);
+    }
+    touch();
+    return Step::done;
 }
 
 void RequestSession::finish() {
@@ -318,10 +326,15 @@ void RequestSession::finish() {
 
 std::int64_t RequestSession::tunnel_interval_ms() const noexcept {
     if ((!held_ && !unsure_) || ended_) return 0;
-    const std::int64_t slack = touch_slack_ms(idle_ms());
     return needs_.config->close_tunnels
-               ? std::min<std::int64_t>(slack, needs_.config->close_tunnels_check.count())
-               : slack;
+               ? std::min<std::int64_t>(watch_ms(), needs_.config->close_tunnels_check.count())
+               : watch_ms();
+}
+
+// How often the session of what runs on is looked after: twice while an old id leads to the new one.
+std::int64_t RequestSession::watch_ms() const noexcept {
+    const std::int64_t slack = touch_slack_ms(idle_ms());
+    return needs_.config->renew_after.count() > 0 ? std::min(slack, alias_ms / 2) : slack;
 }
 
 bool RequestSession::ended_here() noexcept {
@@ -346,10 +359,12 @@ Step RequestSession::look_again(bool in_use) {
 Step RequestSession::looked(const StoreAnswer& answer) {
     doing_ = Doing::nothing;
     if (answer.kind == Kind::moved) {
-        use(veiled(answer.moved_to, id_));
+        lead_to(veiled(answer.moved_to, id_));
+        record_.id_age_ms = 0;
         return look_again(in_use_);
     }
     ended_ = answer.kind != Kind::live && answer.kind != Kind::unavailable;
+    if (ended_) rests();
     if (std::exchange(unsure_, answer.kind == Kind::unavailable && unsure_) &&
         answer.kind == Kind::live) {
         record_ = answer.record;

@@ -53,7 +53,10 @@ public:
     // sessions, since a session does not expire under a request.
     static constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
     std::int64_t keep_alive_at_ms() const noexcept { return keep_alive_at_ms_; }
-    void keep_alive();
+    // Follows the session to the id that time may have given it meanwhile.
+    Step keep_alive();
+    // Whether the store is asked for that, or by `look_again`.
+    bool looks_again() const noexcept { return doing_ == Doing::looking_again; }
     // The request is over: moves the session's expiry on if that is due.
     void finish();
 
@@ -156,6 +159,7 @@ private:
     Step fail(Fault fault, Reason reason = Reason::none, std::string_view detail = {});
     Step continue_with(std::optional<StoreAnswer>&& answer);
     void take_response_fields(const Head& response);
+    std::int64_t watch_ms() const noexcept;
     bool renewal_due() const noexcept;
     bool rotates() const noexcept;
     void lives(std::int64_t ttl_ms, std::int64_t idle_ms, bool capped) noexcept;

@@ -45,6 +45,7 @@ void RequestSession::take_response_fields(const Head& response) {
 
 Step RequestSession::apply(const Head& response) {
     if (state_ == SessionState::off) return Step::done;
+    doing_ = Doing::nothing;  // a look for `keep_alive` is given up
     take_response_fields(response);
     const ContractLimits limits{.attribute_max = needs_.config->attribute_max,
                                 .attributes_max = needs_.config->attributes_max,

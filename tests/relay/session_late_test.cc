@@ -32,7 +32,12 @@ StoreAnswer of(Kind kind) {
     return answer;
 }
 Answered load(Kind kind) { return {"load", of(kind)}; }
-Answered create(Kind kind) { return {"create", of(kind)}; }
+Answered create(Kind kind) {
+    Answered answered{"create", of(kind)};
+    answered.answer.record.idle_ms = 60'000;
+    answered.answer.record.ttl_ms = 66'000;
+    return answered;
+}
 Answered commit(Kind kind) { return {"commit", of(kind)}; }
 Answered kills(Kind kind) { return {"kill", of(kind)}; }
 

@@ -362,6 +362,156 @@ TEST_CASE("F:long-request the idle time counts from the request's end, whatever 
     CHECK(found(proxy, id).kind == Kind::dead);
 }
 
+TEST_CASE("F:long-request a session lives on under the id that another request has brought it") {
+    const auto renewing = [](Config& config) {
+        config.session.idle = 2s;
+        config.session.idle_min = 1s;
+        config.session.renew_after = 1s;
+    };
+    for (const char* phase : {"waiting", "answering"}) {
+        CAPTURE(phase);
+        Proxy proxy{{.sessions = true, .change = renewing}};
+        const SessionId id = make_session(proxy);
+        Visit slow{proxy, cookie_of(id)};
+        slow.told();
+        if (phase == std::string{"answering"}) {
+            slow.server->sends("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n");
+            slow.got();
+        }
+        const SessionId fresh = mint_session_id();
+        proxy.table().commit(key_of(id), {.rotation = Rotation{key_of(fresh), veiled(fresh, id)}},
+                             now_of(proxy));
+        const std::int64_t begun = now_of(proxy);
+        proxy.turn_until([&] { return now_of(proxy) >= begun + 4'500; }, "a long time");
+        CHECK(found(proxy, fresh).kind == Kind::live);
+        // The old id is not needed any longer.
+        proxy.table().kill(key_of(id), now_of(proxy));
+        if (phase == std::string{"waiting"}) {
+            // And the client learns the new one, in case nobody else has told it.
+            slow.answers();
+            CHECK(slow.cookie() == fresh.view());
+        } else {
+            slow.server->sends("ok");
+            slow.client.expects("ok");
+        }
+        proxy.turn();
+        CHECK(found(proxy, fresh).record.ttl_ms > 2'000);
+    }
+}
+
+namespace {
+
+// A request that has lasted until its session is looked after, over a store that takes its time.
+struct Lasting {
+    explicit Lasting(std::int64_t id_age_ms = 0) : id(make_session(proxy, {}, id_age_ms)) {
+        asked(proxy);
+        proxy.store_answers();
+        visit.told();
+        passes(proxy, 29'900);
+        wakes();
+        CHECK(proxy.late_store().questions.empty());
+        passes(proxy, 100);
+        wakes();
+        CHECK(asked(proxy).what == "load");
+        CHECK(asked(proxy).key == key_of(id));
+    }
+    // The clock of sessions has jumped, the timer has not.
+    void wakes() {
+        visit.client.sends("\r\n");
+        proxy.turn();
+    }
+    void store_says(Kind kind, const SessionId& moved_to = {}) {
+        StoreAnswer answer = asked(proxy).answer;
+        answer.kind = kind;
+        answer.moved_to = moved_to;
+        proxy.store_answers(answer);
+    }
+
+    Proxy proxy{{.sessions = true, .late_store = true, .change = [](Config& config) {
+                     config.session.renew_after = 10min;
+                 }}};
+    SessionId id;
+    Visit visit{proxy, cookie_of(id)};
+};
+
+}  // namespace
+
+TEST_CASE("F:long-request the answer comes while the store is asked: it does not wait for that") {
+    for (const bool changes : {false, true}) {
+        CAPTURE(changes);
+        Lasting lasting;
+        if (changes) {
+            lasting.visit.answers({"Set: a=1"});
+            lasting.proxy.turn();
+            CHECK(lasting.proxy.late_store().questions.size() == 1);
+            CHECK(asked(lasting.proxy).what == "commit");
+            lasting.proxy.store_answers();
+        } else {
+            lasting.visit.answers();
+        }
+        CHECK(lasting.visit.status() == "200");
+        CHECK(lasting.visit.cookie() == "none");
+        CHECK(lasting.proxy.late_store().forgotten == 1);
+        CHECK(lasting.proxy.late_store().questions.empty());
+    }
+}
+
+TEST_CASE("F:long-request it is looked for again while the answer lasts") {
+    Lasting lasting;
+    lasting.visit.server->sends(
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n");
+    CHECK(lasting.visit.status() == "200");
+    CHECK(lasting.proxy.late_store().forgotten == 1);
+    for (int i = 0; i < 2; ++i) {
+        passes(lasting.proxy, 30'000);
+        lasting.wakes();
+        CHECK(asked(lasting.proxy).what == "load");
+        lasting.store_says(Kind::live);
+    }
+    lasting.visit.server->sends("ok");
+    lasting.visit.client.expects("ok");
+}
+
+TEST_CASE("F:long-request the session is followed from id to id, and its answer leads the client") {
+    // Its own id would be due for a renewal.
+    Lasting lasting{600'000};
+    const SessionId b = mint_session_id();
+    const SessionId c = mint_session_id();
+    lasting.store_says(Kind::moved, veiled(b, lasting.id));
+    CHECK(asked(lasting.proxy).key == key_of(b));
+    lasting.store_says(Kind::moved, veiled(c, b));
+    CHECK(asked(lasting.proxy).key == key_of(c));
+    lasting.store_says(Kind::live);
+    CHECK(lasting.proxy.late_store().questions.empty());
+    lasting.visit.answers();
+    CHECK(asked(lasting.proxy).what == "load");
+    CHECK(asked(lasting.proxy).key == key_of(c));
+    lasting.store_says(Kind::live);
+    CHECK(lasting.visit.status() == "200");
+    CHECK(lasting.visit.cookie() == c.view());
+}
+
+TEST_CASE("F:long-request a session that has ended meanwhile is looked for no more") {
+    for (const Kind kind : {Kind::dead, Kind::none, Kind::unavailable}) {
+        CAPTURE(static_cast<int>(kind));
+        Lasting lasting;
+        lasting.store_says(kind);
+        passes(lasting.proxy, 30'000);
+        lasting.wakes();
+        CHECK(lasting.proxy.late_store().questions.size() == (kind == Kind::unavailable ? 1 : 0));
+        CHECK(lasting.visit.answers().status() == "200");
+        CHECK(lasting.visit.cookie() == "none");
+    }
+}
+
+TEST_CASE("F:long-request a client that leaves while its session is looked for is forgotten") {
+    Lasting lasting;
+    lasting.visit.client.resets();
+    lasting.proxy.turn_until([&] { return lasting.proxy.worker().clients() == 0; }, "the end");
+    CHECK(lasting.proxy.late_store().forgotten == 1);
+    CHECK(lasting.proxy.late_store().questions.empty());
+}
+
 TEST_CASE("F:strangers a session of which nobody is known to want it lives two minutes") {
     const auto always = [](Config& config) { config.routes[0].create = SessionCreate::always; };
     for (const char* wanted : {"", "client", "server", "longer"}) {
