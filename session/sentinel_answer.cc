@@ -41,12 +41,6 @@ public:
         if (number < 0 || number > most) return std::nullopt;
         return static_cast<std::uint64_t>(number);
     }
-    std::optional<Endpoint> endpoint() const {
-        const RedisReply* host = find("ip");
-        const RedisReply* port = find("port");
-        if (host == nullptr || port == nullptr) return std::nullopt;
-        return endpoint_of(host->view(), port->view());
-    }
 
 private:
     explicit FieldList(const std::vector<RedisReply>& fields) : fields_(fields) {}
@@ -79,8 +73,12 @@ bool read_sentinels(const RedisReply& reply, SentinelAnswer& answer) {
     if (!reply.is_array()) return false;
     for (const RedisReply& element : reply.elements) {
         const auto fields = FieldList::of(element);
-        auto endpoint = fields ? fields->endpoint() : std::nullopt;
-        if (!endpoint) return false;
+        const RedisReply* host = fields ? fields->find("ip") : nullptr;
+        const RedisReply* port = fields ? fields->find("port") : nullptr;
+        if (host == nullptr || port == nullptr) return false;
+        // Port 0: another one listens at its address by now (+sentinel-invalid-addr).
+        auto endpoint = endpoint_of(host->view(), port->view());
+        if (!endpoint) continue;
         const RedisReply* runid = fields->find("runid");
         answer.sentinels.push_back({std::move(*endpoint), {}});
         if (runid != nullptr && runid->text.size() <= identity_max)

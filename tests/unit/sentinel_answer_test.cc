@@ -182,13 +182,25 @@ TEST_CASE("an answer of a Sentinel is read, and nothing else is one") {
         {"one of an odd number", state() + address + resp_array({resp_texts({"ip", "a", "port"})}),
          "none"},
         {"one empty", state() + address + resp_array({"*0\r\n"}), "none"},
-        {"one with port 0", state() + address + resp_array({sentinel("10.0.0.2", "0")}), "none"},
-        {"the second is bad",
-         state() + address + resp_array({sentinel("a", "1"), sentinel("", "1")}), "none"},
     };
     for (const Case& c : cases) {
         CAPTURE(c.name);
         CHECK(read(c.bytes) == c.gives);
+    }
+}
+
+TEST_CASE("F:sentinels-agree another Sentinel that has no address is passed over") {
+    for (const auto& pair : std::vector<std::pair<std::string, std::string>>{
+             {"10.0.0.2", "0"}, {"", "1"}, {"a b", "1"}, {"10.0.0.2", "65536"}, {"::1", ""}}) {
+        CAPTURE(pair.first);
+        CAPTURE(pair.second);
+        const auto answer = read_sentinel_answer(
+            replies_of(state() + address + resp_text("0a1b") +
+                       resp_array({sentinel(pair.first, pair.second), sentinel("10.0.0.3", "1")})));
+        REQUIRE(answer);
+        CHECK(answer->vote.knows);
+        REQUIRE(answer->sentinels.size() == 1);
+        CHECK(answer->sentinels[0].at.text() == "10.0.0.3:1");
     }
 }
 
