@@ -95,7 +95,7 @@ const AddressForm here{.is_address = is_ip_with_port, .host = "127.0.0.1", .port
 std::string address_hint(std::string_view text, const AddressForm& form) {
     if (text.starts_with("//")) text.remove_prefix(2);
     if (text.starts_with("unix:") || text.starts_with('/'))
-        return "; sockets of the file system are not supported yet";
+        return "; Unix sockets are not supported yet";
     const std::string scheme = scheme_of(text);
     if (is_encrypted(scheme)) return "; TLS is not supported yet";
     text.remove_prefix(scheme.size());
