@@ -46,6 +46,10 @@ public:
                   std::unique_ptr<Store> store, UnknownLimit& unknown_limit, void* holder,
                   Clients::Emptied emptied);
 
+    // Whose holders give a descriptor to who connects here when there is none. It outlives this.
+    void take_descriptors_from(const ConnectionGate& gate) noexcept {
+        gate_.descriptors_from = &gate;
+    }
     // Takes the listening socket, which is bound to `address`.
     void listen(int fd, const Address& address);
     const Address& address() const noexcept { return address_; }

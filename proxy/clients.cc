@@ -32,7 +32,8 @@ const Listener::Events Clients::listener_events{
         [](void* holder, Listener& listener, int fd, const Address& peer) {
             static_cast<Clients*>(holder)->adopt(listener, fd, peer);
         },
-    .full = [](void* holder) { return static_cast<Clients*>(holder)->make_room(); },
+    .full = [](void* holder,
+               Listener::Lack lack) { return static_cast<Clients*>(holder)->make_room(lack); },
 };
 
 Clients::Clients(Lane& lane, ConnectionGate& gate, void* holder, Emptied emptied)
@@ -116,27 +117,39 @@ bool Clients::close_idle_one() {
     return false;
 }
 
-Listener::Room Clients::make_room() {
-    if (close_idle_one()) return Listener::Room::made;
+// Idle connections to servers keep no client out: each holds a descriptor.
+bool Clients::gives_room(Listener::Lack lack) {
+    if (lack == Listener::Lack::descriptor && lane_.closes_idle_server()) return true;
+    return close_idle_one();
+}
+
+Listener::Room Clients::make_room(Listener::Lack lack) {
+    if (gives_room(lack)) return Listener::Room::made;
     if (asking_) return Listener::Room::awaited;
-    if (&next_holder() == this) return Listener::Room::none;
-    asking_ = true;
-    Clients& next = next_holder();
-    next.lane_.loop.post([this, &next] { next.asked_for_room(*this); });
-    return Listener::Room::awaited;
+    const bool elsewhere = lack == Listener::Lack::descriptor && gate_.descriptors_from != nullptr;
+    const auto& holders = (elsewhere ? gate_.descriptors_from : &gate_)->holders;
+    asking_ = ask_next({.asker = this,
+                        .holders = &holders,
+                        .lack = lack,
+                        .next = place_ + 1,
+                        .left = holders.size() - (elsewhere ? 0 : 1)});
+    return asking_ ? Listener::Room::awaited : Listener::Room::none;
 }
 
-Clients& Clients::next_holder() noexcept {
-    return *gate_.holders[(place_ + 1) % gate_.holders.size()];
+// The question goes round from one holder to the next, until one has room to give or all were asked: at
+// most one of each asker's is on its way. False if nobody is left to be asked.
+bool Clients::ask_next(Search search) {
+    if (search.left == 0) return false;
+    --search.left;
+    Clients& next = *(*search.holders)[search.next++ % search.holders->size()];
+    next.lane_.loop.post([&next, search] { next.asked_for_room(search); });
+    return true;
 }
 
-// The question goes round from one holder to the next, until one has an idle connection or it is
-// back: at most one of each asker's is on its way.
-void Clients::asked_for_room(Clients& asker) {
-    if (&asker == this) return answered(false);
-    if (close_idle_one()) return asker.lane_.loop.post([&asker] { asker.answered(true); });
-    Clients& next = next_holder();
-    next.lane_.loop.post([&asker, &next] { next.asked_for_room(asker); });
+void Clients::asked_for_room(const Search& search) {
+    const bool room = gives_room(search.lack);
+    if (!room && ask_next(search)) return;
+    search.asker->lane_.loop.post([asker = search.asker, room] { asker->answered(room); });
 }
 
 void Clients::answered(bool room) {

@@ -57,10 +57,20 @@ private:
     void adopt(Listener& listener, int fd, const Address& peer);
     bool admit(const Listener& listener, const Peer& peer);
     void close_listeners();
+    // A search for room that goes round.
+    struct Search {
+        Clients* asker;
+        const std::vector<Clients*>* holders;
+        Listener::Lack lack;
+        std::size_t next;  // among the holders, modulo their number
+        std::size_t left;  // of them, to be asked
+    };
+
     bool close_idle_one();
-    Listener::Room make_room();
-    Clients& next_holder() noexcept;
-    void asked_for_room(Clients& asker);
+    bool gives_room(Listener::Lack lack);
+    Listener::Room make_room(Listener::Lack lack);
+    static bool ask_next(Search search);
+    void asked_for_room(const Search& search);
     void answered(bool room);
     void tell_if_empty();
 

@@ -39,6 +39,8 @@ struct ConnectionGate {
     // Who holds the connections, each on a loop of its own. Complete before the first of these loops
     // runs.
     std::vector<Clients*> holders;
+    // Whose holders are asked for a descriptor; null: its own.
+    const ConnectionGate* descriptors_from = nullptr;
     ClientCounts per_client;
 
     // A place for one more, if there is one.

@@ -135,6 +135,7 @@ bool Control::open_admin() {
     admin_ = std::make_unique<AdminListener>(
         loop_, view_, snapshot_, std::make_unique<MemoryStore>(stores_.table()), unknown_limit_,
         this, [](void* control) { static_cast<Control*>(control)->loop_.stop(); });
+    admin_->take_descriptors_from(gate_);
     admin_->listen(sockets.fds[0], sockets.address);
     return true;
 }

@@ -64,6 +64,12 @@ Lane::Lane(Loop& the_loop, std::shared_ptr<const Snapshot> the_snapshot,
     lines_out.reserve(std::size_t{8} << 10);
 }
 
+bool Lane::closes_idle_server() noexcept {
+    for (const auto& pool : pools)
+        if (pool->close_oldest()) return true;
+    return false;
+}
+
 void Lane::store_answered(StoreTicket ticket, StoreAnswer answer) {
     const auto found = waiting.find(ticket);
     if (found == waiting.end()) return;  // who asked is gone

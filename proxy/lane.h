@@ -45,6 +45,9 @@ struct Lane {
     std::shared_ptr<const Snapshot> snapshot;
     std::unique_ptr<Store> store;
     std::vector<std::unique_ptr<Pool>> pools;  // by Server::pool
+    // Closes an idle connection, to any server, for the descriptor and the memory that it holds. False
+    // if there is none.
+    bool closes_idle_server() noexcept;
     HeadBlocks blocks;
     AccessLog access_log;
     Counters counters;

@@ -118,13 +118,21 @@ void Listener::on_readable() {
 
 // Before a connection is there, so that all workers together never pass the limit.
 bool Listener::enter_gate() {
-    Room room = Room::made;
-    while (room == Room::made) {
+    do {
         if (gate_.take()) return true;
-        room = events_.full(holder_);
-    }
-    pause();
-    if (room == Room::none) tell_full();
+    } while (make_room(Lack::place, "limits.connections is reached"));
+    return false;
+}
+
+// False if there is none for now: accepting pauses, or polling for who waits would spin.
+bool Listener::make_room(Lack lack, const char* why) {
+    const Room room = events_.full(holder_, lack);
+    if (room == Room::made) return true;
+    paused_ = true;
+    paused_why_ = why;
+    uv_poll_stop(poll_.get());
+    retry_.arm(retry_after);
+    if (room == Room::none) warn();
     return false;
 }
 
@@ -139,27 +147,19 @@ bool Listener::accept_one() {
     }
     const int error = errno;
     gate_.give_back();
-    // Out of descriptors or memory: the connection stays queued, and polling for it would spin.
-    if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
-        pause();
-        warn(std::strerror(error));
-    }
+    // Out of descriptors or memory: the connection stays queued.
+    if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM)
+        return make_room(Lack::descriptor, strerrordesc_np(error));
     return error == EINTR || error == ECONNABORTED;
 }
 
-void Listener::pause() noexcept {
-    paused_ = true;
-    uv_poll_stop(poll_.get());
-    retry_.arm(retry_after);
-}
-
 void Listener::tell_full() noexcept {
-    if (paused_) warn("limits.connections is reached");
+    if (paused_) warn();
 }
 
-void Listener::warn(const char* why) noexcept {
+void Listener::warn() noexcept {
     if (warning_.due(loop_.now()))
-        log::warn("accepting paused", {{"address", address_.text()}, {"reason", why}});
+        log::warn("accepting paused", {{"address", address_.text()}, {"reason", paused_why_}});
 }
 
 void Listener::resume() noexcept {

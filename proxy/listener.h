@@ -36,14 +36,16 @@ bool open_listener(const Address& address, unsigned workers, ListenerSockets& ou
 // One socket of one worker.
 class Listener {
 public:
-    // Whether a full gate has room again, or will have: `made`, or `resume` or `tell_full` follows.
+    // What a connection that waits to be let in lacks: a place in the gate, or a descriptor (or memory).
+    enum class Lack : std::uint8_t { place, descriptor };
+    // Whether there is room again, or will be: `made`, or `resume` or `tell_full` follows.
     enum class Room : std::uint8_t { made, awaited, none };
     struct Events {
         // A connection: a non-blocking socket, to be closed by the holder, and a place in the gate, to
         // be given back.
         void (*accepted)(void* holder, Listener& listener, int fd, const Address& peer);
-        // The gate is full, and somebody waits to be let in.
-        Room (*full)(void* holder);
+        // Somebody waits to be let in.
+        Room (*full)(void* holder, Lack lack);
     };
     // Takes the socket. `events` must outlive it (a constant).
     Listener(Loop& loop, int fd, Address address, const ListenerConfig& config,
@@ -70,8 +72,8 @@ private:
     void on_retry();
     bool enter_gate();
     bool accept_one();
-    void pause() noexcept;
-    void warn(const char* why) noexcept;
+    bool make_room(Lack lack, const char* why);
+    void warn() noexcept;
 
     Loop& loop_;
     int fd_;
@@ -85,6 +87,7 @@ private:
     Timer<&Listener::on_retry> retry_;
     log::OncePerMinute warning_;
     bool paused_ = false;
+    const char* paused_why_ = "";
 };
 
 }  // namespace baton

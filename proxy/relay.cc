@@ -350,20 +350,13 @@ void Relay::connect_failed(int uv_error) {
         log::warn("cannot connect to a server", {{"server", server_->text},
                                                  {"upstream", route_->upstream->name()},
                                                  {"error", uv_err_name(uv_error)}});
-    if (is_exhausted(uv_error) && frees_descriptor()) return tried_.remove(server_->index);
+    if (is_exhausted(uv_error) && lane_.closes_idle_server()) return tried_.remove(server_->index);
     add_connect_failure(connect_reason(uv_error));
     if (is_exhausted(uv_error)) return fail(no_server_left());
     refused_.add(server_->index);
     if (ours) return;
     count_server_fault(uv_error == UV_ETIMEDOUT ? ServerFault::connect_slow
                                                 : ServerFault::connect_failed);
-}
-
-// Closes an idle connection, to any server, for the descriptor and the memory that it holds.
-bool Relay::frees_descriptor() {
-    for (const auto& pool : lane_.pools)
-        if (pool->close_oldest()) return true;
-    return false;
 }
 
 // The fault of a request that is left without a server to ask.

@@ -80,7 +80,6 @@ private:
     Lease bound_connection();
     void give_back(Lease lease);
     void connect_failed(int uv_error);
-    bool frees_descriptor();
     Error no_server_left() const noexcept;
     void add_connect_failure(Reason reason) noexcept;
     void open_server(Lease lease);

@@ -1,7 +1,6 @@
 // Whose doing a fault is: what a client does slowly, and what we lack ourselves, counts against no server.
 
 #include <doctest/doctest.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -47,25 +46,6 @@ std::uint64_t all_server_faults(Proxy& proxy, std::size_t servers = 1) {
 bool last_fault_seen(Proxy& proxy, std::size_t server = 0) {
     return proxy.worker().lane().pools[server]->counters.last_fault().time_ms != 0;
 }
-
-// From here on no descriptor can be had.
-class NoDescriptors {
-public:
-    NoDescriptors() {
-        getrlimit(RLIMIT_NOFILE, &before_);
-        const int next = ::dup(0);
-        ::close(next);
-        rlimit now = before_;
-        now.rlim_cur = static_cast<rlim_t>(next);
-        setrlimit(RLIMIT_NOFILE, &now);
-    }
-    ~NoDescriptors() { setrlimit(RLIMIT_NOFILE, &before_); }
-    NoDescriptors(const NoDescriptors&) = delete;
-    NoDescriptors& operator=(const NoDescriptors&) = delete;
-
-private:
-    rlimit before_{};
-};
 
 class ConnectFails {
 public:

@@ -4,8 +4,8 @@ import resource
 import threading
 import unittest
 
-from harness import Baton, SystemTest, config, eventually
-from peers import Incomplete, chunk, reply
+from harness import Baton, SystemTest, config, eventually, upstream_of
+from peers import PATIENCE, Incomplete, chunk, reply
 
 
 class LimitTest(SystemTest):
@@ -98,6 +98,32 @@ class LimitTest(SystemTest):
             for _ in range(30):
                 self.assertEqual(self.client(baton).ask().status, 200)
             baton.stop()
+
+    def test_F_idle_crowd_idle_servers_keep_nobody_out(self):
+        """Idle connections to servers hold nearly all descriptors: clients and operators come in all the same."""
+        together = threading.Barrier(50)
+
+        def answer(_request):
+            together.wait(PATIENCE)  # so that each request has a connection of its own
+            return reply(b"ok")
+
+        apps = [self.app(answer) for _ in range(4)]
+        upstreams = [upstream_of([app], name=f"u{i}") for i, app in enumerate(apps)]
+        routes = [{"upstream": f"u{i}", "path": f"/{i}", "session": "off"} for i in range(4)]
+        baton = self.started(Baton(config(upstreams=upstreams, routes=routes, admin={"address": "127.0.0.1:0"}),
+                                   descriptors=200))
+        operators = []
+        for i in range(4):
+            for _ in range(8):
+                operators.append(self.client(baton.admin_port))
+                self.assertEqual(operators[-1].ask(target="/healthz", host="localhost").status, 200)
+            clients = [self.client(baton) for _ in range(50)]
+            for client in clients:
+                client.request(target=f"/{i}")
+            for client in clients:
+                self.assertEqual(client.answer().status, 200)
+                client.close()
+        self.assertNotIn("accepting paused", baton.event_text())
 
     def test_F_idle_crowd_one_client_of_all_workers(self):
         self.held = []
