@@ -119,8 +119,7 @@ bool Clients::close_idle_one() {
 
 // Idle connections to servers keep no client out: each holds a descriptor.
 bool Clients::gives_room(Listener::Lack lack) {
-    if (lack == Listener::Lack::descriptor && lane_.closes_idle_server()) return true;
-    return close_idle_one();
+    return lack == Listener::Lack::place ? close_idle_one() : lane_.closes_idle_server();
 }
 
 Listener::Room Clients::make_room(Listener::Lack lack) {
