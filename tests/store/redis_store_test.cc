@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "session/ended_sessions.h"
 #include "tests/store/fake_master.h"
 #include "tests/store/shifted_clock.h"
 #include "tests/store/store_site.h"
@@ -785,6 +786,28 @@ TEST_CASE("F:late-write who is gone is not told, and what was never sent is told
     CHECK(site.count(not_sent) == 1);
     turns_for(site.loop, 400ms);
     CHECK(site.count(gone) == 0);
+}
+
+// ------------------------------------------------------------ ids that end
+
+TEST_CASE("F:tunnel-logout an id that is no session's any more is noted, whatever took it away") {
+    ReadySite site;
+    EndedSessions ended;
+    site.store->share(&ended);
+    CHECK(site.wait(site.commit(1)) == Kind::committed);
+    CHECK(ended.count() == 0);
+    SessionChange change;
+    change.rotation = Rotation{key_of(2), {}};
+    CHECK(site.wait(site.commit(1, change)) == Kind::committed);
+    CHECK(ended.has_since(key_of(1), 0));
+    change.rotation->alias = mint_session_id();
+    CHECK(site.wait(site.commit(3, change)) == Kind::committed);
+    CHECK(ended.has_since(key_of(3), 1));
+    CHECK(site.wait(site.kill(5)) == Kind::done);
+    CHECK(ended.has_since(key_of(5), 2));
+    CHECK(ended.count() == 3);
+    // One that goes on under another id is not dead.
+    CHECK(site.reported(RedisReport::Kind::killed) == 2);
 }
 
 // ------------------------------------------------------------ what is too large
