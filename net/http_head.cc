@@ -1,6 +1,7 @@
 #include "net/http_head.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstring>
 
@@ -42,9 +43,8 @@ FieldName one_of(std::string_view text, std::string_view lower_case, FieldName i
     return is(text, lower_case) ? id : FieldName::other;
 }
 
-}  // namespace
-
-FieldName field_name(std::string_view text) noexcept {
+// Inlined into both that follow: the first is called for each field.
+[[gnu::always_inline]] inline FieldName find_name(std::string_view text) noexcept {
     using enum FieldName;
     if (text.empty()) return other;
     switch (key_of(text)) {
@@ -75,6 +75,17 @@ FieldName field_name(std::string_view text) noexcept {
                                             : one_of(text, "x-forwarded-port", x_forwarded_port);
     default: return other;
     }
+}
+
+}  // namespace
+
+FieldName field_name(std::string_view text) noexcept { return find_name(text); }
+
+FieldName field_name_with_hyphens(std::string_view text) noexcept {
+    std::array<char, 32> name;  // more than any that has an id
+    text = text.substr(0, name.size());
+    std::replace_copy(text.begin(), text.end(), name.begin(), '_', '-');
+    return find_name({name.data(), text.size()});
 }
 
 const Field* Head::find(FieldName name) const noexcept {

@@ -50,6 +50,8 @@ enum class FieldName : std::uint8_t {  // at most 32
 };
 // In any letter case.
 FieldName field_name(std::string_view text) noexcept;
+// As if each `_` were a `-`: some servers take the one for the other.
+FieldName field_name_with_hyphens(std::string_view text) noexcept;
 
 struct Field {
     Slice name;

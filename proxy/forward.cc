@@ -275,25 +275,10 @@ private:
 
 enum class Treatment : std::uint8_t { pass, drop, session };
 
-// The field whose name has `-` for each `_`: some servers take the one for the other.
-Field with_hyphens(const Head& head, const Field& field) noexcept {
-    std::array<char, 32> name;  // more than any that has an id
-    const std::string_view text = head.text(field.name).substr(0, name.size());
-    std::replace_copy(text.begin(), text.end(), name.begin(), '_', '-');
-    Field other = field;
-    other.id = field_name({name.data(), text.size()});
-    other.underscore = false;
-    return other;
-}
-
-Treatment treat(const ForwardRequest& request, const Field& field, const SessionNames& session) {
+// Of a field whose name is none of those that end at each connection.
+Treatment treat_as(FieldName name, const ForwardRequest& request, const Field& field) {
     const Head& head = *request.head;
-    if (is_ours(field.id)) return Treatment::drop;
-    if (session.has(head.text(field.name))) return Treatment::session;
-    if (field.underscore)
-        return request.keep_underscores ? treat(request, with_hyphens(head, field), session)
-                                        : Treatment::drop;
-    switch (field.id) {
+    switch (name) {
     case FieldName::x_forwarded_for:
     case FieldName::x_forwarded_proto:
     case FieldName::x_forwarded_host:
@@ -304,9 +289,25 @@ Treatment treat(const ForwardRequest& request, const Field& field, const Session
     // A 1.0 client cannot wait for a 100 (RFC 9110, 10.1.1), one that has had ours does not.
     case FieldName::expect:
         return head.minor == 0 || request.body_asked ? Treatment::drop : Treatment::pass;
-    default:
-        return is_dropped(*request.connection, head, field) ? Treatment::drop : Treatment::pass;
+    default: break;
     }
+    const bool dropped = request.connection->names(head, field) && !is_protected(name);
+    return dropped ? Treatment::drop : Treatment::pass;
+}
+
+// A name with `_`, as servers read it that take it for `-`.
+[[gnu::cold, gnu::noinline]] Treatment treat_underscored(const ForwardRequest& request,
+                                                         const Field& field) {
+    if (!request.keep_underscores) return Treatment::drop;
+    const FieldName name = field_name_with_hyphens(request.head->text(field.name));
+    return is_ours(name) ? Treatment::drop : treat_as(name, request, field);
+}
+
+Treatment treat(const ForwardRequest& request, const Field& field, const SessionNames& session) {
+    if (is_ours(field.id)) return Treatment::drop;
+    if (session.has(request.head->text(field.name))) return Treatment::session;
+    if (field.underscore) return treat_underscored(request, field);
+    return treat_as(field.id, request, field);
 }
 
 // The field without the session cookie; nothing if no other cookie is left.

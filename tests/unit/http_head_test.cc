@@ -52,6 +52,11 @@ TEST_CASE("known field names are found in any letter case, others are not") {
         CHECK(field_name(text + "x") == FieldName::other);
         CHECK(field_name(text.substr(1)) == FieldName::other);
     }
+    CHECK(field_name_with_hyphens("X_Forwarded-FOR") == FieldName::x_forwarded_for);
+    CHECK(field_name_with_hyphens("set_cookie") == FieldName::set_cookie);
+    CHECK(field_name_with_hyphens("_") == FieldName::other);
+    CHECK(field_name_with_hyphens("") == FieldName::other);
+    CHECK(field_name_with_hyphens(std::string(100, '_')) == FieldName::other);
     CHECK(field_name("") == FieldName::other);
     // Bytes that only the bit between the letter cases tells apart from `-` and `@`.
     CHECK(field_name("set\rcookie") == FieldName::other);
