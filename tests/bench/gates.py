@@ -12,7 +12,7 @@ from pathlib import Path
 from proxies import BATON, LOAD_CPU, PROXY_CPU, answers, children, fill, free_port, start, traffic
 
 # What a request of each work may cost in instructions of baton and its libraries.
-INSTRUCTIONS = {"small": (1000, 11000), "heads": (1000, 20700), "session": (1000, 18900)}
+INSTRUCTIONS = {"small": (1000, 11090), "heads": (1000, 20670), "session": (1000, 19060)}
 # Of a small request, accept4 of a connection: at least (else nothing was counted) and at most.
 GATES = {"reads": (1.9, 2.05), "writes": (1.9, 2.05), "epoll_ctl": (0, 0.05), "setsockopt": (0, 0.05),
          "accept4": (0.9, 1.05), **{f"instructions of {work}": bounds for work, bounds in INSTRUCTIONS.items()}}
