@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import tempfile
 import unittest
 from pathlib import Path
 
@@ -13,8 +14,12 @@ NOBODY = 65534
 
 
 def run_as_nobody(*arguments):
-    done = subprocess.run([BATON, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=PATIENCE, check=False, user=NOBODY if os.geteuid() == 0 else None)
+    """A copy of the program: root's folders, in which it may have been built, are closed to others."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        program = shutil.copy(BATON, folder)
+        done = subprocess.run([program, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=PATIENCE, check=False, user=NOBODY if os.geteuid() == 0 else None)
     return done.returncode, done.stdout, done.stderr
 
 
