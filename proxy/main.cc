@@ -100,7 +100,7 @@ std::string unknown_argument(std::string_view word) {
                                          "--help", "redis-check", "session", "version", "help"});
     std::string out = "unknown argument " + (word.empty() ? "\"\"" : std::string{word});
     if (near.empty()) return out;
-    // A value stands behind a blank.
+    // A value follows its argument as a word of its own.
     out.append(", did you mean ").append(near);
     return equals < word.size() ? out + " " + std::string{word.substr(equals + 1)} : out;
 }

@@ -60,6 +60,14 @@ void pass(Proxy& proxy, std::uint64_t ms) {
     proxy.turn_until([&] { return proxy.worker().loop().now() > later; }, "time to pass");
 }
 
+// Once with a client that is slow, once with one that is not.
+bool is_slow() {
+    bool slow = false;
+    SUBCASE("slow") { slow = true; }
+    SUBCASE("in the flow") {}
+    return slow;
+}
+
 }  // namespace
 
 TEST_CASE("F:origin a body that drips until total is over is the client's") {
@@ -148,12 +156,7 @@ TEST_CASE("F:origin an answer that begins during the upload and waits for its en
 }
 
 TEST_CASE("F:origin a server that gives a slow upload up is not to blame, one that dies in it is") {
-    const bool slow = [] {
-        bool is_slow = false;
-        SUBCASE("slow") { is_slow = true; }
-        SUBCASE("in the flow") {}
-        return is_slow;
-    }();
+    const bool slow = is_slow();
     Proxy proxy;
     Peer client = proxy.connect_client();
     client.sends("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc");
@@ -172,12 +175,7 @@ TEST_CASE("F:origin a server that gives a slow upload up is not to blame, one th
 
 // While the client reads nothing, nothing is read from the server: its end shows when the client goes on.
 TEST_CASE("F:origin a server that gives a slow reader up is not to blame, one that dies in it is") {
-    const bool slow = [] {
-        bool is_slow = false;
-        SUBCASE("slow") { is_slow = true; }
-        SUBCASE("in the flow") {}
-        return is_slow;
-    }();
+    const bool slow = is_slow();
     Proxy proxy;
     Peer client = proxy.connect_client();
     client.sends(get);

@@ -16,6 +16,12 @@ namespace baton::test {
 
 namespace {
 
+// Its system takes little before the test reads: what is sent to it waits at the sender.
+void takes_little(Peer& peer) {
+    const int small = 100'000;
+    setsockopt(peer.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+}
+
 char byte_at(std::size_t place) { return static_cast<char>(place % 251); }
 
 struct Tunnel {
@@ -111,8 +117,7 @@ TEST_CASE("F:tunnel-end what the client has sent arrives before its end") {
                 CAPTURE(half_closed);
                 CAPTURE(close);
                 Tunnel tunnel;
-                const int small = 100'000;
-                setsockopt(tunnel.server.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+                takes_little(tunnel.server);
                 if (half_closed) {
                     tunnel.server.shuts();
                     CHECK(tunnel.client.until_end() == "");
@@ -132,8 +137,7 @@ TEST_CASE("F:tunnel-end what the server has sent arrives before its end") {
                 CAPTURE(half_closed);
                 CAPTURE(close);
                 Tunnel tunnel;
-                const int small = 100'000;
-                setsockopt(tunnel.client.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+                takes_little(tunnel.client);
                 if (half_closed) {
                     tunnel.client.shuts();
                     CHECK(tunnel.server.until_end() == "");
@@ -154,8 +158,7 @@ TEST_CASE("F:tunnel-end wherever in the buffers on the way the last byte lies") 
             Tunnel tunnel;
             Peer& from = to_server ? tunnel.client : tunnel.server;
             Peer& to = to_server ? tunnel.server : tunnel.client;
-            const int small = 100'000;
-            setsockopt(to.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+            takes_little(to);
             to.shuts();
             CHECK(from.until_end() == "");
             Flow flow{tunnel.proxy, from, to, size, true};
@@ -169,8 +172,7 @@ TEST_CASE("F:tunnel-end a server that talks to a client that is gone still gets 
     for (const std::size_t size : {1U, 1000U, 65'537U, 1'000'000U}) {
         CAPTURE(size);
         Tunnel tunnel;
-        const int small = 100'000;
-        setsockopt(tunnel.server.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+        takes_little(tunnel.server);
         Flow flow{tunnel.proxy, tunnel.client, tunnel.server, size, true};
         bool closed = false;
         tunnel.proxy.turn_until(
@@ -228,8 +230,7 @@ TEST_CASE("F:tunnel-end what has arrived from one end that resets reaches the ot
                 Tunnel tunnel;
                 Peer& from = to_server ? tunnel.client : tunnel.server;
                 Peer& to = to_server ? tunnel.server : tunnel.client;
-                const int small = 100'000;
-                setsockopt(to.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+                takes_little(to);
                 Flow flow{tunnel.proxy, from, to, size};
                 if (!arrives(flow)) break;  // more than there is room for
                 ++tried;
@@ -262,8 +263,7 @@ TEST_CASE("F:tunnel-end a client that talks to a server that is gone still gets 
             CAPTURE(size);
             CAPTURE(reset);
             Tunnel tunnel;
-            const int small = 100'000;
-            setsockopt(tunnel.client.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+            takes_little(tunnel.client);
             Flow flow{tunnel.proxy, tunnel.server, tunnel.client, size, true};
             bool closed = false;
             tunnel.proxy.turn_until(

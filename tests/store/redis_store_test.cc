@@ -41,6 +41,13 @@ struct ReadySite : StoreSite {
     }
 };
 
+// Whoever asks for `key` is answered with `bytes`, for any other one with a session.
+void poison(ReadySite& site, const std::string& key, const std::string& bytes) {
+    site.master.peer.on("HGETALL", [=](auto& connection, const RedisPeer::Command& command) {
+        connection.send(command[1] == key ? bytes : resp_session());
+    });
+}
+
 std::vector<std::string> commands(const RedisPeer& peer, std::string_view beginning) {
     std::vector<std::string> all;
     for (const std::string& line : peer.heard())
@@ -818,9 +825,7 @@ TEST_CASE(
     std::string large = "*4098\r\n";
     for (int i = 0; i < 4098; ++i) large += "$1\r\nx\r\n";
     const std::string key = redis_key("baton", key_of(1));
-    site.master.peer.on("HGETALL", [&](auto& connection, const RedisPeer::Command& command) {
-        connection.send(command[1] == key ? large : resp_session());
-    });
+    poison(site, key, large);
     const StoreTicket before = site.load(2);
     const StoreTicket poisoned = site.load(1);
     const StoreTicket behind = site.load(3);
@@ -864,9 +869,7 @@ TEST_CASE("F:poison a reply beyond all limits ends the connection once, and nobo
          {"$70000000\r\n", "*30000000\r\n", "*2\r\n$1\r\na\r\n$70000000\r\n"}) {
         CAPTURE(large);
         ReadySite site;
-        site.master.peer.on("HGETALL", [&](auto& connection, const RedisPeer::Command& command) {
-            connection.send(command[1] == key ? std::string{large} : resp_session());
-        });
+        poison(site, key, std::string{large});
         const StoreTicket before = site.load(2);
         const StoreTicket poisoned = site.load(1);
         const StoreTicket again = site.load(1);
@@ -893,9 +896,7 @@ TEST_CASE("F:poison nonsense in place of an answer ends two connections, and nob
     for (const std::string_view nonsense : {"garbage\r\n", "*1000000000\r\n", "$99999999999\r\n"}) {
         CAPTURE(nonsense);
         ReadySite site;
-        site.master.peer.on("HGETALL", [&](auto& connection, const RedisPeer::Command& command) {
-            connection.send(command[1] == key ? std::string{nonsense} : resp_session());
-        });
+        poison(site, key, std::string{nonsense});
         const StoreTicket before = site.load(2);
         const StoreTicket nowhere = site.load(1);
         const StoreTicket behind = site.load(3);
