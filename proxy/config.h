@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "net/address.h"
-#include "net/head_guard.h"
+#include "net/http/head_guard.h"
 #include "net/log.h"
 #include "net/resolve.h"
 #include "session/api_token.h"

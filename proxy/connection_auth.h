@@ -3,7 +3,7 @@
 // Authentication of a connection instead of a request: NTLM, and Negotiate as Windows does it (RFC 4559).
 // A server then knows whose a connection is, and nobody else's request may come on it. Pure functions.
 
-#include "net/http_head.h"
+#include "net/http/http_head.h"
 
 namespace baton {
 

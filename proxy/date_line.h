@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "net/http_date.h"
+#include "net/http/http_date.h"
 
 namespace baton {
 

@@ -6,8 +6,8 @@
 #include <cstring>
 #include <limits>
 
-#include "net/cache_control.h"
-#include "net/http_syntax.h"
+#include "net/http/cache_control.h"
+#include "net/http/http_syntax.h"
 #include "session/contract.h"
 #include "session/cookie.h"
 

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "net/address.h"
-#include "net/head_guard.h"
-#include "net/http_head.h"
+#include "net/http/head_guard.h"
+#include "net/http/http_head.h"
 
 namespace baton {
 

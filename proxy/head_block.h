@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "net/http_parser.h"
+#include "net/http/http_parser.h"
 #include "proxy/http1_server.h"
 
 namespace baton {

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <utility>
 
-#include "net/http_parser.h"
+#include "net/http/http_parser.h"
 #include "upstream/pool.h"
 
 namespace baton {

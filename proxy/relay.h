@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-#include "net/http_parser.h"
+#include "net/http/http_parser.h"
 #include "net/result.h"
 #include "proxy/exchange.h"
 #include "proxy/forward.h"

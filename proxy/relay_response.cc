@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "net/cache_control.h"
 #include "net/check.h"
+#include "net/http/cache_control.h"
 #include "proxy/connection_auth.h"
 #include "proxy/http1_client.h"
 #include "proxy/relay.h"

@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-#include "net/http_head.h"
+#include "net/http/http_head.h"
 #include "net/result.h"
 #include "proxy/config.h"
 #include "proxy/lane.h"

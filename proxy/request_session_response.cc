@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "net/cache_control.h"
+#include "net/http/cache_control.h"
 #include "net/log.h"
 #include "proxy/request_session.h"
 

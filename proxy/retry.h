@@ -2,7 +2,7 @@
 
 // Whether a request may be sent again.
 
-#include "net/http_head.h"
+#include "net/http/http_head.h"
 #include "net/result.h"
 
 namespace baton {

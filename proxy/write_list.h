@@ -12,7 +12,7 @@
 #include <span>
 #include <string_view>
 
-#include "net/http_parser.h"
+#include "net/http/http_parser.h"
 
 namespace baton {
 

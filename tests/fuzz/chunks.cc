@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "net/http_parser.h"
+#include "net/http/http_parser.h"
 #include "proxy/write_list.h"
 #include "tests/fuzz/check.h"
 #include "tests/fuzz/forwarding.h"

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <string>
 
-#include "net/http_parser.h"
+#include "net/http/http_parser.h"
 #include "tests/fuzz/check.h"
 #include "tests/fuzz/input.h"
 #include "tests/fuzz/plain.h"

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "net/http_parser.h"
+#include "net/http/http_parser.h"
 #include "proxy/write_list.h"
 #include "tests/fuzz/plain.h"
 

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "net/head_guard.h"
+#include "net/http/head_guard.h"
 #include "tests/unit/http_rows.h"
 
 // Each target is this function, and a program of its own.

@@ -1,7 +1,7 @@
 #pragma once
 
 // HTTP/1.1 read in the plainest way, to compare with: a line at a time, everything copied, written
-// down from the grammar (RFC 9110, RFC 9112) and the promises of net/head_guard.h. It shares the
+// down from the grammar (RFC 9110, RFC 9112) and the promises of net/http/head_guard.h. It shares the
 // names of types with the program, and none of its functions.
 
 #include <cstddef>
@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
-#include "net/head_guard.h"
-#include "net/http_head.h"
+#include "net/http/head_guard.h"
+#include "net/http/http_head.h"
 
 namespace baton::fuzz {
 

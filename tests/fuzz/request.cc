@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "net/http_parser.h"
+#include "net/http/http_parser.h"
 #include "proxy/forward.h"
 #include "proxy/write_list.h"
 #include "tests/fuzz/check.h"

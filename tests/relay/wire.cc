@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "net/http_parser.h"
+#include "net/http/http_parser.h"
 
 namespace baton::test {
 

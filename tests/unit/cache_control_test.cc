@@ -1,6 +1,6 @@
 // What a response says to caches that serve many people.
 
-#include "net/cache_control.h"
+#include "net/http/cache_control.h"
 
 #include <doctest/doctest.h>
 
@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "net/http_parser.h"
+#include "net/http/http_parser.h"
 
 namespace baton::test {
 

@@ -13,8 +13,8 @@
 
 #include <string>
 
-#include "net/head_guard.h"
-#include "net/http_parser.h"
+#include "net/http/head_guard.h"
+#include "net/http/http_parser.h"
 #include "net/result.h"
 
 namespace baton {

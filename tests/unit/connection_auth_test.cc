@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "net/http_parser.h"
+#include "net/http/http_parser.h"
 
 namespace baton {
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "net/http_parser.h"
+#include "net/http/http_parser.h"
 #include "proxy/forward.h"
 
 namespace baton::test {

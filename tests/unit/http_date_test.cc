@@ -1,6 +1,6 @@
 // Dates as fields have them.
 
-#include "net/http_date.h"
+#include "net/http/http_date.h"
 
 #include <doctest/doctest.h>
 

@@ -1,11 +1,11 @@
-#include "net/http_head.h"
+#include "net/http/http_head.h"
 
 #include <doctest/doctest.h>
 
 #include <cctype>
 #include <string>
 
-#include "net/http_syntax.h"
+#include "net/http/http_syntax.h"
 
 namespace baton {
 

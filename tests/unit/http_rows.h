@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "net/head_guard.h"
+#include "net/http/head_guard.h"
 
 namespace baton::test {
 

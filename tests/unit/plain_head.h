@@ -5,8 +5,8 @@
 #include <string>
 #include <string_view>
 
-#include "net/head_guard.h"
-#include "net/http_head.h"
+#include "net/http/head_guard.h"
+#include "net/http/http_head.h"
 
 namespace baton::test {
 

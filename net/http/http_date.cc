@@ -1,4 +1,4 @@
-#include "net/http_date.h"
+#include "net/http/http_date.h"
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,4 @@
-#include "net/http_head.h"
+#include "net/http/http_head.h"
 
 #include <algorithm>
 #include <array>

@@ -10,7 +10,7 @@
 #include <optional>
 #include <string_view>
 
-#include "net/http_head.h"
+#include "net/http/http_head.h"
 #include "net/result.h"
 
 namespace baton {

@@ -1,4 +1,4 @@
-#include "net/http_parser.h"
+#include "net/http/http_parser.h"
 
 #include <cstring>
 #include <utility>

@@ -1,8 +1,8 @@
-#include "net/cache_control.h"
+#include "net/http/cache_control.h"
 
 #include <algorithm>
 
-#include "net/http_date.h"
+#include "net/http/http_date.h"
 
 namespace baton {
 namespace {

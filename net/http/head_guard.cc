@@ -1,11 +1,11 @@
-#include "net/head_guard.h"
+#include "net/http/head_guard.h"
 
 #include <algorithm>
 #include <bit>
 #include <cstring>
 
 #include "net/check.h"
-#include "net/http_syntax.h"
+#include "net/http/http_syntax.h"
 
 namespace baton {
 namespace {

@@ -7,7 +7,7 @@
 #include <optional>
 #include <string_view>
 
-#include "net/http_head.h"
+#include "net/http/http_head.h"
 
 namespace baton {
 

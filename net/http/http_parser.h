@@ -14,8 +14,8 @@
 #include <span>
 #include <string_view>
 
-#include "net/head_guard.h"
-#include "net/http_head.h"
+#include "net/http/head_guard.h"
+#include "net/http/http_head.h"
 #include "net/result.h"
 
 namespace baton {

@@ -1,4 +1,4 @@
-#include "net/http_syntax.h"
+#include "net/http/http_syntax.h"
 
 #include <arpa/inet.h>
 #include <llhttp.h>
