@@ -11,7 +11,7 @@
 #include "net/loop.h"
 #include "proxy/config.h"
 #include "session/ended_sessions.h"
-#include "session/memory_table.h"
+#include "session/memory/memory_table.h"
 #include "session/redis_guide.h"
 #include "session/redis_store.h"
 

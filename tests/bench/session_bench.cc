@@ -8,7 +8,7 @@
 #include <string>
 #include <utility>
 
-#include "session/memory_table.h"
+#include "session/memory/memory_table.h"
 
 namespace baton::bench {
 

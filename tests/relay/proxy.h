@@ -20,7 +20,7 @@
 #include "proxy/config.h"
 #include "proxy/worker.h"
 #include "session/ended_sessions.h"
-#include "session/memory_table.h"
+#include "session/memory/memory_table.h"
 
 namespace baton::test {
 

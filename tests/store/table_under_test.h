@@ -8,7 +8,7 @@
 #include <memory>
 #include <string>
 
-#include "session/memory_table.h"
+#include "session/memory/memory_table.h"
 #include "session/store.h"
 
 namespace baton {

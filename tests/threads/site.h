@@ -15,7 +15,7 @@
 #include "proxy/listener.h"
 #include "proxy/snapshot.h"
 #include "proxy/worker.h"
-#include "session/memory_table.h"
+#include "session/memory/memory_table.h"
 
 namespace baton::test {
 

@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "session/memory_table.h"
+#include "session/memory/memory_table.h"
 #include "tests/store/table_fixture.h"
 
 namespace baton {

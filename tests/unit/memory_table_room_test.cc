@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include "session/memory_table.h"
+#include "session/memory/memory_table.h"
 #include "tests/unit/memory_table_fixture.h"
 
 namespace baton {

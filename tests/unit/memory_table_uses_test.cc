@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include "session/memory_table.h"
+#include "session/memory/memory_table.h"
 #include "tests/unit/memory_table_fixture.h"
 
 namespace baton {

@@ -1,4 +1,4 @@
-#include "session/table_shard.h"
+#include "session/memory/table_shard.h"
 
 #include <string>
 #include <utility>

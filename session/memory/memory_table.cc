@@ -1,4 +1,4 @@
-#include "session/memory_table.h"
+#include "session/memory/memory_table.h"
 
 #include <algorithm>
 

@@ -26,8 +26,8 @@
 #include <optional>
 #include <utility>
 
+#include "session/memory/table_shard.h"
 #include "session/store.h"
-#include "session/table_shard.h"
 
 namespace baton {
 
