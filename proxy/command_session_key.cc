@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "session/id.h"
-#include "session/redis_command.h"
+#include "session/redis/redis_command.h"
 
 namespace baton {
 namespace {

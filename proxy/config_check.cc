@@ -372,7 +372,7 @@ void check_idle_bounds(const SessionConfig& session, Findings& out) {
                           "session.idle_max"});
 }
 
-// A session is read with one reply, and how long a reply may be is bounded (session/redis_reply.h).
+// A session is read with one reply, and how long a reply may be is bounded (session/redis/redis_reply.h).
 void check_attributes(const SessionConfig& session, Findings& out) {
     constexpr std::size_t attributes_most = 2000;
     if (session.store != SessionStore::redis || session.attributes_max <= attributes_most) return;

@@ -12,9 +12,9 @@
 #include "proxy/redis_trial.h"
 #include "proxy/toml_value.h"
 #include "proxy/units.h"
-#include "session/master_choice.h"
-#include "session/redis_guide.h"
-#include "session/sentinel_answer.h"
+#include "session/redis/master_choice.h"
+#include "session/redis/redis_guide.h"
+#include "session/redis/sentinel_answer.h"
 
 namespace baton {
 namespace {

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "session/redis_command.h"
-#include "session/redis_rights.h"
-#include "session/sentinel_answer.h"
+#include "session/redis/redis_command.h"
+#include "session/redis/redis_rights.h"
+#include "session/redis/sentinel_answer.h"
 
 namespace baton {
 namespace {

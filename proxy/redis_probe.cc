@@ -2,8 +2,8 @@
 
 #include <utility>
 
-#include "session/redis_command.h"
-#include "session/sentinel_answer.h"
+#include "session/redis/redis_command.h"
+#include "session/redis/sentinel_answer.h"
 
 namespace baton {
 namespace {

@@ -4,7 +4,7 @@
 #include <span>
 #include <string_view>
 
-#include "session/redis_command.h"
+#include "session/redis/redis_command.h"
 
 namespace baton {
 namespace {

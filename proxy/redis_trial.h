@@ -7,7 +7,7 @@
 
 #include "net/loop.h"
 #include "net/resolve.h"
-#include "session/redis_link.h"
+#include "session/redis/redis_link.h"
 
 namespace baton {
 

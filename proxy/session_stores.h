@@ -12,8 +12,8 @@
 #include "proxy/config.h"
 #include "session/ended_sessions.h"
 #include "session/memory/memory_table.h"
-#include "session/redis_guide.h"
-#include "session/redis_store.h"
+#include "session/redis/redis_guide.h"
+#include "session/redis/redis_store.h"
 
 namespace baton {
 

@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "session/contract.h"
-#include "session/redis_command.h"
-#include "session/redis_guide.h"
-#include "session/redis_reply.h"
-#include "session/sentinel_answer.h"
+#include "session/redis/redis_command.h"
+#include "session/redis/redis_guide.h"
+#include "session/redis/redis_reply.h"
+#include "session/redis/sentinel_answer.h"
 #include "tests/fuzz/check.h"
 #include "tests/fuzz/input.h"
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "session/redis_scripts.h"
+#include "session/redis/redis_scripts.h"
 #include "tests/unit/redis_peer.h"
 
 namespace baton::test {

@@ -1,7 +1,7 @@
 // Leading all stores to the master: after what was ended is ended there too, away from one that is none any more, and
 // with an eye on what operators should know.
 
-#include "session/redis_guide.h"
+#include "session/redis/redis_guide.h"
 
 #include <doctest/doctest.h>
 
@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "session/redis_command.h"
+#include "session/redis/redis_command.h"
 #include "tests/store/fake_master.h"
 #include "tests/store/shifted_clock.h"
 #include "tests/store/table_fixture.h"

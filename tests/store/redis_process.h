@@ -12,7 +12,7 @@
 #include <string_view>
 
 #include "net/resolve.h"
-#include "session/redis_reply.h"
+#include "session/redis/redis_reply.h"
 
 namespace baton::test {
 

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "session/redis_store.h"
+#include "session/redis/redis_store.h"
 #include "tests/store/redis_process.h"
 #include "tests/store/store_site.h"
 #include "tests/store/table_fixture.h"

@@ -1,7 +1,7 @@
 // What only the table in Redis has: a connection that can be lost at any moment, a server that refuses, and questions
 // that wait.
 
-#include "session/redis_store.h"
+#include "session/redis/redis_store.h"
 
 #include <doctest/doctest.h>
 

@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "net/loop.h"
-#include "session/redis_store.h"
+#include "session/redis/redis_store.h"
 #include "tests/store/redis_process.h"
 #include "tests/store/table_fixture.h"
 #include "tests/store/table_under_test.h"

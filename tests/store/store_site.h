@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "net/loop.h"
-#include "session/redis_store.h"
+#include "session/redis/redis_store.h"
 #include "tests/store/table_fixture.h"
 #include "tests/unit/redis_peer.h"
 

@@ -1,6 +1,6 @@
 // Which address is the master's: the rules, a row each.
 
-#include "session/master_choice.h"
+#include "session/redis/master_choice.h"
 
 #include <doctest/doctest.h>
 

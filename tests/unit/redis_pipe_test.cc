@@ -1,6 +1,6 @@
 // A connection to Redis: answers in order, in any split; and each way it ends, told once.
 
-#include "session/redis_pipe.h"
+#include "session/redis/redis_pipe.h"
 
 #include <doctest/doctest.h>
 #include <sys/socket.h>

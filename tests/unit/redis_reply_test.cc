@@ -1,6 +1,6 @@
 // Replies of Redis as values: every kind, in any split, and what is refused.
 
-#include "session/redis_reply.h"
+#include "session/redis/redis_reply.h"
 
 #include <doctest/doctest.h>
 

@@ -1,6 +1,6 @@
 // What our user at Redis must be allowed to do, and how it is found out.
 
-#include "session/redis_rights.h"
+#include "session/redis/redis_rights.h"
 
 #include <doctest/doctest.h>
 
@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "session/redis_scripts.h"
+#include "session/redis/redis_scripts.h"
 
 namespace baton {
 namespace {

@@ -1,6 +1,6 @@
 // Which dead ids are still known as such.
 
-#include "session/revocations.h"
+#include "session/redis/revocations.h"
 
 #include <doctest/doctest.h>
 

@@ -1,6 +1,6 @@
 // What a Sentinel's replies and messages mean, and that nothing is believed that is not well formed.
 
-#include "session/sentinel_answer.h"
+#include "session/redis/sentinel_answer.h"
 
 #include <doctest/doctest.h>
 

@@ -1,6 +1,6 @@
 // Following a master by what scripted Sentinels say, do not say, and say wrongly.
 
-#include "session/sentinel.h"
+#include "session/redis/sentinel.h"
 
 #include <doctest/doctest.h>
 #include <sys/mman.h>

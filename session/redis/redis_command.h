@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "session/redis_reply.h"
+#include "session/redis/redis_reply.h"
 #include "session/store.h"
 
 namespace baton {

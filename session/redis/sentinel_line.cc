@@ -1,6 +1,6 @@
-#include "session/sentinel_line.h"
+#include "session/redis/sentinel_line.h"
 
-#include "session/redis_command.h"
+#include "session/redis/redis_command.h"
 
 namespace baton {
 

@@ -1,4 +1,4 @@
-#include "session/redis_pipe.h"
+#include "session/redis/redis_pipe.h"
 
 #include <sys/uio.h>
 

@@ -1,4 +1,4 @@
-#include "session/redis_store.h"
+#include "session/redis/redis_store.h"
 
 #include <sys/random.h>
 
@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "net/check.h"
-#include "session/redis_rights.h"
+#include "session/redis/redis_rights.h"
 
 namespace baton {
 namespace {

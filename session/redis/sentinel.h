@@ -16,9 +16,9 @@
 #include "net/log.h"
 #include "net/loop.h"
 #include "net/resolve.h"
-#include "session/master_choice.h"
-#include "session/sentinel_line.h"
-#include "session/sentinel_peer.h"
+#include "session/redis/master_choice.h"
+#include "session/redis/sentinel_line.h"
+#include "session/redis/sentinel_peer.h"
 
 namespace baton {
 

@@ -1,4 +1,4 @@
-#include "session/redis_scripts.h"
+#include "session/redis/redis_scripts.h"
 
 #include <openssl/evp.h>
 

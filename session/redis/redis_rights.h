@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "session/redis_reply.h"
+#include "session/redis/redis_reply.h"
 
 namespace baton {
 

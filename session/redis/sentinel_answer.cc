@@ -1,4 +1,4 @@
-#include "session/sentinel_answer.h"
+#include "session/redis/sentinel_answer.h"
 
 #include <algorithm>
 #include <array>

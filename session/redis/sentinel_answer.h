@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
-#include "session/master_choice.h"
-#include "session/redis_reply.h"
+#include "session/redis/master_choice.h"
+#include "session/redis/redis_reply.h"
 
 namespace baton {
 

@@ -1,4 +1,4 @@
-#include "session/redis_reply.h"
+#include "session/redis/redis_reply.h"
 
 #include <hiredis/hiredis.h>
 

@@ -1,4 +1,4 @@
-#include "session/redis_command.h"
+#include "session/redis/redis_command.h"
 
 #include <algorithm>
 #include <array>
@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "session/contract.h"
-#include "session/redis_scripts.h"
+#include "session/redis/redis_scripts.h"
 
 namespace baton {
 namespace {

@@ -1,11 +1,11 @@
-#include "session/redis_link.h"
+#include "session/redis/redis_link.h"
 
 #include <charconv>
 #include <utility>
 
-#include "session/redis_command.h"
-#include "session/redis_rights.h"
-#include "session/redis_scripts.h"
+#include "session/redis/redis_command.h"
+#include "session/redis/redis_rights.h"
+#include "session/redis/redis_scripts.h"
 
 namespace baton {
 namespace {

@@ -1,4 +1,4 @@
-#include "session/sentinel_peer.h"
+#include "session/redis/sentinel_peer.h"
 
 #include <array>
 #include <chrono>

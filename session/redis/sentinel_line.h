@@ -16,10 +16,10 @@
 #include "net/loop.h"
 #include "net/resolve.h"
 #include "net/tcp.h"
-#include "session/back_off.h"
-#include "session/redis_pipe.h"
-#include "session/redis_reply.h"
-#include "session/sentinel_answer.h"
+#include "session/redis/back_off.h"
+#include "session/redis/redis_pipe.h"
+#include "session/redis/redis_reply.h"
+#include "session/redis/sentinel_answer.h"
 
 namespace baton {
 

@@ -29,11 +29,11 @@
 #include "net/loop.h"
 #include "net/resolve.h"
 #include "net/tcp.h"
-#include "session/back_off.h"
-#include "session/recent_keys.h"
-#include "session/redis_command.h"
-#include "session/redis_link.h"
-#include "session/redis_scripts.h"
+#include "session/redis/back_off.h"
+#include "session/redis/recent_keys.h"
+#include "session/redis/redis_command.h"
+#include "session/redis/redis_link.h"
+#include "session/redis/redis_scripts.h"
 #include "session/store.h"
 
 namespace baton {

@@ -1,4 +1,4 @@
-#include "session/master_choice.h"
+#include "session/redis/master_choice.h"
 
 #include <algorithm>
 #include <cstdint>

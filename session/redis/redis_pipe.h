@@ -18,7 +18,7 @@
 #include "net/loop.h"
 #include "net/resolve.h"
 #include "net/tcp.h"
-#include "session/redis_reply.h"
+#include "session/redis/redis_reply.h"
 
 namespace baton {
 

@@ -1,9 +1,9 @@
-#include "session/redis_rights.h"
+#include "session/redis/redis_rights.h"
 
 #include <algorithm>
 #include <array>
 
-#include "session/redis_command.h"
+#include "session/redis/redis_command.h"
 
 namespace baton {
 namespace {

@@ -1,4 +1,4 @@
-#include "session/sentinel.h"
+#include "session/redis/sentinel.h"
 
 #include <algorithm>
 #include <utility>

@@ -11,9 +11,9 @@
 
 #include "net/log.h"
 #include "net/resolve.h"
-#include "session/redis_reply.h"
-#include "session/sentinel_answer.h"
-#include "session/sentinel_line.h"
+#include "session/redis/redis_reply.h"
+#include "session/redis/sentinel_answer.h"
+#include "session/redis/sentinel_line.h"
 
 namespace baton {
 

@@ -1,13 +1,13 @@
-#include "session/redis_guide.h"
+#include "session/redis/redis_guide.h"
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <utility>
 
-#include "session/redis_command.h"
-#include "session/redis_rights.h"
-#include "session/redis_scripts.h"
+#include "session/redis/redis_command.h"
+#include "session/redis/redis_rights.h"
+#include "session/redis/redis_scripts.h"
 
 namespace baton {
 namespace {

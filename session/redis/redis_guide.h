@@ -21,12 +21,12 @@
 #include "net/log.h"
 #include "net/loop.h"
 #include "net/tcp.h"
-#include "session/back_off.h"
-#include "session/master_choice.h"
-#include "session/redis_link.h"
-#include "session/redis_store.h"
-#include "session/revocations.h"
-#include "session/sentinel.h"
+#include "session/redis/back_off.h"
+#include "session/redis/master_choice.h"
+#include "session/redis/redis_link.h"
+#include "session/redis/redis_store.h"
+#include "session/redis/revocations.h"
+#include "session/redis/sentinel.h"
 
 namespace baton {
 

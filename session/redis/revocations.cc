@@ -1,4 +1,4 @@
-#include "session/revocations.h"
+#include "session/redis/revocations.h"
 
 namespace baton {
 
