@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "proxy/config.h"
+#include "proxy/config/config.h"
 #include "session/id.h"
 #include "session/store.h"
 

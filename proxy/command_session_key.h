@@ -4,7 +4,7 @@
 
 #include <string_view>
 
-#include "proxy/config.h"
+#include "proxy/config/config.h"
 
 namespace baton {
 

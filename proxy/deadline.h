@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "net/result.h"
-#include "proxy/config.h"
+#include "proxy/config/config.h"
 
 namespace baton {
 

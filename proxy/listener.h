@@ -11,7 +11,7 @@
 #include "net/address.h"
 #include "net/log.h"
 #include "net/loop.h"
-#include "proxy/config.h"
+#include "proxy/config/config.h"
 #include "proxy/connection_gate.h"
 
 namespace baton {

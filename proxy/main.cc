@@ -10,11 +10,11 @@
 #include "net/log.h"
 #include "net/resolve.h"
 #include "proxy/command_session_key.h"
-#include "proxy/config_load.h"
+#include "proxy/config/config_load.h"
+#include "proxy/config/file_text.h"
+#include "proxy/config/toml_table.h"
 #include "proxy/control.h"
-#include "proxy/file_text.h"
 #include "proxy/redis_check.h"
-#include "proxy/toml_table.h"
 #include "session/id.h"
 
 namespace {

@@ -7,11 +7,11 @@
 #include <string>
 #include <utility>
 
+#include "proxy/config/toml_value.h"
+#include "proxy/config/units.h"
 #include "proxy/redis_facts.h"
 #include "proxy/redis_probe.h"
 #include "proxy/redis_trial.h"
-#include "proxy/toml_value.h"
-#include "proxy/units.h"
 #include "session/redis/master_choice.h"
 #include "session/redis/redis_guide.h"
 #include "session/redis/sentinel_answer.h"

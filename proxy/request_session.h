@@ -15,7 +15,7 @@
 
 #include "net/http/http_head.h"
 #include "net/result.h"
-#include "proxy/config.h"
+#include "proxy/config/config.h"
 #include "proxy/lane.h"
 #include "proxy/router.h"
 #include "session/contract.h"

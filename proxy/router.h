@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "proxy/config.h"
+#include "proxy/config/config.h"
 #include "upstream/server.h"
 
 namespace baton {

@@ -20,7 +20,7 @@
 #include <string>
 #include <string_view>
 
-#include "proxy/config.h"
+#include "proxy/config/config.h"
 #include "proxy/lane.h"
 #include "proxy/local_call.h"
 

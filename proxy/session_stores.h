@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "net/loop.h"
-#include "proxy/config.h"
+#include "proxy/config/config.h"
 #include "session/ended_sessions.h"
 #include "session/memory/memory_table.h"
 #include "session/redis/redis_guide.h"

@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "proxy/config.h"
+#include "proxy/config/config.h"
 #include "proxy/router.h"
 #include "upstream/server.h"
 

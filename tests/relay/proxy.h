@@ -17,7 +17,7 @@
 #include <string_view>
 #include <vector>
 
-#include "proxy/config.h"
+#include "proxy/config/config.h"
 #include "proxy/worker.h"
 #include "session/ended_sessions.h"
 #include "session/memory/memory_table.h"

@@ -18,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-#include "proxy/config_load.h"
+#include "proxy/config/config_load.h"
 #include "tests/threads/peers.h"
 #include "tests/threads/site.h"
 

@@ -1,6 +1,6 @@
 // Checks over more than one value, and the configuration that the command line makes.
 
-#include "proxy/config_check.h"
+#include "proxy/config/config_check.h"
 
 #include <doctest/doctest.h>
 
@@ -11,8 +11,8 @@
 #include <string_view>
 #include <vector>
 
-#include "proxy/config_load.h"
-#include "proxy/units.h"
+#include "proxy/config/config_load.h"
+#include "proxy/config/units.h"
 
 using namespace baton;
 

@@ -12,7 +12,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "proxy/config_load.h"
+#include "proxy/config/config_load.h"
 
 using namespace baton;
 

@@ -10,11 +10,11 @@
 #include <string_view>
 #include <vector>
 
-#include "proxy/config_keys.h"
-#include "proxy/config_load.h"
+#include "proxy/config/config_keys.h"
+#include "proxy/config/config_load.h"
+#include "proxy/config/secret_file.h"
+#include "proxy/config/toml_scan.h"
 #include "proxy/listener.h"
-#include "proxy/secret_file.h"
-#include "proxy/toml_scan.h"
 
 using namespace baton;
 

@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "proxy/config_load.h"
-#include "proxy/toml_table.h"
+#include "proxy/config/config_load.h"
+#include "proxy/config/toml_table.h"
 
 using namespace baton;
 

@@ -1,10 +1,10 @@
-#include "proxy/config_redis.h"
+#include "proxy/config/config_redis.h"
 
 #include <algorithm>
 #include <cstdlib>
 
-#include "proxy/address_hint.h"
-#include "proxy/secret_file.h"
+#include "proxy/config/address_hint.h"
+#include "proxy/config/secret_file.h"
 
 namespace baton {
 namespace {

@@ -1,4 +1,4 @@
-#include "proxy/config_keys.h"
+#include "proxy/config/config_keys.h"
 
 namespace baton {
 

@@ -1,4 +1,4 @@
-#include "proxy/complaints.h"
+#include "proxy/config/complaints.h"
 
 #include <algorithm>
 #include <tuple>

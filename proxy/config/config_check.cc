@@ -1,4 +1,4 @@
-#include "proxy/config_check.h"
+#include "proxy/config/config_check.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -7,8 +7,8 @@
 #include <string_view>
 #include <utility>
 
-#include "proxy/toml_table.h"
-#include "proxy/units.h"
+#include "proxy/config/toml_table.h"
+#include "proxy/config/units.h"
 #include "upstream/server.h"
 
 namespace baton {

@@ -1,4 +1,4 @@
-#include "proxy/units.h"
+#include "proxy/config/units.h"
 
 #include <cstddef>
 #include <limits>

@@ -1,4 +1,4 @@
-#include "proxy/toml_value.h"
+#include "proxy/config/toml_value.h"
 
 // Without exceptions a parse gives a table or an error.
 #define TOML_EXCEPTIONS 0
@@ -28,7 +28,7 @@
 #include <map>
 #include <utility>
 
-#include "proxy/toml_scan.h"
+#include "proxy/config/toml_scan.h"
 
 namespace baton {
 

@@ -1,4 +1,4 @@
-#include "proxy/file_text.h"
+#include "proxy/config/file_text.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -6,7 +6,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "proxy/units.h"
+#include "proxy/config/units.h"
 
 namespace baton {
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "net/address.h"
-#include "proxy/config.h"
+#include "proxy/config/config.h"
 
 namespace baton {
 

@@ -1,8 +1,8 @@
 #include <utility>
 
-#include "proxy/address_hint.h"
-#include "proxy/config_check.h"
-#include "proxy/config_load.h"
+#include "proxy/config/address_hint.h"
+#include "proxy/config/config_check.h"
+#include "proxy/config/config_load.h"
 
 namespace baton {
 

@@ -1,4 +1,4 @@
-#include "proxy/config_syntax.h"
+#include "proxy/config/config_syntax.h"
 
 #include <algorithm>
 #include <cstddef>

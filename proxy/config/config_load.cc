@@ -1,4 +1,4 @@
-#include "proxy/config_load.h"
+#include "proxy/config/config_load.h"
 
 #include <sys/stat.h>
 
@@ -7,12 +7,12 @@
 #include <cstring>
 #include <utility>
 
-#include "proxy/address_hint.h"
-#include "proxy/config_check.h"
-#include "proxy/config_redis.h"
-#include "proxy/config_syntax.h"
-#include "proxy/secret_file.h"
-#include "proxy/toml_table.h"
+#include "proxy/config/address_hint.h"
+#include "proxy/config/config_check.h"
+#include "proxy/config/config_redis.h"
+#include "proxy/config/config_syntax.h"
+#include "proxy/config/secret_file.h"
+#include "proxy/config/toml_table.h"
 
 namespace baton {
 

@@ -12,8 +12,8 @@
 #include <string_view>
 #include <vector>
 
-#include "proxy/complaints.h"
-#include "proxy/toml_value.h"
+#include "proxy/config/complaints.h"
+#include "proxy/config/toml_value.h"
 
 namespace baton {
 

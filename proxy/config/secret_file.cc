@@ -1,4 +1,4 @@
-#include "proxy/secret_file.h"
+#include "proxy/config/secret_file.h"
 
 #include <fcntl.h>
 #include <pwd.h>
@@ -10,7 +10,7 @@
 #include <cstddef>
 #include <cstring>
 
-#include "proxy/file_text.h"
+#include "proxy/config/file_text.h"
 
 namespace baton {
 

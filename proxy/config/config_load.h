@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "proxy/complaints.h"
-#include "proxy/config.h"
+#include "proxy/config/complaints.h"
+#include "proxy/config/config.h"
 
 namespace baton {
 

@@ -1,10 +1,10 @@
-#include "proxy/address_hint.h"
+#include "proxy/config/address_hint.h"
 
 #include <algorithm>
 
 #include "net/address.h"
-#include "proxy/config_syntax.h"
-#include "proxy/toml_value.h"
+#include "proxy/config/config_syntax.h"
+#include "proxy/config/toml_value.h"
 
 namespace baton {
 

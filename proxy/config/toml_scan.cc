@@ -1,4 +1,4 @@
-#include "proxy/toml_scan.h"
+#include "proxy/config/toml_scan.h"
 
 #include <algorithm>
 #include <charconv>
@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "net/address.h"
-#include "proxy/units.h"
+#include "proxy/config/units.h"
 
 namespace baton {
 

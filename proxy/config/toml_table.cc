@@ -1,11 +1,11 @@
-#include "proxy/toml_table.h"
+#include "proxy/config/toml_table.h"
 
 #include <algorithm>
 #include <charconv>
 #include <utility>
 
-#include "proxy/config_keys.h"
-#include "proxy/units.h"
+#include "proxy/config/config_keys.h"
+#include "proxy/config/units.h"
 
 namespace baton {
 

@@ -2,8 +2,8 @@
 
 // The table [redis]: where the session table is, and how to get in.
 
-#include "proxy/config.h"
-#include "proxy/toml_table.h"
+#include "proxy/config/config.h"
+#include "proxy/config/toml_table.h"
 
 namespace baton {
 

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "proxy/toml_value.h"
+#include "proxy/config/toml_value.h"
 
 namespace baton {
 
