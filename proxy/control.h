@@ -11,8 +11,8 @@
 #include "proxy/admin.h"
 #include "proxy/listener.h"
 #include "proxy/process_view.h"
+#include "proxy/route/snapshot.h"
 #include "proxy/session_stores.h"
-#include "proxy/snapshot.h"
 #include "proxy/worker.h"
 
 namespace baton {

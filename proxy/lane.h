@@ -17,7 +17,7 @@
 #include "proxy/date_line.h"
 #include "proxy/head_block.h"
 #include "proxy/request_ids.h"
-#include "proxy/snapshot.h"
+#include "proxy/route/snapshot.h"
 #include "proxy/stats.h"
 #include "session/lost_rotations.h"
 #include "session/store.h"

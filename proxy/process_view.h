@@ -8,8 +8,8 @@
 #include "net/log.h"
 #include "proxy/lane.h"
 #include "proxy/listener.h"
+#include "proxy/route/snapshot.h"
 #include "proxy/session_stores.h"
-#include "proxy/snapshot.h"
 
 namespace baton {
 

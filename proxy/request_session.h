@@ -17,7 +17,7 @@
 #include "net/result.h"
 #include "proxy/config/config.h"
 #include "proxy/lane.h"
-#include "proxy/router.h"
+#include "proxy/route/router.h"
 #include "session/contract.h"
 #include "session/cookie.h"
 #include "session/store.h"

@@ -10,8 +10,8 @@
 #include "net/loop.h"
 #include "proxy/clients.h"
 #include "proxy/lane.h"
+#include "proxy/route/snapshot.h"
 #include "proxy/session_api.h"
-#include "proxy/snapshot.h"
 
 namespace baton {
 

@@ -13,7 +13,7 @@
 #include "net/log.h"
 #include "net/loop.h"
 #include "proxy/listener.h"
-#include "proxy/snapshot.h"
+#include "proxy/route/snapshot.h"
 #include "proxy/worker.h"
 #include "session/memory/memory_table.h"
 

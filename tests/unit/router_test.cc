@@ -1,6 +1,6 @@
 // Which route a request takes.
 
-#include "proxy/router.h"
+#include "proxy/route/router.h"
 
 #include <doctest/doctest.h>
 

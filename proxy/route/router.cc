@@ -1,4 +1,4 @@
-#include "proxy/router.h"
+#include "proxy/route/router.h"
 
 #include <algorithm>
 

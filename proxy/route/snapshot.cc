@@ -1,4 +1,4 @@
-#include "proxy/snapshot.h"
+#include "proxy/route/snapshot.h"
 
 #include <algorithm>
 #include <string>

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "proxy/config/config.h"
-#include "proxy/router.h"
+#include "proxy/route/router.h"
 #include "upstream/server.h"
 
 namespace baton {
