@@ -6,8 +6,8 @@
 
 #include "net/check.h"
 #include "proxy/clients.h"
+#include "proxy/head/own_reply.h"
 #include "proxy/local_call.h"
-#include "proxy/own_reply.h"
 #include "proxy/relay.h"
 
 namespace baton {

@@ -10,7 +10,7 @@
 #include "net/loop.h"
 #include "net/stream.h"
 #include "proxy/bound_servers.h"
-#include "proxy/forward.h"
+#include "proxy/head/forward.h"
 #include "proxy/head_block.h"
 #include "proxy/lane.h"
 

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "proxy/forward.h"
+#include "proxy/head/forward.h"
+#include "proxy/head/own_reply.h"
 #include "proxy/http1_client.h"
-#include "proxy/own_reply.h"
 
 namespace baton {
 

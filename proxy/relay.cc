@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "net/check.h"
+#include "proxy/head/own_reply.h"
 #include "proxy/http1_client.h"
-#include "proxy/own_reply.h"
 #include "proxy/pseudonym.h"
 #include "proxy/retry.h"
 

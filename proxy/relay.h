@@ -14,7 +14,7 @@
 #include "net/http/http_parser.h"
 #include "net/result.h"
 #include "proxy/exchange.h"
-#include "proxy/forward.h"
+#include "proxy/head/forward.h"
 #include "proxy/head_block.h"
 #include "proxy/lane.h"
 #include "proxy/request_session.h"

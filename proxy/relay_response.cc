@@ -5,7 +5,7 @@
 
 #include "net/check.h"
 #include "net/http/cache_control.h"
-#include "proxy/connection_auth.h"
+#include "proxy/head/connection_auth.h"
 #include "proxy/http1_client.h"
 #include "proxy/relay.h"
 #include "proxy/retry.h"

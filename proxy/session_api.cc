@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "proxy/api_body.h"
+#include "proxy/head/own_reply.h"
 #include "proxy/json_reply.h"
-#include "proxy/own_reply.h"
 #include "session/api_token.h"
 #include "session/base64.h"
 #include "session/contract.h"

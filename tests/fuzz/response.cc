@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "net/http/http_parser.h"
-#include "proxy/forward.h"
+#include "proxy/head/forward.h"
 #include "proxy/write_list.h"
 #include "tests/fuzz/check.h"
 #include "tests/fuzz/forwarding.h"

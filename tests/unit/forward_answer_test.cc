@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
-#include "proxy/forward.h"
-#include "proxy/own_reply.h"
+#include "proxy/head/forward.h"
+#include "proxy/head/own_reply.h"
 #include "tests/unit/forward_fixture.h"
 
 namespace baton::test {

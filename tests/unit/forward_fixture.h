@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "net/http/http_parser.h"
-#include "proxy/forward.h"
+#include "proxy/head/forward.h"
 
 namespace baton::test {
 

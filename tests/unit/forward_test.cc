@@ -1,6 +1,6 @@
 // The heads that servers are sent, byte by byte, and who the client is.
 
-#include "proxy/forward.h"
+#include "proxy/head/forward.h"
 
 #include <doctest/doctest.h>
 

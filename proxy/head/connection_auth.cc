@@ -1,4 +1,4 @@
-#include "proxy/connection_auth.h"
+#include "proxy/head/connection_auth.h"
 
 #include <algorithm>
 #include <string_view>

@@ -1,4 +1,4 @@
-#include "proxy/own_reply.h"
+#include "proxy/head/own_reply.h"
 
 namespace baton {
 

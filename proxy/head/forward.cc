@@ -1,4 +1,4 @@
-#include "proxy/forward.h"
+#include "proxy/head/forward.h"
 
 #include <algorithm>
 #include <array>
