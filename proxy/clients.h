@@ -7,9 +7,9 @@
 #include <memory>
 #include <vector>
 
-#include "proxy/connection_gate.h"
+#include "proxy/context/connection_gate.h"
+#include "proxy/context/lane.h"
 #include "proxy/http1_client.h"
-#include "proxy/lane.h"
 #include "proxy/listener.h"
 
 namespace baton {

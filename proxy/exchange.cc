@@ -2,8 +2,8 @@
 
 #include <utility>
 
+#include "proxy/context/lane.h"
 #include "proxy/http1_client.h"
-#include "proxy/lane.h"
 
 namespace baton {
 

@@ -10,9 +10,9 @@
 #include "net/loop.h"
 #include "net/stream.h"
 #include "proxy/bound_servers.h"
+#include "proxy/context/lane.h"
 #include "proxy/head/forward.h"
 #include "proxy/head_block.h"
-#include "proxy/lane.h"
 
 namespace baton {
 

@@ -12,7 +12,7 @@
 #include "net/log.h"
 #include "net/loop.h"
 #include "proxy/config/config.h"
-#include "proxy/connection_gate.h"
+#include "proxy/context/connection_gate.h"
 
 namespace baton {
 

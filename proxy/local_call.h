@@ -11,9 +11,9 @@
 #include <string>
 #include <string_view>
 
+#include "proxy/context/lane.h"
 #include "proxy/exchange.h"
 #include "proxy/head_block.h"
-#include "proxy/lane.h"
 
 namespace baton {
 

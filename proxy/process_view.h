@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "net/log.h"
-#include "proxy/lane.h"
+#include "proxy/context/lane.h"
+#include "proxy/context/session_stores.h"
 #include "proxy/listener.h"
 #include "proxy/route/snapshot.h"
-#include "proxy/session_stores.h"
 
 namespace baton {
 

@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "net/check.h"
+#include "proxy/context/pseudonym.h"
 #include "proxy/head/own_reply.h"
 #include "proxy/http1_client.h"
-#include "proxy/pseudonym.h"
 #include "proxy/retry.h"
 
 namespace baton {

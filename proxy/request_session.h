@@ -16,7 +16,7 @@
 #include "net/http/http_head.h"
 #include "net/result.h"
 #include "proxy/config/config.h"
-#include "proxy/lane.h"
+#include "proxy/context/lane.h"
 #include "proxy/route/router.h"
 #include "session/contract.h"
 #include "session/cookie.h"

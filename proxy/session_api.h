@@ -21,7 +21,7 @@
 #include <string_view>
 
 #include "proxy/config/config.h"
-#include "proxy/lane.h"
+#include "proxy/context/lane.h"
 #include "proxy/local_call.h"
 
 namespace baton {

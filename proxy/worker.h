@@ -9,7 +9,7 @@
 
 #include "net/loop.h"
 #include "proxy/clients.h"
-#include "proxy/lane.h"
+#include "proxy/context/lane.h"
 #include "proxy/route/snapshot.h"
 #include "proxy/session_api.h"
 

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "proxy/clients.h"
-#include "proxy/connection_gate.h"
+#include "proxy/context/connection_gate.h"
 #include "proxy/local_call.h"
 #include "tests/relay/proxy.h"
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "proxy/pseudonym.h"
+#include "proxy/context/pseudonym.h"
 #include "tests/relay/proxy.h"
 
 namespace baton::test {

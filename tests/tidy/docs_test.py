@@ -113,7 +113,7 @@ class TablesTest(unittest.TestCase):
         self.assertEqual(sorted(rows), sorted(told))
 
     def test_operating_has_every_field_of_the_access_log(self):
-        told = set(re.findall(r'\\"(\w+)\\":', read("proxy/access_log.cc")))
+        told = set(re.findall(r'\\"(\w+)\\":', read("proxy/context/access_log.cc")))
         rows = set(words(tables("docs/operating.md")["Access log"]))
         self.assertGreater(len(told), 15)
         self.assertEqual(sorted(rows), sorted(told))

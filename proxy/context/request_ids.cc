@@ -1,4 +1,4 @@
-#include "proxy/request_ids.h"
+#include "proxy/context/request_ids.h"
 
 #include <sys/random.h>
 

@@ -1,4 +1,4 @@
-#include "proxy/session_stores.h"
+#include "proxy/context/session_stores.h"
 
 #include <unistd.h>
 

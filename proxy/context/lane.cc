@@ -1,10 +1,10 @@
-#include "proxy/lane.h"
+#include "proxy/context/lane.h"
 
 #include <chrono>
 #include <utility>
 
+#include "proxy/context/pseudonym.h"
 #include "proxy/exchange.h"
-#include "proxy/pseudonym.h"
 
 namespace baton {
 

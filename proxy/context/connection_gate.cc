@@ -1,4 +1,4 @@
-#include "proxy/connection_gate.h"
+#include "proxy/context/connection_gate.h"
 
 namespace baton {
 

@@ -1,8 +1,8 @@
-#include "proxy/pseudonym.h"
+#include "proxy/context/pseudonym.h"
 
 #include <string>
 
-#include "proxy/request_ids.h"
+#include "proxy/context/request_ids.h"
 
 namespace baton {
 
