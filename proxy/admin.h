@@ -16,7 +16,7 @@
 #include <string>
 
 #include "proxy/clients.h"
-#include "proxy/local_call.h"
+#include "proxy/exchange/local_call.h"
 #include "proxy/process_view.h"
 
 namespace baton {

@@ -4,8 +4,8 @@
 #include <cstring>
 #include <utility>
 
-#include "proxy/local_call.h"
-#include "proxy/relay.h"
+#include "proxy/exchange/local_call.h"
+#include "proxy/exchange/relay.h"
 
 namespace baton {
 

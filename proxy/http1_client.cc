@@ -6,9 +6,9 @@
 
 #include "net/check.h"
 #include "proxy/clients.h"
+#include "proxy/exchange/local_call.h"
+#include "proxy/exchange/relay.h"
 #include "proxy/head/own_reply.h"
-#include "proxy/local_call.h"
-#include "proxy/relay.h"
 
 namespace baton {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "proxy/local_call.h"
+#include "proxy/exchange/local_call.h"
 
 namespace baton {
 

@@ -22,7 +22,7 @@
 
 #include "proxy/config/config.h"
 #include "proxy/context/lane.h"
-#include "proxy/local_call.h"
+#include "proxy/exchange/local_call.h"
 
 namespace baton {
 

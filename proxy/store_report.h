@@ -2,7 +2,7 @@
 
 // `/v1/store`: what operators are told of the session store.
 
-#include "proxy/local_call.h"
+#include "proxy/exchange/local_call.h"
 #include "proxy/process_view.h"
 
 namespace baton {

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "proxy/context/pseudonym.h"
-#include "proxy/exchange.h"
+#include "proxy/exchange/exchange.h"
 
 namespace baton {
 

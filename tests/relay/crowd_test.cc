@@ -13,7 +13,7 @@
 
 #include "proxy/clients.h"
 #include "proxy/context/connection_gate.h"
-#include "proxy/local_call.h"
+#include "proxy/exchange/local_call.h"
 #include "tests/relay/proxy.h"
 
 namespace baton::test {

@@ -1,6 +1,6 @@
 // Requests that the program answers itself: bodies, order, limits, ends.
 
-#include "proxy/local_call.h"
+#include "proxy/exchange/local_call.h"
 
 #include <doctest/doctest.h>
 #include <netinet/in.h>

@@ -1,4 +1,4 @@
-#include "proxy/deadline.h"
+#include "proxy/exchange/deadline.h"
 
 #include <doctest/doctest.h>
 

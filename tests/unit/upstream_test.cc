@@ -18,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-#include "proxy/retry.h"
+#include "proxy/exchange/retry.h"
 #include "proxy/write_list.h"
 #include "upstream/pool.h"
 #include "upstream/server.h"

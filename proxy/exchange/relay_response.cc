@@ -5,10 +5,10 @@
 
 #include "net/check.h"
 #include "net/http/cache_control.h"
+#include "proxy/exchange/relay.h"
+#include "proxy/exchange/retry.h"
 #include "proxy/head/connection_auth.h"
 #include "proxy/http1_client.h"
-#include "proxy/relay.h"
-#include "proxy/retry.h"
 
 namespace baton {
 

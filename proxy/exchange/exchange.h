@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "net/result.h"
-#include "proxy/deadline.h"
+#include "proxy/exchange/deadline.h"
 #include "session/store.h"
 
 namespace baton {

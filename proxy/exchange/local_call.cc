@@ -1,4 +1,4 @@
-#include "proxy/local_call.h"
+#include "proxy/exchange/local_call.h"
 
 #include <algorithm>
 #include <utility>

@@ -5,7 +5,7 @@
 
 #include "net/http/cache_control.h"
 #include "net/log.h"
-#include "proxy/request_session.h"
+#include "proxy/exchange/request_session.h"
 
 namespace baton {
 

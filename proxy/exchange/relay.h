@@ -14,10 +14,10 @@
 #include "net/http/http_parser.h"
 #include "net/result.h"
 #include "proxy/context/lane.h"
-#include "proxy/exchange.h"
+#include "proxy/exchange/exchange.h"
+#include "proxy/exchange/request_session.h"
 #include "proxy/head/forward.h"
 #include "proxy/head_block.h"
-#include "proxy/request_session.h"
 #include "proxy/write_list.h"
 #include "upstream/connecting.h"
 

@@ -1,4 +1,4 @@
-#include "proxy/request_session.h"
+#include "proxy/exchange/request_session.h"
 
 #include <algorithm>
 #include <utility>

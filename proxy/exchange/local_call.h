@@ -12,7 +12,7 @@
 #include <string_view>
 
 #include "proxy/context/lane.h"
-#include "proxy/exchange.h"
+#include "proxy/exchange/exchange.h"
 #include "proxy/head_block.h"
 
 namespace baton {

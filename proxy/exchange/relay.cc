@@ -1,13 +1,13 @@
-#include "proxy/relay.h"
+#include "proxy/exchange/relay.h"
 
 #include <algorithm>
 #include <utility>
 
 #include "net/check.h"
 #include "proxy/context/pseudonym.h"
+#include "proxy/exchange/retry.h"
 #include "proxy/head/own_reply.h"
 #include "proxy/http1_client.h"
-#include "proxy/retry.h"
 
 namespace baton {
 

@@ -1,4 +1,4 @@
-#include "proxy/exchange.h"
+#include "proxy/exchange/exchange.h"
 
 #include <utility>
 

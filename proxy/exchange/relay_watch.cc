@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "proxy/exchange/relay.h"
 #include "proxy/http1_client.h"
-#include "proxy/relay.h"
 
 namespace baton {
 
