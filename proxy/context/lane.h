@@ -17,7 +17,7 @@
 #include "proxy/context/date_line.h"
 #include "proxy/context/request_ids.h"
 #include "proxy/context/stats.h"
-#include "proxy/head_block.h"
+#include "proxy/http1/head_block.h"
 #include "proxy/route/snapshot.h"
 #include "session/lost_rotations.h"
 #include "session/store.h"

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "proxy/context/lane.h"
-#include "proxy/http1_client.h"
+#include "proxy/http1/http1_client.h"
 
 namespace baton {
 

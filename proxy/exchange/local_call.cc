@@ -5,7 +5,7 @@
 
 #include "proxy/head/forward.h"
 #include "proxy/head/own_reply.h"
-#include "proxy/http1_client.h"
+#include "proxy/http1/http1_client.h"
 
 namespace baton {
 

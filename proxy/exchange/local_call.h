@@ -13,7 +13,7 @@
 
 #include "proxy/context/lane.h"
 #include "proxy/exchange/exchange.h"
-#include "proxy/head_block.h"
+#include "proxy/http1/head_block.h"
 
 namespace baton {
 

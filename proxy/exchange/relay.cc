@@ -7,7 +7,7 @@
 #include "proxy/context/pseudonym.h"
 #include "proxy/exchange/retry.h"
 #include "proxy/head/own_reply.h"
-#include "proxy/http1_client.h"
+#include "proxy/http1/http1_client.h"
 
 namespace baton {
 

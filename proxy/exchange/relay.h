@@ -17,8 +17,8 @@
 #include "proxy/exchange/exchange.h"
 #include "proxy/exchange/request_session.h"
 #include "proxy/head/forward.h"
-#include "proxy/head_block.h"
-#include "proxy/write_list.h"
+#include "proxy/http1/head_block.h"
+#include "proxy/http1/write_list.h"
 #include "upstream/connecting.h"
 
 namespace baton {

@@ -8,7 +8,7 @@
 #include "proxy/exchange/relay.h"
 #include "proxy/exchange/retry.h"
 #include "proxy/head/connection_auth.h"
-#include "proxy/http1_client.h"
+#include "proxy/http1/http1_client.h"
 
 namespace baton {
 

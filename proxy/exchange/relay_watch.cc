@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "proxy/exchange/relay.h"
-#include "proxy/http1_client.h"
+#include "proxy/http1/http1_client.h"
 
 namespace baton {
 

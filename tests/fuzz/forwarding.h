@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "net/http/http_parser.h"
-#include "proxy/write_list.h"
+#include "proxy/http1/write_list.h"
 #include "tests/fuzz/plain.h"
 
 namespace baton::fuzz {

@@ -11,7 +11,7 @@
 
 #include "net/http/http_parser.h"
 #include "proxy/head/forward.h"
-#include "proxy/write_list.h"
+#include "proxy/http1/write_list.h"
 #include "tests/fuzz/check.h"
 #include "tests/fuzz/forwarding.h"
 #include "tests/fuzz/input.h"

@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "proxy/exchange/retry.h"
-#include "proxy/write_list.h"
+#include "proxy/http1/write_list.h"
 #include "upstream/pool.h"
 #include "upstream/server.h"
 

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "net/http/http_parser.h"
-#include "proxy/http1_server.h"
+#include "proxy/http1/http1_server.h"
 
 namespace baton {
 

@@ -1,4 +1,4 @@
-#include "proxy/http1_server.h"
+#include "proxy/http1/http1_server.h"
 
 #include <utility>
 

@@ -1,4 +1,4 @@
-#include "proxy/http1_client.h"
+#include "proxy/http1/http1_client.h"
 
 #include <algorithm>
 #include <new>

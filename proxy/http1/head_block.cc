@@ -1,4 +1,4 @@
-#include "proxy/head_block.h"
+#include "proxy/http1/head_block.h"
 
 #include <algorithm>
 #include <cstring>

@@ -9,10 +9,10 @@
 
 #include "net/loop.h"
 #include "net/stream.h"
-#include "proxy/bound_servers.h"
 #include "proxy/context/lane.h"
 #include "proxy/head/forward.h"
-#include "proxy/head_block.h"
+#include "proxy/http1/bound_servers.h"
+#include "proxy/http1/head_block.h"
 
 namespace baton {
 
