@@ -11,7 +11,7 @@
 #include "proxy/clients.h"
 #include "proxy/context/lane.h"
 #include "proxy/route/snapshot.h"
-#include "proxy/session_api.h"
+#include "proxy/service/session_api.h"
 
 namespace baton {
 

@@ -1,6 +1,6 @@
 // The admin listener: its pages, and whom it refuses.
 
-#include "proxy/admin.h"
+#include "proxy/service/admin.h"
 
 #include <doctest/doctest.h>
 
@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "proxy/metrics.h"
+#include "proxy/service/metrics.h"
 #include "tests/relay/proxy.h"
 
 namespace baton::test {

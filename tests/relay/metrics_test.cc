@@ -1,6 +1,6 @@
 // The page of numbers: its form, and that each number is what happened.
 
-#include "proxy/metrics.h"
+#include "proxy/service/metrics.h"
 
 #include <doctest/doctest.h>
 

@@ -107,7 +107,7 @@ class TablesTest(unittest.TestCase):
         self.assertEqual(sorted(words(tables("docs/operating.md")["Reasons"])), sorted(told))
 
     def test_operating_has_every_metric(self):
-        told = set(re.findall(r'"(baton_\w+)"', read("proxy/metrics.cc")))
+        told = set(re.findall(r'"(baton_\w+)"', read("proxy/service/metrics.cc")))
         rows = {re.match(r"\w+", word)[0] for word in words(tables("docs/operating.md")["Metrics"])}
         self.assertGreater(len(told), 30)
         self.assertEqual(sorted(rows), sorted(told))
@@ -119,7 +119,7 @@ class TablesTest(unittest.TestCase):
         self.assertEqual(sorted(rows), sorted(told))
 
     def test_operating_has_every_call_of_the_admin_listener(self):
-        calls = set(re.findall(r'\{"(/[\w/]+)", \w+\}', read("proxy/admin.cc")))
+        calls = set(re.findall(r'\{"(/[\w/]+)", \w+\}', read("proxy/service/admin.cc")))
         rows = {word.removeprefix("GET ") for word in words(tables("docs/operating.md")["The admin listener"])}
         self.assertGreater(len(calls), 4)
         self.assertEqual(sorted(rows), sorted(calls))

@@ -137,9 +137,9 @@ class TidyTest(unittest.TestCase):
     def test_F_no_abort_json_is_written_in_one_place(self):
         # nlohmann's dump throws at what is not UTF-8 and its parse at what is no JSON, unless told not to.
         files = [(path, text) for path, text in cpp() if not path.startswith("tests/")]
-        others = [(path, text) for path, text in files if path != "proxy/json_reply.h"]
+        others = [(path, text) for path, text in files if path != "proxy/service/json_reply.h"]
         self.check(self.lines(others, r"\bdump\s*\(", "use json_reply"))
-        dumps = re.findall(r"\bdump\s*\(([^)]*)\)", dict(files)["proxy/json_reply.h"])
+        dumps = re.findall(r"\bdump\s*\(([^)]*)\)", dict(files)["proxy/service/json_reply.h"])
         self.assertEqual(dumps, ["-1, ' ', false, AnyJson::error_handler_t::replace"])
         self.check(self.lines(files, r"Json::parse\((?!\w+, nullptr, false\))", "throws"))
 

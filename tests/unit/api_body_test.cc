@@ -1,6 +1,6 @@
 // What bodies of the session API ask for, and what is wrong with those that are refused.
 
-#include "proxy/api_body.h"
+#include "proxy/service/api_body.h"
 
 #include <doctest/doctest.h>
 

@@ -1,13 +1,13 @@
-#include "proxy/admin.h"
+#include "proxy/service/admin.h"
 
 #include <algorithm>
 #include <array>
 #include <string_view>
 #include <utility>
 
-#include "proxy/json_reply.h"
-#include "proxy/metrics.h"
-#include "proxy/store_report.h"
+#include "proxy/service/json_reply.h"
+#include "proxy/service/metrics.h"
+#include "proxy/service/store_report.h"
 
 namespace baton {
 

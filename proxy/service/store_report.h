@@ -3,7 +3,7 @@
 // `/v1/store`: what operators are told of the session store.
 
 #include "proxy/exchange/local_call.h"
-#include "proxy/process_view.h"
+#include "proxy/service/process_view.h"
 
 namespace baton {
 

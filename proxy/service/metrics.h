@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "proxy/process_view.h"
+#include "proxy/service/process_view.h"
 
 namespace baton {
 

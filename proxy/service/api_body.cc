@@ -1,10 +1,10 @@
-#include "proxy/api_body.h"
+#include "proxy/service/api_body.h"
 
 #include <algorithm>
 #include <set>
 #include <utility>
 
-#include "proxy/json_reply.h"
+#include "proxy/service/json_reply.h"
 #include "session/base64.h"
 #include "session/contract.h"
 

@@ -1,4 +1,4 @@
-#include "proxy/metrics.h"
+#include "proxy/service/metrics.h"
 
 #include <array>
 #include <cstdint>

@@ -1,13 +1,13 @@
-#include "proxy/session_api.h"
+#include "proxy/service/session_api.h"
 
 #include <algorithm>
 #include <cstdint>
 #include <string>
 #include <utility>
 
-#include "proxy/api_body.h"
 #include "proxy/head/own_reply.h"
-#include "proxy/json_reply.h"
+#include "proxy/service/api_body.h"
+#include "proxy/service/json_reply.h"
 #include "session/api_token.h"
 #include "session/base64.h"
 #include "session/contract.h"

@@ -1,9 +1,9 @@
-#include "proxy/store_report.h"
+#include "proxy/service/store_report.h"
 
 #include <algorithm>
 #include <utility>
 
-#include "proxy/json_reply.h"
+#include "proxy/service/json_reply.h"
 
 namespace baton {
 namespace {

@@ -17,7 +17,7 @@
 
 #include "proxy/clients.h"
 #include "proxy/exchange/local_call.h"
-#include "proxy/process_view.h"
+#include "proxy/service/process_view.h"
 
 namespace baton {
 
