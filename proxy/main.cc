@@ -13,7 +13,7 @@
 #include "proxy/config/config_load.h"
 #include "proxy/config/file_text.h"
 #include "proxy/config/toml_table.h"
-#include "proxy/control.h"
+#include "proxy/process/control.h"
 #include "proxy/redis_check.h"
 #include "session/id.h"
 

@@ -5,10 +5,10 @@
 #include <utility>
 
 #include "net/check.h"
-#include "proxy/clients.h"
 #include "proxy/exchange/local_call.h"
 #include "proxy/exchange/relay.h"
 #include "proxy/head/own_reply.h"
+#include "proxy/process/clients.h"
 
 namespace baton {
 

@@ -15,8 +15,8 @@
 #include <memory>
 #include <string>
 
-#include "proxy/clients.h"
 #include "proxy/exchange/local_call.h"
+#include "proxy/process/clients.h"
 #include "proxy/service/process_view.h"
 
 namespace baton {

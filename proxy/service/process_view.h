@@ -8,7 +8,7 @@
 #include "net/log.h"
 #include "proxy/context/lane.h"
 #include "proxy/context/session_stores.h"
-#include "proxy/listener.h"
+#include "proxy/process/listener.h"
 #include "proxy/route/snapshot.h"
 
 namespace baton {

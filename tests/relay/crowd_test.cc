@@ -11,9 +11,9 @@
 #include <string>
 #include <vector>
 
-#include "proxy/clients.h"
 #include "proxy/context/connection_gate.h"
 #include "proxy/exchange/local_call.h"
+#include "proxy/process/clients.h"
 #include "tests/relay/proxy.h"
 
 namespace baton::test {

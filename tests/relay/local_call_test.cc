@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "proxy/clients.h"
+#include "proxy/process/clients.h"
 #include "tests/relay/proxy.h"
 
 namespace baton::test {

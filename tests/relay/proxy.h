@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "proxy/config/config.h"
-#include "proxy/worker.h"
+#include "proxy/process/worker.h"
 #include "session/ended_sessions.h"
 #include "session/memory/memory_table.h"
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "proxy/listener.h"
+#include "proxy/process/listener.h"
 #include "session/base64.h"
 #include "session/cookie.h"
 #include "tests/relay/proxy.h"

@@ -1,7 +1,7 @@
 // The whole program but its command line, in this process: signals, rotation and the end, under
 // load. Signals are the process's, so there is one of it at a time.
 
-#include "proxy/control.h"
+#include "proxy/process/control.h"
 
 #include <doctest/doctest.h>
 #include <signal.h>

@@ -5,7 +5,7 @@
 #include <atomic>
 #include <cstddef>
 
-#include "proxy/listener.h"
+#include "proxy/process/listener.h"
 #include "tests/threads/together.h"
 
 namespace baton::test {

@@ -12,9 +12,9 @@
 
 #include "net/log.h"
 #include "net/loop.h"
-#include "proxy/listener.h"
+#include "proxy/process/listener.h"
+#include "proxy/process/worker.h"
 #include "proxy/route/snapshot.h"
-#include "proxy/worker.h"
 #include "session/memory/memory_table.h"
 
 namespace baton::test {

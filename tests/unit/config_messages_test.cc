@@ -14,7 +14,7 @@
 #include "proxy/config/config_load.h"
 #include "proxy/config/secret_file.h"
 #include "proxy/config/toml_scan.h"
-#include "proxy/listener.h"
+#include "proxy/process/listener.h"
 
 using namespace baton;
 

@@ -10,7 +10,7 @@
 #include "proxy/context/connection_gate.h"
 #include "proxy/context/lane.h"
 #include "proxy/http1/http1_client.h"
-#include "proxy/listener.h"
+#include "proxy/process/listener.h"
 
 namespace baton {
 

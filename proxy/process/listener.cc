@@ -1,4 +1,4 @@
-#include "proxy/listener.h"
+#include "proxy/process/listener.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>

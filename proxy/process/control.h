@@ -9,11 +9,11 @@
 #include "net/log.h"
 #include "net/loop.h"
 #include "proxy/context/session_stores.h"
-#include "proxy/listener.h"
+#include "proxy/process/listener.h"
+#include "proxy/process/worker.h"
 #include "proxy/route/snapshot.h"
 #include "proxy/service/admin.h"
 #include "proxy/service/process_view.h"
-#include "proxy/worker.h"
 
 namespace baton {
 

@@ -8,8 +8,8 @@
 #include <thread>
 
 #include "net/loop.h"
-#include "proxy/clients.h"
 #include "proxy/context/lane.h"
+#include "proxy/process/clients.h"
 #include "proxy/route/snapshot.h"
 #include "proxy/service/session_api.h"
 

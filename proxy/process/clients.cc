@@ -1,4 +1,4 @@
-#include "proxy/clients.h"
+#include "proxy/process/clients.h"
 
 #include <sys/socket.h>
 #include <unistd.h>

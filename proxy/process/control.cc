@@ -1,4 +1,4 @@
-#include "proxy/control.h"
+#include "proxy/process/control.h"
 
 #include <signal.h>
 #include <sys/resource.h>

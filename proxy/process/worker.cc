@@ -1,4 +1,4 @@
-#include "proxy/worker.h"
+#include "proxy/process/worker.h"
 
 #include <utility>
 
