@@ -9,12 +9,12 @@
 
 #include "net/log.h"
 #include "net/resolve.h"
-#include "proxy/command_session_key.h"
+#include "proxy/command/command_session_key.h"
+#include "proxy/command/redis_check.h"
 #include "proxy/config/config_load.h"
 #include "proxy/config/file_text.h"
 #include "proxy/config/toml_table.h"
 #include "proxy/process/control.h"
-#include "proxy/redis_check.h"
 #include "session/id.h"
 
 namespace {

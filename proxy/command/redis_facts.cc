@@ -1,4 +1,4 @@
-#include "proxy/redis_facts.h"
+#include "proxy/command/redis_facts.h"
 
 #include <algorithm>
 #include <utility>

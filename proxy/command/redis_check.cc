@@ -1,4 +1,4 @@
-#include "proxy/redis_check.h"
+#include "proxy/command/redis_check.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -7,11 +7,11 @@
 #include <string>
 #include <utility>
 
+#include "proxy/command/redis_facts.h"
+#include "proxy/command/redis_probe.h"
+#include "proxy/command/redis_trial.h"
 #include "proxy/config/toml_value.h"
 #include "proxy/config/units.h"
-#include "proxy/redis_facts.h"
-#include "proxy/redis_probe.h"
-#include "proxy/redis_trial.h"
 #include "session/redis/master_choice.h"
 #include "session/redis/redis_guide.h"
 #include "session/redis/sentinel_answer.h"

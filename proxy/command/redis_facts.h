@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "net/resolve.h"
-#include "proxy/redis_probe.h"
+#include "proxy/command/redis_probe.h"
 
 namespace baton {
 

@@ -1,4 +1,4 @@
-#include "proxy/redis_probe.h"
+#include "proxy/command/redis_probe.h"
 
 #include <utility>
 

@@ -1,4 +1,4 @@
-#include "proxy/redis_trial.h"
+#include "proxy/command/redis_trial.h"
 
 #include <cstdint>
 #include <span>

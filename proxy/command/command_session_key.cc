@@ -1,4 +1,4 @@
-#include "proxy/command_session_key.h"
+#include "proxy/command/command_session_key.h"
 
 #include <algorithm>
 #include <cstdio>
