@@ -7,23 +7,58 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# What a folder may include besides its own files: tests -> proxy -> session, upstream -> net.
+# What a folder may include besides its own files. Arrows point downwards only:
+#     tests -> proxy -> session, upstream -> net
+# and in proxy
+#     main -> process -> service -----+
+#       |        |-----> http1 -------+-> exchange -> context -> route -> config
+#       +-----> command -> config               +---> head
+NET = ["net", "net/http"]
+BELOW = [*NET, "session", "session/memory", "session/redis", "upstream"]
+RELAYING = [*BELOW, "proxy/exchange", "proxy/context", "proxy/head", "proxy/route", "proxy/config"]
 ARROWS = {
     "net": [],
-    "session": ["net"],
-    "upstream": ["net"],
-    "proxy": ["session", "upstream", "net"],
-    "tests": ["proxy", "session", "upstream", "net"],
+    "net/http": ["net"],
+    "session": NET,
+    "session/memory": [*NET, "session"],
+    "session/redis": [*NET, "session"],
+    "upstream": NET,
+    "proxy/config": BELOW,
+    "proxy/route": [*BELOW, "proxy/config"],
+    "proxy/head": BELOW,
+    "proxy/context": [*BELOW, "proxy/route", "proxy/config"],
+    "proxy/exchange": RELAYING,
+    "proxy/http1": RELAYING,
+    "proxy/service": RELAYING,
+    "proxy/process": [*RELAYING, "proxy/http1", "proxy/service"],
+    "proxy/command": [*BELOW, "proxy/config"],
+    "proxy": ["net", "session", "proxy/process", "proxy/command", "proxy/config"],
+}
+
+# Includes against the arrows, while the house is being rebuilt.
+EXCEPTIONS = {
+    "proxy/context/lane.cc": ["proxy/exchange/exchange.h"],
+    "proxy/context/lane.h": ["proxy/http1/head_block.h"],
+    "proxy/exchange/exchange.cc": ["proxy/http1/http1_client.h"],
+    "proxy/exchange/local_call.cc": ["proxy/http1/http1_client.h"],
+    "proxy/exchange/local_call.h": ["proxy/http1/head_block.h"],
+    "proxy/exchange/relay.cc": ["proxy/http1/http1_client.h"],
+    "proxy/exchange/relay.h": ["proxy/http1/head_block.h", "proxy/http1/write_list.h"],
+    "proxy/exchange/relay_response.cc": ["proxy/http1/http1_client.h"],
+    "proxy/exchange/relay_watch.cc": ["proxy/http1/http1_client.h"],
+    "proxy/http1/http1_client.cc": ["proxy/process/clients.h"],
+    "proxy/service/admin.h": ["proxy/process/clients.h"],
+    "proxy/service/process_view.h": ["proxy/process/listener.h"],
 }
 
 # The files that may include a library's headers; tests may include all of them.
 LIBRARIES = {
-    r"uv\.h": r"net/.*|proxy/(listener|worker|control|main)\.(h|cc)",
-    r"llhttp\.h": r"net/(http_parser|http_syntax|head_guard)\.(h|cc)",
-    r"openssl/.*": r"session/(api_token|base64|id|redis_scripts)\.cc",
-    r"hiredis/.*": r"session/redis_reply\.cc",
-    r"toml\+\+/.*": r"proxy/(config_load|toml_table|toml_value)\.(h|cc)",
-    r"nlohmann/json\.hpp": r"proxy/json_reply\.h",
+    r"uv\.h": r"net/.*|proxy/(process/(listener|worker|control)|main)\.(h|cc)",
+    r"llhttp\.h": r"net/http/(http_parser|http_syntax|head_guard)\.(h|cc)",
+    r"openssl/.*": r"session/(api_token|base64|id|redis/redis_scripts)\.cc",
+    r"hiredis/.*": r"session/redis/redis_reply\.cc",
+    r"toml\+\+/.*": r"proxy/config/(config_load|toml_table|toml_value)\.(h|cc)",
+    r"nlohmann/json\.hpp": r"proxy/service/json_reply\.h",
     r"doctest/doctest\.h": r"$",
 }
 
@@ -76,16 +111,24 @@ class TidyTest(unittest.TestCase):
         self.assertGreater(len(list(self.includes())), 50)
 
     def test_includes_follow_the_arrows(self):
+        against = set()
+
         def faults():
             for path, place, quote, header in self.includes():
                 if quote != '"':
                     continue
-                folder, target = path.split("/")[0], header.split("/")[0]
+                folder, target = os.path.dirname(path), os.path.dirname(header)
                 if not (ROOT / header).is_file():
                     yield f'{place}: "{header}" is no path from the top of the project'
-                elif target != folder and target not in ARROWS.get(folder, []):
+                elif folder.split("/")[0] == "tests" or target in (folder, *ARROWS.get(folder, [])):
+                    continue
+                elif header in EXCEPTIONS.get(path, ()):
+                    against.add((path, header))
+                else:
                     yield f"{place}: {folder} may not include {header}"
         self.check(faults())
+        allowed = {(path, header) for path, headers in EXCEPTIONS.items() for header in headers}
+        self.check(f"{path}: no exception for {header} is needed" for path, header in sorted(allowed - against))
 
     def test_libraries_are_included_where_they_are_wrapped(self):
         def faults():
@@ -100,7 +143,8 @@ class TidyTest(unittest.TestCase):
         self.check(faults())
 
     def test_folders_are_known(self):
-        self.check(f"{path}: not in a folder of the house" for path, _ in cpp() if path.split("/")[0] not in ARROWS)
+        self.check(f"{path}: not in a folder of the house" for path, _ in cpp()
+                   if path.split("/")[0] != "tests" and os.path.dirname(path) not in ARROWS)
 
     def test_headers_are_included_once(self):
         self.check(f"{path}: no #pragma once" for path, text in sources("*.h") if "#pragma once" not in text)
