@@ -135,6 +135,21 @@ void append_access_line(std::string& block, const AccessLine& line) {
     block += "}\n";
 }
 
+KeptAccessLine::KeptAccessLine(const AccessLine& line) : line_(line) {
+    std::string_view* const texts[] = {&line_.id,     &line_.client, &line_.method, &line_.host,
+                                       &line_.target, &line_.route,  &line_.server, &line_.session,
+                                       &line_.token,  &line_.fault,  &line_.reason, &line_.detail};
+    std::size_t size = 0;
+    for (const std::string_view* text : texts) size += text->size();
+    texts_ = std::make_unique_for_overwrite<char[]>(size);
+    char* at = texts_.get();
+    for (std::string_view* text : texts) {
+        const std::size_t copied = text->copy(at, text->size());
+        *text = {at, copied};
+        at += copied;
+    }
+}
+
 void AccessLog::write(const AccessLine& line) {
     if (!enabled()) return;
     if (block_.capacity() < block_size) {

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -37,6 +38,19 @@ struct AccessLine {
     std::string_view fault;
     std::string_view reason;  // a word of ours
     std::string_view detail;  // the name of a field or an attribute that the reason is about
+};
+
+// A line whose texts it owns.
+class KeptAccessLine {
+public:
+    KeptAccessLine() = default;
+    explicit KeptAccessLine(const AccessLine& line);
+    // Its texts live as long as this object, or the one that it is moved to.
+    AccessLine& line() noexcept { return line_; }
+
+private:
+    std::unique_ptr<char[]> texts_;
+    AccessLine line_;
 };
 
 // No line is longer, its newline included, so that it goes into a pipe in one piece.

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "proxy/context/pseudonym.h"
-#include "proxy/exchange/exchange.h"
 
 namespace baton {
 
@@ -19,13 +18,6 @@ std::string_view logged_target(const Head& head, bool query) noexcept {
 }
 
 namespace {
-
-// The guard refuses a declared length over the limit at its place in the order of refusals.
-HeadLimits head_limits(const LimitsConfig& limits) {
-    HeadLimits head = limits.head;
-    head.body_max = limits.body_max;
-    return head;
-}
 
 std::string via_line(char minor) {
     return std::string{"Via: 1."} + minor + " " + std::string{pseudonym()} + "\r\n";
@@ -48,14 +40,13 @@ Lane::Lane(Loop& the_loop, std::shared_ptr<const Snapshot> the_snapshot,
     : loop(the_loop),
       snapshot(std::move(the_snapshot)),
       store(std::move(the_store)),
-      blocks(head_limits(snapshot->config().limits)),
       access_log(writer, access_sink),
       counters(snapshot->config().routes.size()),
       via_lines{via_line('0'), via_line('1')},
       unknown_limit(&the_unknown_limit),
       epoch_offset_ms(wall_now_ms() - static_cast<std::int64_t>(uv_hrtime() / 1'000'000)) {
     store->attach(this, {[](void* lane, StoreTicket ticket, StoreAnswer answer) {
-                      static_cast<Lane*>(lane)->store_answered(ticket, std::move(answer));
+                      static_cast<Lane*>(lane)->waiters.answer(ticket, std::move(answer));
                   }});
     for (const auto& upstream : snapshot->upstreams())
         for (std::size_t i = 0; i < upstream->servers().size(); ++i)
@@ -68,14 +59,6 @@ bool Lane::closes_idle_server() noexcept {
     for (const auto& pool : pools)
         if (pool->close_oldest()) return true;
     return false;
-}
-
-void Lane::store_answered(StoreTicket ticket, StoreAnswer answer) {
-    const auto found = waiting.find(ticket);
-    if (found == waiting.end()) return;  // who asked is gone
-    Exchange* asker = found->second;
-    waiting.erase(found);
-    asker->store_answered(std::move(answer));
 }
 
 }  // namespace baton

@@ -7,7 +7,6 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "net/log.h"
@@ -17,7 +16,7 @@
 #include "proxy/context/date_line.h"
 #include "proxy/context/request_ids.h"
 #include "proxy/context/stats.h"
-#include "proxy/http1/head_block.h"
+#include "proxy/context/store_waiters.h"
 #include "proxy/route/snapshot.h"
 #include "session/lost_rotations.h"
 #include "session/store.h"
@@ -25,8 +24,6 @@
 #include "upstream/pool.h"
 
 namespace baton {
-
-class Exchange;
 
 // Milliseconds since 1970 by the wall clock: for log lines, never for time-outs.
 std::int64_t wall_now_ms() noexcept;
@@ -48,7 +45,6 @@ struct Lane {
     // Closes an idle connection, to any server, for the descriptor and the memory that it holds. False
     // if there is none.
     bool closes_idle_server() noexcept;
-    HeadBlocks blocks;
     AccessLog access_log;
     Counters counters;
     TcpCounts tcp;
@@ -59,8 +55,6 @@ struct Lane {
     LostRotations* lost_rotations = nullptr;  // none: a lane that serves no sessions
     std::string head_out;                     // a head being built; empty between events
     std::string lines_out;                    // session lines being built
-    Pieces client_pieces;                     // body data of this event
-    Pieces server_pieces;
     std::int64_t epoch_offset_ms;  // loop.now() + this = milliseconds since 1970, but never jumps
     log::OncePerMinute unknown_field_warning;
     log::OncePerMinute foreign_cookie_warning;
@@ -75,12 +69,7 @@ struct Lane {
     log::OncePerMinute dropped_change_warning;
     log::OncePerSecond refused_warning;
 
-    // Who waits for the store. An answer whose asker is gone finds nobody.
-    StoreTicket last_ticket = 0;
-    std::unordered_map<StoreTicket, Exchange*> waiting;
-
-    // The store's late answer to `ticket`. This loop's thread, outside of any store operation.
-    void store_answered(StoreTicket ticket, StoreAnswer answer);
+    StoreWaiters waiters;
 
     // Microseconds for the spans of a log line; without a log the turn's milliseconds will do, which
     // cost no look at the clock.

@@ -31,6 +31,12 @@ void upload_deadline(Deadline& deadline, const Stamps& at, const UploadRate& rat
            Fault::client_slow, Reason::upload_too_slow);
 }
 
+void add_send(Deadline& deadline, const Stamps& at, Milliseconds send) noexcept {
+    if (at.unsent_since != 0)
+        sooner(deadline, std::max(at.client_progress, at.unsent_since), send, Fault::client_slow,
+               Reason::send_timeout);
+}
+
 // `total` has run out: the fault is of whoever is awaited at that moment.
 Fault fault_of_total(const Progress& progress) noexcept {
     switch (awaited(progress).whom) {
@@ -100,9 +106,6 @@ Awaited awaited(const Progress& progress) noexcept {
         return {Origin::server,
                 std::max({at.request_progress, at.response_progress, at.client_progress})};
     case Phase::replying: return {Origin::client, std::max(at.client_progress, at.unsent_since)};
-    case Phase::tunnelling:
-        return {Origin::client, std::max({at.request_progress, at.response_progress,
-                                          at.client_progress, at.client_input})};
     }
     return {Origin::local, at.begun};
 }
@@ -126,12 +129,6 @@ void see_upload(Stamps& at, Progress::Phase phase, std::uint64_t bytes,
 Deadline next_deadline(const Progress& progress, const TimeLimits& limits) noexcept {
     const Stamps& at = progress.at;
     Deadline deadline;
-    if (progress.phase == Progress::Phase::tunnelling) {
-        // Both sides are silent, as the client may be for as long as it likes: no server's fault.
-        sooner(deadline, awaited(progress).since, limits.client.tunnel_idle, Fault::client_slow,
-               Reason::tunnel_idle_timeout);
-        return deadline;
-    }
     // Bounds the wait for an answer; what flows then is bounded by `send` and `idle`.
     if (at.half_closed != 0 && !progress.answer_begun)
         sooner(deadline, at.half_closed, limits.client.client_gone, Fault::client_gone,
@@ -141,11 +138,24 @@ Deadline next_deadline(const Progress& progress, const TimeLimits& limits) noexc
                Reason::body_idle_timeout);
         if (limits.upload.min != 0) upload_deadline(deadline, at, limits.upload);
     }
-    if (at.unsent_since != 0)
-        sooner(deadline, std::max(at.client_progress, at.unsent_since), limits.client.send,
-               Fault::client_slow, Reason::send_timeout);
+    add_send(deadline, at, limits.client.send);
     if (limits.server != nullptr && progress.phase != Progress::Phase::replying)
         server_deadlines(deadline, progress, *limits.server);
+    return deadline;
+}
+
+Deadline tunnel_deadline(const Stamps& at, Milliseconds idle) noexcept {
+    Deadline deadline;
+    sooner(
+        deadline,
+        std::max({at.request_progress, at.response_progress, at.client_progress, at.client_input}),
+        idle, Fault::client_slow, Reason::tunnel_idle_timeout);
+    return deadline;
+}
+
+Deadline send_deadline(const Stamps& at, Milliseconds send) noexcept {
+    Deadline deadline;
+    add_send(deadline, at, send);
     return deadline;
 }
 

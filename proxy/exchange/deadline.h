@@ -37,7 +37,6 @@ struct Progress {
         overlapping,  // the answer has begun, and bytes of the request are awaited from the client
         answering,
         replying,  // the last bytes leave for the client
-        tunnelling,
     };
     Phase phase = Phase::before;
     bool server_reached = false;  // a byte of the request was written to a server
@@ -73,5 +72,11 @@ struct TimeLimits {
     const UpstreamConfig::Timeouts* server = nullptr;
 };
 Deadline next_deadline(const Progress& progress, const TimeLimits& limits) noexcept;
+
+// Of a tunnel in which no byte goes either way. Both sides are silent, as the client may be for as long as
+// it likes: no server's fault.
+Deadline tunnel_deadline(const Stamps& at, Milliseconds idle) noexcept;
+// Of a client that does not take what is left for it.
+Deadline send_deadline(const Stamps& at, Milliseconds send) noexcept;
 
 }  // namespace baton

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "proxy/context/lane.h"
-#include "proxy/http1/http1_client.h"
+#include "proxy/exchange/client_side.h"
 
 namespace baton {
 
@@ -15,16 +15,20 @@ void Exchange::store_answered(StoreAnswer answer) {
 }
 
 StoreTicket Exchange::ticket() noexcept {
-    if (ticket_ == 0) ticket_ = ++lane_.last_ticket;
+    if (ticket_ == 0) ticket_ = lane_.waiters.new_ticket();
     return ticket_;
 }
 
-void Exchange::await_answer() { lane_.waiting.emplace(ticket_, this); }
+void Exchange::await_answer() {
+    lane_.waiters.add(ticket_, this, [](void* exchange, StoreAnswer answer) {
+        static_cast<Exchange*>(exchange)->store_answered(std::move(answer));
+    });
+}
 
-bool Exchange::awaits_answer() const noexcept { return lane_.waiting.contains(ticket_); }
+bool Exchange::awaits_answer() const noexcept { return lane_.waiters.contains(ticket_); }
 
 void Exchange::forget_answer() noexcept {
-    if (ticket_ != 0 && lane_.waiting.erase(ticket_) > 0) lane_.store->forget(ticket_);
+    if (ticket_ != 0 && lane_.waiters.remove(ticket_)) lane_.store->forget(ticket_);
 }
 
 std::optional<StoreAnswer> Exchange::take_answer() noexcept {

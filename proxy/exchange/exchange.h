@@ -5,6 +5,7 @@
 // request's block; the client side makes it, drives it and ends it.
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 
 #include "net/result.h"
@@ -13,18 +14,17 @@
 
 namespace baton {
 
-class Http1Client;
+class ClientSide;
 struct Lane;
 
 class Exchange {
 public:
-    // How the client's connection goes on.
     enum class End : std::uint8_t {
-        keep,
-        close,   // once the answer has left
-        linger,  // the same, of a client that may be sending and does not expect the end
-        cut,     // at once, by a reset: what there is of an answer must not look complete
-        drop,    // at once: the client has gone and there is no answer
+        complete,  // the response has left
+        linger,    // the same, of a client that may be sending and does not expect the end
+        cut,       // what there is of a response must not look complete
+        dropped,   // the client has gone, and there is no response
+        tunnel,    // it has become a tunnel
     };
 
     virtual ~Exchange();
@@ -43,15 +43,13 @@ public:
     virtual void stop() = 0;  // the process's grace is over
 
     virtual Deadline deadline() noexcept = 0;
+    // Whether more of the request's body, or of a tunnel's bytes, may come.
     bool wants_client_input() const noexcept { return wants_client_; }
-    // After a 101: bytes both ways.
-    virtual bool tunnelling() const noexcept { return false; }
-
-    // The store's late answer to this exchange's ticket.
-    void store_answered(StoreAnswer answer);
+    // What carries on, if it ended with `tunnel`. It refers to nothing of the request's.
+    virtual std::unique_ptr<Exchange> take_tunnel() { return nullptr; }
 
 protected:
-    Exchange(Lane& lane, Http1Client& client) noexcept : lane_(lane), client_(client) {}
+    Exchange(Lane& lane, ClientSide& client) noexcept : lane_(lane), client_(client) {}
 
     // What goes with each question to the store. One question at a time.
     StoreTicket ticket() noexcept;
@@ -63,11 +61,13 @@ protected:
     void forget_answer() noexcept;
 
     Lane& lane_;
-    Http1Client& client_;
-    End end_ = End::keep;
+    ClientSide& client_;
+    End end_ = End::complete;
     bool wants_client_ = true;
 
 private:
+    void store_answered(StoreAnswer answer);
+
     StoreTicket ticket_ = 0;
     std::optional<StoreAnswer> answer_;
 };

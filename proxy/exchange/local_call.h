@@ -13,11 +13,10 @@
 
 #include "proxy/context/lane.h"
 #include "proxy/exchange/exchange.h"
-#include "proxy/http1/head_block.h"
+#include "proxy/exchange/request.h"
+#include "proxy/head/reply.h"
 
 namespace baton {
-
-class Http1Client;
 
 struct LocalRequest {
     const Head& head;
@@ -27,45 +26,27 @@ struct LocalRequest {
     std::string_view body;
 };
 
-struct LocalReply {
-    int status = 200;
-    std::string_view content_type = "text/plain; charset=utf-8";
-    std::string body;
-    std::string fields;  // further ones, ready-made lines
-};
-// A status and its reason in words, as the body.
-LocalReply plain_reply(int status, std::string fields = {});
-
-// Appends the whole answer. `close`: the connection ends after it, and the answer says so.
-struct LocalReplyTo {
-    std::string_view date_line;  // ready-made
-    bool client_is_1_0 = false;
-    bool close = false;
-    bool head_only = false;  // an answer to HEAD: the fields without the body
-};
-void append_local_reply(std::string& out, const LocalReply& reply, const LocalReplyTo& to);
-
 // A reply that waits for the store.
 class PendingReply {
 public:
     virtual ~PendingReply() = default;
     // The store's answer. The reply; or nothing, and the store was asked again.
-    virtual std::optional<LocalReply> answered(StoreAnswer answer) = 0;
+    virtual std::optional<Reply> answered(StoreAnswer answer) = 0;
 };
 
 // Who answers. One per listener and loop; called on the thread of the loop.
 class LocalService {
 public:
     // A reply to a head that needs no look at the body: who may not ask is not listened to.
-    virtual std::optional<LocalReply> refusal(const Head&) { return std::nullopt; }
+    virtual std::optional<Reply> refusal(const Head&) { return std::nullopt; }
     // The reply; or nothing, and `pending` is set: the store was asked with `ticket`.
-    virtual std::optional<LocalReply> answer(const LocalRequest& request, StoreTicket ticket,
-                                             std::unique_ptr<PendingReply>& pending) = 0;
+    virtual std::optional<Reply> answer(const LocalRequest& request, StoreTicket ticket,
+                                        std::unique_ptr<PendingReply>& pending) = 0;
     // A longer body is refused (413).
     virtual std::size_t body_max() const noexcept { return std::size_t{8} << 10; }
     // The reply to what HTTP refuses before there is a request, or while its body comes: a bad head,
     // a body that is too long, a client that is too slow. The connection ends after it.
-    virtual LocalReply fault_reply(Error error) const;
+    virtual Reply fault_reply(Error error) const;
 
 protected:
     ~LocalService() = default;
@@ -73,7 +54,7 @@ protected:
 
 class LocalCall final : public Exchange {
 public:
-    LocalCall(Lane& lane, Http1Client& client, HeadBlock& block, LocalService& service);
+    LocalCall(Lane& lane, ClientSide& client, Request& request, LocalService& service);
 
     bool advance() override;
     void client_gone(int uv_error) override;
@@ -89,16 +70,15 @@ private:
     void receive();
     bool too_long() const noexcept;
     void ask();
-    void reply_if(const std::optional<LocalReply>& reply);
+    void reply_if(std::optional<Reply> reply);
     void fail(Error error);
-    void send(std::string_view bytes);
+    void send(Reply reply);
     void finish(End end) noexcept;
 
-    HeadBlock& block_;
+    Request& request_;
     LocalService& service_;
     std::unique_ptr<PendingReply> pending_;
     State state_ = State::begun;
-    bool close_client_ = false;  // said so in the answer
     Stamps at_;
 };
 

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "net/log.h"
-#include "session/ended_sessions.h"
 
 namespace baton {
 
@@ -38,7 +37,7 @@ Step RequestSession::find(const Needs& needs, const Head& request) {
     needs_ = needs;
     state_ = SessionState::none;
     // One that asks what it may do is no visit (RFC 9110, 9.3.7); browsers send it without cookies.
-    makes_one_ =
+    look_up_.creates =
         needs.route->config->create == SessionCreate::always && request.method != Method::options;
     if (!request.has(FieldName::cookie)) return looked_up();
     __attribute__((uninitialized)) CookieCandidates cookies;
@@ -59,27 +58,26 @@ Step RequestSession::find(const Needs& needs, const Head& request) {
 
 Step RequestSession::find_again() {
     state_ = SessionState::none;
-    live_seen_ = held_ = false;
+    found_ = Found::nothing;
+    held_ = Held::no;
     asked_ = SessionRequest{};
     error_.reset();
-    unknown_ = 0;
-    dead_seen_ = led_ = unsure_ = false;
-    several_.reset();
+    look_up_ = LookUp{};
     return load(id_);
 }
 
 Step RequestSession::load(const SessionId& id) {
     doing_ = Doing::loading;
-    candidate_ = id;
-    candidate_key_ = key_of(id);
-    return continue_with(store().load(candidate_key_, ShownBy::client, ask()));
+    look_up_.id = id;
+    look_up_.key = key_of(id);
+    return continue_with(store().load(look_up_.key, ShownBy::client, ask()));
 }
 
 Step RequestSession::load_several(const CookieCandidates& cookies) {
     doing_ = Doing::loading_several;
-    several_ = std::make_unique<Several>();
-    several_->ids.assign(cookies.ids().begin(), cookies.ids().end());
-    candidate_ = cookies.ids().front();
+    look_up_.several = std::make_unique<Several>();
+    look_up_.several->ids.assign(cookies.ids().begin(), cookies.ids().end());
+    look_up_.id = cookies.ids().front();
     std::array<SessionKey, CookieCandidates::count_max> keys;
     for (std::size_t i = 0; i < cookies.ids().size(); ++i) keys[i] = key_of(cookies.ids()[i]);
     return continue_with(
@@ -89,7 +87,7 @@ Step RequestSession::load_several(const CookieCandidates& cookies) {
 Step RequestSession::loaded(StoreAnswer&& answer) {
     switch (look_at(std::move(answer))) {
     // The client has not heard of its new id yet. It is asked for next, in this one's place.
-    case Look::follow: return load(candidate_);
+    case Look::follow: return load(look_up_.id);
     case Look::next: return next_of_several();
     case Look::enough: break;
     }
@@ -98,12 +96,13 @@ Step RequestSession::loaded(StoreAnswer&& answer) {
 
 // The first live session wins. One more live one is worth counting.
 Step RequestSession::next_of_several() {
-    while (several_ != nullptr && several_->next < several_->answers.size()) {
-        const std::size_t at = several_->next++;
-        candidate_ = several_->ids[at];
-        candidate_key_ = key_of(candidate_);
-        const Look look = look_at(std::move(several_->answers[at]));
-        if (look == Look::follow) return load(candidate_);
+    while (look_up_.several != nullptr &&
+           look_up_.several->next < look_up_.several->answers.size()) {
+        const std::size_t at = look_up_.several->next++;
+        look_up_.id = look_up_.several->ids[at];
+        look_up_.key = key_of(look_up_.id);
+        const Look look = look_at(std::move(look_up_.several->answers[at]));
+        if (look == Look::follow) return load(look_up_.id);
         if (look == Look::enough) break;
     }
     return looked_up();
@@ -111,13 +110,13 @@ Step RequestSession::next_of_several() {
 
 std::optional<SessionId> RequestSession::lost_rotation() const {
     if (needs_.lane->lost_rotations == nullptr) return std::nullopt;
-    return needs_.lane->lost_rotations->find(candidate_key_, needs_.client, now());
+    return needs_.lane->lost_rotations->find(look_up_.key, needs_.client, now());
 }
 
 RequestSession::Look RequestSession::follow(const SessionId& next) noexcept {
-    candidate_ = next;
-    led_ = true;
-    if (!live_seen_) cookie_ = CookieAction::lead;
+    look_up_.id = next;
+    look_up_.led = true;
+    if (found_ != Found::live) cookie_ = CookieAction::lead;
     return Look::follow;
 }
 
@@ -127,52 +126,53 @@ RequestSession::Look RequestSession::look_at(StoreAnswer&& answer) {
         if (const auto next = lost_rotation()) return follow(*next);
     }
     switch (answer.kind) {
-    case Kind::moved: return follow(veiled(answer.moved_to, candidate_));
+    case Kind::moved: return follow(veiled(answer.moved_to, look_up_.id));
     case Kind::live:
-        if (live_seen_) {
+        if (found_ == Found::live) {
             // Unless it is the same one, by an id that it had before.
-            if (candidate_ != id_) counters().session_second_live.add();
+            if (look_up_.id != id_) counters().session_second_live.add();
             return Look::enough;
         }
-        live_seen_ = held_ = true;
+        found_ = Found::live;
+        held_ = Held::yes;
         if (state_ == SessionState::none) state_ = SessionState::live;
-        use(candidate_, candidate_key_);
+        use(look_up_.id, look_up_.key);
         record_ = std::move(answer.record);
         lives(record_.ttl_ms, record_.idle_ms, record_.capped);
         // It might expire before anybody sees that its request runs.
         if (!record_.capped && record_.ttl_ms <= record_.idle_ms / 2) touch();
         break;
     case Kind::none:
-        if (!led_) {
+        if (!look_up_.led) {
             counters().session_unknown_absent.add();
-            ++unknown_;
+            ++look_up_.unknown;
             break;
         }
         [[fallthrough]];  // its session has ended, so long ago that only the old id knows of it
     case Kind::dead:
         counters().session_unknown_dead.add();
-        dead_seen_ = true;
+        if (found_ == Found::nothing) found_ = Found::dead;
         break;
     default:
-        if (!live_seen_) {
+        if (found_ != Found::live) {
             // For a tunnel, which may outlast the outage.
-            use(candidate_);
-            unsure_ = true;
+            use(look_up_.id);
+            held_ = Held::unsure;
             unavailable();
         }
         return Look::enough;
     }
-    if (!live_seen_) cookie_ = CookieAction::none;  // what it had moved to is gone too
-    led_ = false;
+    if (found_ != Found::live) cookie_ = CookieAction::none;  // what it had moved to is gone too
+    look_up_.led = false;
     return Look::next;
 }
 
 Step RequestSession::looked_up() {
     doing_ = Doing::nothing;
-    several_.reset();
+    look_up_.several.reset();
     if (state_ == SessionState::unavailable) return Step::done;
     if (is_guessing()) return fail(Fault::session_guessed, Reason::unknown_ids);
-    return live_seen_ ? Step::done : not_found();
+    return found_ == Found::live ? Step::done : not_found();
 }
 
 // The store did not answer: nothing is said to the client about its cookie. The server is told, or
@@ -187,7 +187,8 @@ void RequestSession::unavailable() {
 // A browser may have one old cookie beside that of its session; who shows more is looking for
 // somebody else's.
 bool RequestSession::is_guessing() {
-    for (const unsigned allowed = live_seen_ ? 1 : 0; unknown_ > allowed; --unknown_)
+    for (const unsigned allowed = found_ == Found::live ? 1 : 0; look_up_.unknown > allowed;
+         --look_up_.unknown)
         if (!needs_.lane->unknown_limit->count(needs_.client, now())) return true;
     return false;
 }
@@ -197,11 +198,12 @@ bool RequestSession::is_guessing() {
 // of a fresh login.
 Step RequestSession::not_found() {
     use(mint_session_id());
-    return makes_one_ && !dead_seen_ ? make(Doing::making_always) : Step::done;
+    return look_up_.creates && found_ != Found::dead ? make(Doing::making_always) : Step::done;
 }
 
 std::int64_t RequestSession::idle_ms() const noexcept {
-    if (!asked_.idle_ms()) return held_ ? record_.idle_ms : needs_.config->idle.count();
+    if (!asked_.idle_ms())
+        return held_ == Held::yes ? record_.idle_ms : needs_.config->idle.count();
     return std::clamp<std::int64_t>(*asked_.idle_ms(), needs_.config->idle_min.count(),
                                     needs_.config->idle_max.count());
 }
@@ -238,7 +240,7 @@ Step RequestSession::made(StoreAnswer&& answer) {
     switch (answer.kind) {
     case Kind::created:
         record_ = std::move(answer.record);
-        held_ = true;
+        held_ = Held::yes;
         cookie_ = CookieAction::give;
         lives(record_.ttl_ms, record_.idle_ms, record_.capped);
         if (why == Doing::making_always) {
@@ -279,7 +281,7 @@ Step RequestSession::answered(StoreAnswer&& answer) {
     case Doing::loading: return loaded(std::move(answer));
     case Doing::loading_several:
         if (answer.kind != Kind::several) return loaded(std::move(answer));
-        several_->answers = std::move(answer.each);
+        look_up_.several->answers = std::move(answer.each);
         return next_of_several();
     case Doing::making_always:
     case Doing::making_asked: return made(std::move(answer));
@@ -302,7 +304,8 @@ void RequestSession::lives(std::int64_t ttl_ms, std::int64_t idle_ms, bool cappe
     touch_at_ms_ = now() + ttl_ms - idle_ms;
     keep_alive_at_ms_ = now() + ttl_ms / 2;
     if (needs_.config->renew_after.count() > 0)
-        keep_alive_at_ms_ = std::min(keep_alive_at_ms_, now() + watch_ms());
+        keep_alive_at_ms_ =
+            std::min(keep_alive_at_ms_, now() + watch_interval_ms(*needs_.config, idle_ms));
 }
 
 // A use that moved the expiry on.
@@ -313,8 +316,8 @@ void RequestSession::lives_from_now() noexcept {
 Step RequestSession::keep_alive() {
     if (keep_alive_at_ms_ == never || now() < keep_alive_at_ms_) return Step::done;
     if (doing_ == Doing::nothing && needs_.config->renew_after.count() > 0) {
-        keep_alive_at_ms_ = now() + watch_ms();
-        return look_again(true);
+        keep_alive_at_ms_ = now() + watch_interval_ms(*needs_.config, idle_ms());
+        return look_again();
     }
     touch();
     return Step::done;
@@ -324,24 +327,16 @@ void RequestSession::finish() {
     if (touch_at_ms_ != never && now() >= touch_at_ms_) touch();
 }
 
-std::int64_t RequestSession::tunnel_interval_ms() const noexcept {
-    if ((!held_ && !unsure_) || ended_) return 0;
-    return needs_.config->close_tunnels
-               ? std::min<std::int64_t>(watch_ms(), needs_.config->close_tunnels_check.count())
-               : watch_ms();
-}
-
-// How often the session of what runs on is looked after: twice while an old id leads to the new one.
-std::int64_t RequestSession::watch_ms() const noexcept {
-    const std::int64_t slack = touch_slack_ms(idle_ms());
-    return needs_.config->renew_after.count() > 0 ? std::min(slack, alias_ms / 2) : slack;
-}
-
-bool RequestSession::ended_here() noexcept {
-    const EndedSessions* ended = needs_.lane->store->ended();
-    if (ended == nullptr) return false;
-    const std::uint64_t before = std::exchange(ended_seen_, ended->count());
-    return before != ended_seen_ && ended->has_since(key_, before);
+std::optional<TunnelSession> RequestSession::for_tunnel() const {
+    if (held_ == Held::no) return std::nullopt;
+    return TunnelSession{
+        *needs_.lane,
+        *needs_.config,
+        {.id = id_,
+         .scope = std::string{needs_.route->scope},
+         .cookie = std::string{needs_.route->cookie},
+         .idle_ms = idle_ms(),
+         .known = held_ == Held::yes ? TunnelSession::Known::live : TunnelSession::Known::unsure}};
 }
 
 void RequestSession::touch() {
@@ -349,29 +344,25 @@ void RequestSession::touch() {
     lives_from_now();
 }
 
-Step RequestSession::look_again(bool in_use) {
-    in_use_ = in_use;
+// The request goes on while the store is away: it need not queue for an answer.
+Step RequestSession::look_again() {
     doing_ = Doing::looking_again;
-    // A tunnel goes on while the store is away: it need not queue for an answer.
     return continue_with(store().load(key_, ShownBy::server, {needs_.ticket, now(), 0}));
 }
 
 Step RequestSession::looked(const StoreAnswer& answer) {
     doing_ = Doing::nothing;
-    if (answer.kind == Kind::moved) {
+    switch (answer.kind) {
+    case Kind::moved:
         lead_to(veiled(answer.moved_to, id_));
         record_.id_age_ms = 0;
-        return look_again(in_use_);
+        return look_again();
+    case Kind::live:
+        if (answer.record.ttl_ms <= answer.record.idle_ms) touch();
+        break;
+    case Kind::unavailable: break;
+    default: rests();
     }
-    ended_ = answer.kind != Kind::live && answer.kind != Kind::unavailable;
-    if (ended_) rests();
-    if (std::exchange(unsure_, answer.kind == Kind::unavailable && unsure_) &&
-        answer.kind == Kind::live) {
-        record_ = answer.record;
-        held_ = true;
-    }
-    if (in_use_ && answer.kind == Kind::live && answer.record.ttl_ms <= answer.record.idle_ms)
-        touch();
     return Step::done;
 }
 
@@ -391,15 +382,13 @@ void RequestSession::append_request_fields(std::string& out) {
                   {{"route", needs_.route->config->name}, {"id", needs_.request_id}});
 }
 
-void RequestSession::append_cookie_line(std::string& out, bool secure) const {
+void RequestSession::append_cookie(std::string& out, bool secure) const {
     if (cookie_ == CookieAction::none) return;
     const CookieOptions options{needs_.route->cookie, needs_.config->same_site, secure};
-    out.append("Set-Cookie: ");
     if (cookie_ == CookieAction::end)
         append_ended_cookie(out, options);
     else
         append_session_cookie(out, options, id_);
-    out.append("\r\n");
 }
 
 std::string_view RequestSession::token() const noexcept {

@@ -17,6 +17,7 @@
 #include "net/result.h"
 #include "proxy/config/config.h"
 #include "proxy/context/lane.h"
+#include "proxy/exchange/tunnel_session.h"
 #include "proxy/route/router.h"
 #include "session/contract.h"
 #include "session/cookie.h"
@@ -55,30 +56,22 @@ public:
     std::int64_t keep_alive_at_ms() const noexcept { return keep_alive_at_ms_; }
     // Follows the session to the id that time may have given it meanwhile.
     Step keep_alive();
-    // Whether the store is asked for that, or by `look_again`.
+    // Whether the store is asked for that.
     bool looks_again() const noexcept { return doing_ == Doing::looking_again; }
     // The request is over: moves the session's expiry on if that is due.
     void finish();
 
-    // Of a tunnel: how often its session is looked after; 0 if it has none.
-    std::int64_t tunnel_interval_ms() const noexcept;
-    // Whether its session has ended in this process since the last call, as far as that is known.
-    bool ended_here() noexcept;
-    // Moves the session's expiry on.
-    void touch();
-    // Asks whether the session is still there, by its new id if it has one, and moves its expiry on
-    // if it is `in_use`. After `done`, `ended` says whether it is gone.
-    Step look_again(bool in_use);
-    bool ended() const noexcept { return ended_; }
+    // What looks after the session of a tunnel that the request becomes; none if it has no session.
+    std::optional<TunnelSession> for_tunnel() const;
 
     SessionState state() const noexcept { return state_; }
     // Its detail lives as long as this object.
     const std::optional<Error>& error() const noexcept { return error_; }
     // The fields for the server.
     void append_request_fields(std::string& out);
-    // The Set-Cookie line for the client, if there is one to be sent.
-    void append_cookie_line(std::string& out, bool secure) const;
-    // Whether that line tells of something that was done to the session, whatever becomes of the response.
+    // The value of the Set-Cookie for the client, if one is to be sent.
+    void append_cookie(std::string& out, bool secure) const;
+    // Whether that tells of something that was done to the session, whatever becomes of the response.
     bool is_cookie_settled() const noexcept {
         return cookie_ == CookieAction::give || cookie_ == CookieAction::end;
     }
@@ -117,6 +110,20 @@ private:
         std::size_t next = 0;
     };
 
+    // While the session is looked up.
+    struct LookUp {
+        SessionId id;  // that is asked for
+        SessionKey key;
+        bool led = false;          // `id` is where another id has led to
+        bool creates = false;      // a session where there is none
+        std::uint8_t unknown = 0;  // how many of the ids nobody knows
+        std::unique_ptr<Several> several;
+    };
+    // The best of what the look-up has found. The id of a session that has ended makes none.
+    enum class Found : std::uint8_t { nothing, dead, live };
+    // Whether `id_` is that of a session, which `record_` was once; unsure: the store did not say.
+    enum class Held : std::uint8_t { no, unsure, yes };
+
     StoreAsk ask() const noexcept;
     Step load(const SessionId& id);
     Step load_several(const CookieCandidates& cookies);
@@ -149,6 +156,7 @@ private:
     Step renewed(const StoreAnswer& answer);
     Step confirm();
     Step confirmed(const StoreAnswer& answer);
+    Step look_again();
     Step looked(const StoreAnswer& answer);
     Step drop_change();
     struct Why {
@@ -159,11 +167,11 @@ private:
     Step fail(Fault fault, Reason reason = Reason::none, std::string_view detail = {});
     Step continue_with(std::optional<StoreAnswer>&& answer);
     void take_response_fields(const Head& response);
-    std::int64_t watch_ms() const noexcept;
     bool renewal_due() const noexcept;
     bool rotates() const noexcept;
     void lives(std::int64_t ttl_ms, std::int64_t idle_ms, bool capped) noexcept;
     void lives_from_now() noexcept;
+    void touch();
     void rests() noexcept { touch_at_ms_ = keep_alive_at_ms_ = never; }
     void use(const SessionId& id) noexcept;
     void use(const SessionId& id, const SessionKey& key) noexcept;
@@ -182,23 +190,13 @@ private:
     Doing doing_ = Doing::nothing;
     CookieAction cookie_ = CookieAction::none;
     bool cookie_sent_ = false;  // the client sent a cookie of the name
-    // What no server has asked for is not given with this response: others may be sent it, too.
-    bool cookie_waits_ = false;
-    bool dead_seen_ = false;  // one of its ids is a tombstone's: it makes no session
-    bool makes_one_ = false;  // where there is none
-    bool live_seen_ = false;
-    bool led_ = false;     // the candidate is where another id has led to
-    bool unsure_ = false;  // whether `id_` is a session's, for the store did not say
-    bool held_ = false;    // `id_` is that of a session, which `record_` was once
-    bool in_use_ = false;
-    bool ended_ = false;
-    std::uint8_t unknown_ = 0;          // how many of its ids nobody knows
+    // Others may be sent the response, too: what no server has asked for is not given with it.
+    bool for_others_ = false;
+    Found found_ = Found::nothing;
+    Held held_ = Held::no;
     std::int64_t touch_at_ms_ = never;  // a request that ends then, or later, is worth a touch
     std::int64_t keep_alive_at_ms_ = never;
-    std::uint64_t ended_seen_ = 0;  // of the store's list of ended sessions
-    std::unique_ptr<Several> several_;
-    SessionId candidate_;  // that is asked for
-    SessionKey candidate_key_;
+    LookUp look_up_;
     SessionId id_;               // live, new: the session's; none: the proposed one
     SessionId next_id_;          // of a rotation that is being asked for
     TransactionId transaction_;  // of the change that is being asked for, wherever it is asked

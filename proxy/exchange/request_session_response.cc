@@ -55,9 +55,9 @@ Step RequestSession::apply(const Head& response) {
         return refuse({asked_.reason(), asked_.detail()}, asked_.complaint(), asked_.attribute());
     const bool changes = verdict == SessionRequest::Verdict::change;
     if (!changes && cookie_ == CookieAction::none && !renewal_due()) return Step::done;
-    cookie_waits_ = is_for_others(response, now());
+    for_others_ = is_for_others(response, now());
     // That of a session made for this request goes out with what the server asks of it.
-    if (cookie_waits_ && !(changes && state_ == SessionState::fresh)) cookie_ = CookieAction::none;
+    if (for_others_ && !(changes && state_ == SessionState::fresh)) cookie_ = CookieAction::none;
     return changes ? change() : pass_unchanged();
 }
 
@@ -70,7 +70,7 @@ Step RequestSession::change() {
     }
     // What was under way, or on a page, before a login or a logout: its cookie would take the place of
     // the new one.
-    if (state_ == SessionState::none && dead_seen_) return drop_change();
+    if (state_ == SessionState::none && found_ == Found::dead) return drop_change();
     if (asked_.use()) return adopt();
     // Before anything is ended for it.
     if (asked_.destroy() && told_max() > 0 && encoded_size(asked_.set()) > told_max())
@@ -122,7 +122,7 @@ Step RequestSession::adopted(StoreAnswer&& answer) {
     }
     give(*asked_.use());
     record_ = std::move(answer.record);
-    held_ = true;
+    held_ = Held::yes;
     lives(record_.ttl_ms, record_.idle_ms, record_.capped);
     finish();
     return Step::done;
@@ -172,7 +172,7 @@ Step RequestSession::replaced(StoreAnswer&& answer) {
     switch (answer.kind) {
     case Kind::created:
         record_ = std::move(answer.record);
-        held_ = true;
+        held_ = Held::yes;
         give(next_id_);
         lives(record_.ttl_ms, record_.idle_ms, record_.capped);
         return Step::done;
@@ -272,13 +272,13 @@ bool RequestSession::renewal_due() const noexcept {
 }
 
 bool RequestSession::rotates() const noexcept {
-    return asked_.rotate() || (renewal_due() && !cookie_waits_);
+    return asked_.rotate() || (renewal_due() && !for_others_);
 }
 
 // The session has gone on to another id, which the client need not learn now.
 void RequestSession::lead_to(const SessionId& id) noexcept {
     use(id);
-    if (!cookie_waits_) cookie_ = CookieAction::lead;
+    if (!for_others_) cookie_ = CookieAction::lead;
 }
 
 // Nothing but a new id, to which the old one leads for a minute. It is not worth a wait.

@@ -7,8 +7,8 @@
 #include "net/check.h"
 #include "proxy/exchange/local_call.h"
 #include "proxy/exchange/relay.h"
-#include "proxy/head/own_reply.h"
-#include "proxy/process/clients.h"
+#include "proxy/http1/head_text.h"
+#include "proxy/http1/write_list.h"
 
 namespace baton {
 
@@ -56,24 +56,25 @@ const StreamEvents Http1Client::events{
                 int uv_error) { static_cast<Http1Client*>(holder)->on_ended(uv_error); },
 };
 
-Http1Client::Http1Client(Lane& lane, Clients& clients, StreamPtr stream, Peer peer,
-                         const ListenerConfig& listener, LocalService* service)
+Http1Client::Http1Client(Lane& lane, Http1Blocks& blocks, ClientOwner& owner, StreamPtr stream,
+                         Peer peer, const ListenerConfig& listener, LocalService* service)
     : lane_(lane),
-      clients_(clients),
+      blocks_(blocks),
+      owner_(owner),
       stream_(std::move(stream)),
       listener_(listener),
       service_(service),
       peer_(std::move(peer)),
       timer_(lane.loop, *this),
       since_(now()) {
-    clients_.became_idle(*this);
+    owner_.idle.add(*this);
     stream_->attach(this, events);
     stream_->read(true);
     arm(deadline());
 }
 
 Http1Client::~Http1Client() {
-    if (block_) lane_.blocks.give_back(std::move(block_));
+    if (block_) blocks_.give_back(std::move(block_));
 }
 
 void Http1Client::on_arrived(std::span<char> bytes) {
@@ -85,13 +86,14 @@ void Http1Client::on_arrived(std::span<char> bytes) {
     case State::exchanging:
         if (body_ == RequestBody::refused) return;
         // Behind what waits already; a request's own body never waits here.
-        if (waiting_bytes() > 0 || (body_complete() && !block_->exchange->tunnelling())) {
+        if (waiting_bytes() > 0 || body_complete()) {
             block_->later.append(bytes.data(), bytes.size());
             break;
         }
         [[fallthrough]];
     case State::idle:
-    case State::reading_head: input_ = bytes; break;
+    case State::reading_head:
+    case State::tunnelling: input_ = bytes; break;
     }
     turn();
 }
@@ -102,11 +104,13 @@ void Http1Client::on_ended(int uv_error) {
         if (uv_error == UV_EOF) {
             half_closed_ = true;
             half_closed_at_ = now();
-            const bool waits =
-                body_complete() && lane_.snapshot->config().timeouts.client_gone.count() > 0;
-            if (waits || block_->exchange->tunnelling()) break;
+            if (body_complete() && lane_.snapshot->config().timeouts.client_gone.count() > 0) break;
         }
         block_->exchange->client_gone(uv_error);
+        break;
+    case State::tunnelling:
+        half_closed_ = half_closed_ || uv_error == UV_EOF;
+        if (uv_error != UV_EOF) tunnel_->client_gone(uv_error);
         break;
     case State::flushing:
         half_closed_ = true;
@@ -125,13 +129,16 @@ void Http1Client::on_deadline() {
     if (now() < when) return arm(when);
     switch (state_) {
     case State::reading_head: refuse({Fault::client_slow, 0, Reason::header_timeout}); break;
-    case State::exchanging: block_->exchange->on_deadline(now()); break;
+    case State::exchanging:
+    case State::tunnelling: running().on_deadline(now()); break;
     default: enter(State::over);
     }
     turn();
 }
 
+// Where this side is a proxy, its connection carries many people, and has no server connection of its own.
 void Http1Client::bind(Lease lease) {
+    if (peer_.trusted || after_ == After::close) return;
     if (!bound_)
         bound_ = std::make_unique<BoundServers>(
             this, [](void* client) { static_cast<Http1Client*>(client)->on_bound_ended(); });
@@ -164,8 +171,8 @@ bool Http1Client::is_idle() const noexcept {
 }
 
 void Http1Client::abort() {
-    if (state_ == State::exchanging)
-        block_->exchange->stop();
+    if (state_ == State::exchanging || state_ == State::tunnelling)
+        running().stop();
     else
         enter(State::over);
     turn();
@@ -198,6 +205,15 @@ void Http1Client::turn() {
                 moved = body_ == RequestBody::coming && waiting_bytes() > 0;
             }
             break;
+        case State::tunnelling:
+            if (tunnel_->advance()) {
+                end_tunnel();
+                moved = true;
+            } else if (block_) {
+                // What it brought along has been taken.
+                blocks_.give_back(std::move(block_));
+            }
+            break;
         case State::flushing:
             if (stream_->broken()) {
                 enter(State::over);
@@ -214,7 +230,7 @@ void Http1Client::turn() {
         }
     }
     turning_ = false;
-    if (state_ == State::over) return clients_.retire(place);
+    if (state_ == State::over) return owner_.retire(*this);
     save_input();
     set_reading();
     arm(deadline());
@@ -247,8 +263,81 @@ std::span<char> Http1Client::take_raw() noexcept {
     return std::exchange(input_, {});
 }
 
+void Http1Client::raw(std::span<const char> bytes) {
+    const iovec piece{const_cast<char*>(bytes.data()), bytes.size()};
+    stream_->write({&piece, 1});
+}
+
+void Http1Client::go_on() {
+    constexpr std::string_view text = "HTTP/1.1 100 Continue\r\n\r\n";
+    raw(text);
+}
+
+// Passed on to those who know it (RFC 9110, 15.2).
+void Http1Client::interim(const ForwardResponse& response) {
+    if (block_->request.head.minor == 0) return;
+    lane_.head_out.clear();
+    append_response_head(lane_.head_out, response);
+    raw(lane_.head_out);
+}
+
+// A body of unknown length ends with the connection where the client knows no chunks.
+Framing Http1Client::framing_to_client(Body body) const noexcept {
+    if (body.framing != Framing::chunked && body.framing != Framing::until_close)
+        return body.framing;
+    return block_->request.head.minor == 0 ? Framing::until_close : Framing::chunked;
+}
+
+// What was not read of the request would be taken for the next one.
+Http1Client::After Http1Client::after_response(bool may_keep) const noexcept {
+    const bool keeps = may_keep && body_complete() && block_->request.connection.persistent;
+    return keeps && !ends_here() ? After::keep : After::close;
+}
+
+// `end` if the bytes complete the response and the connection closes then.
+Stream::Then Http1Client::then(bool complete) const noexcept {
+    return complete && after_ == After::close ? Stream::Then::end : Stream::Then::more;
+}
+
+std::size_t Http1Client::begin(ForwardResponse& response, const Pieces& data, bool complete) {
+    framing_ = framing_to_client(response.body);
+    after_ =
+        after_response(!response.close && !response.upgrade && framing_ != Framing::until_close);
+    response.body.framing = framing_;
+    response.client_is_1_0 = block_->request.head.minor == 0;
+    response.close = after_ == After::close;
+    lane_.head_out.clear();
+    const std::size_t dropped = append_response_head(lane_.head_out, response);
+    __attribute__((uninitialized)) WriteList list;
+    list.add(lane_.head_out);
+    list.add_body(data.view(), data.bytes(), framing_);
+    if (complete) list.add_end(framing_);
+    stream_->write(list.view(), then(complete));
+    return dropped;
+}
+
+void Http1Client::body(const Pieces& data, bool complete) {
+    __attribute__((uninitialized)) WriteList list;
+    list.add_body(data.view(), data.bytes(), framing_);
+    if (complete) list.add_end(framing_);
+    if (!list.empty()) stream_->write(list.view(), then(complete));
+}
+
+void Http1Client::reply(const Reply& reply) {
+    const Head& head = block_->request.head;
+    after_ = after_response(!reply.ends_connection);
+    lane_.head_out.clear();
+    append_reply(lane_.head_out, reply,
+                 {.date_line = lane_.date_line(),
+                  .client_is_1_0 = head.minor == 0,
+                  .close = after_ == After::close,
+                  .head_only = head.method == Method::head});
+    const iovec piece{lane_.head_out.data(), lane_.head_out.size()};
+    stream_->write({&piece, 1}, then(true));
+}
+
 void Http1Client::read_head() {
-    if (!block_) block_ = lane_.blocks.take();
+    if (!block_) block_ = blocks_.take();
     if (state_ == State::idle) enter(State::reading_head);
     if (head_begun_us_ == 0) head_begun_us_ = lane_.clock_us();
     const std::size_t before = block_->partial().size();
@@ -257,12 +346,12 @@ void Http1Client::read_head() {
         block_->add(received);
         received = block_->partial();
     }
-    const auto size = block_->parser.read_head(received, block_->head);
+    const auto size = block_->parser.read_head(received, block_->request.head);
     if (!size) return refuse(size.error());
     if (*size == 0) {
         if (before == 0) block_->add(received);
         // The log may want what was read of it, when the loop's buffer holds another's bytes.
-        block_->head.bytes = block_->partial().data();
+        block_->request.head.bytes = block_->partial().data();
         input_ = {};
         return;
     }
@@ -272,15 +361,28 @@ void Http1Client::read_head() {
 }
 
 void Http1Client::begin_request() {
-    body_ = block_->parser.complete() ? RequestBody::complete : RequestBody::coming;
-    body_bytes_ = 0;
+    Request& request = block_->request;
+    request.connection.read(request.head);
+    request.body = block_->parser.body();
+    request.body_bytes = 0;
+    request.complete = false;
+    request.arrived.clear();
+    body_ = RequestBody::coming;
+    after_ = After::keep;
+    sent_before_ = stream_->sent();
+    if (block_->parser.complete()) complete_body();
     enter(State::exchanging);
     void* room = block_->exchange_room();
     const std::uint64_t begun_us = std::exchange(head_begun_us_, 0);
     if (service_ != nullptr)
-        block_->exchange.reset(new (room) LocalCall(lane_, *this, *block_, *service_));
+        block_->exchange.reset(new (room) LocalCall(lane_, *this, request, *service_));
     else
-        block_->exchange.reset(new (room) Relay(lane_, *this, *block_, begun_us));
+        block_->exchange.reset(new (room) Relay(lane_, *this, request, block_->server, begun_us));
+}
+
+void Http1Client::complete_body() {
+    body_ = RequestBody::complete;
+    block_->request.complete = true;
 }
 
 void Http1Client::read_body() {
@@ -289,18 +391,18 @@ void Http1Client::read_body() {
         if (half_closed_) client_gone_within_body();
         return;
     }
-    const auto size = block_->parser.read_body(input_, lane_.client_pieces);
+    const auto size = block_->parser.read_body(input_, block_->request.arrived);
     if (!size) {
         body_ = RequestBody::refused;
         input_ = {};
         block_->later.clear();
-        lane_.client_pieces.clear();
+        block_->request.arrived.clear();
         return block_->exchange->client_fault(size.error());
     }
-    body_bytes_ += *size;
+    block_->request.body_bytes += *size;
     input_ = input_.subspan(*size);
     if (block_->parser.complete())
-        body_ = RequestBody::complete;
+        complete_body();
     else if (half_closed_ && waiting_bytes() == 0)
         client_gone_within_body();
 }
@@ -310,25 +412,39 @@ void Http1Client::client_gone_within_body() { block_->exchange->client_gone(UV_E
 
 void Http1Client::end_request() {
     const Exchange::End end = block_->exchange->end();
-    lane_.client_pieces.clear();
+    if (end == Exchange::End::tunnel) return begin_tunnel();
+    // Said so when its head was released.
+    check(end != Exchange::End::complete || body_complete() || after_ == After::close,
+          "a connection with half a request was to be kept");
     block_->exchange.reset();
-    switch (end) {
-    case Exchange::End::keep: break;
-    case Exchange::End::linger: linger_ = true; [[fallthrough]];
-    case Exchange::End::close: return close_after_reply();
-    case Exchange::End::cut: stream_->reset_on_close(); [[fallthrough]];
-    case Exchange::End::drop: return enter(State::over);
-    }
+    if (end == Exchange::End::cut) stream_->reset_on_close();
+    if (end == Exchange::End::cut || end == Exchange::End::dropped) return enter(State::over);
     const bool last = half_closed_ && !next_has_arrived();
-    if (last || clients_.stopping()) return close_after_reply();
+    if (after_ == After::close || last || owner_.is_stopping()) return close_after_reply();
     // Who has left for good is answered no more.
     if (half_closed_ && stream_->look() == Stream::Unread::broken) return enter(State::over);
     if (waiting_bytes() > 0) {
         block_->clear();
         return enter(State::reading_head);
     }
-    lane_.blocks.give_back(std::move(block_));
+    blocks_.give_back(std::move(block_));
     enter(State::idle);
+}
+
+// What lies in the block still goes through it.
+void Http1Client::begin_tunnel() {
+    tunnel_ = block_->exchange->take_tunnel();
+    block_->exchange.reset();
+    enter(State::tunnelling);
+}
+
+void Http1Client::end_tunnel() {
+    const Exchange::End end = tunnel_->end();
+    tunnel_.reset();
+    linger_ = end == Exchange::End::linger;
+    if (end != Exchange::End::cut) return close_after_reply();
+    stream_->reset_on_close();
+    enter(State::over);
 }
 
 // The head is no request, or did not come in time: our own answer, and the end of the connection.
@@ -338,20 +454,17 @@ void Http1Client::refuse(Error error) {
     std::string& out = lane_.head_out;
     out.clear();
     // The method is known even where the rest of the head was refused.
-    const Head& head = block_->head;
-    const bool head_only = head.bytes != nullptr && head.text(head.method_text) == "HEAD";
-    if (service_ != nullptr)
-        append_local_reply(out, service_->fault_reply(error),
-                           {.date_line = lane_.date_line(), .close = true, .head_only = head_only});
-    else
-        append_reply(out, {.fault = error.fault,
-                           .request_id = {id.data(), id.size()},
-                           .date_line = lane_.date_line(),
-                           .close = true,
-                           .head_only = head_only});
+    const Head& head = block_->request.head;
+    const std::string_view request_id{id.data(), id.size()};
+    append_reply(out,
+                 service_ != nullptr ? service_->fault_reply(error)
+                                     : fault_reply(error.fault, request_id, {}),
+                 {.date_line = lane_.date_line(),
+                  .close = true,
+                  .head_only = head.bytes != nullptr && head.text(head.method_text) == "HEAD"});
     const iovec piece{out.data(), out.size()};
     stream_->write({&piece, 1}, Stream::Then::end);
-    log_refused(error, {id.data(), id.size()}, out.size());
+    log_refused(error, request_id, out.size());
     body_ = RequestBody::refused;
     close_after_reply();
 }
@@ -362,7 +475,7 @@ void Http1Client::log_refused(Error error, std::string_view id, std::size_t byte
     lane_.counters.requests.back().add(status_of(error.fault));
     lane_.counters.faults[static_cast<std::size_t>(error.fault)].add();
     if (!lane_.access_log.enabled()) return;
-    const Head& head = block_->head;
+    const Head& head = block_->request.head;
     AccessLine line;
     line.time_ms = wall_now_ms();
     line.id = id;
@@ -390,7 +503,7 @@ bool Http1Client::client_sends() const noexcept {
 }
 
 bool Http1Client::ends_here() const noexcept {
-    return clients_.ends_connections() || bound_ended_ || (half_closed_ && !next_has_arrived());
+    return owner_.ends_connections() || bound_ended_ || (half_closed_ && !next_has_arrived());
 }
 
 // Behind the running request: a whole head waits to be read.
@@ -404,7 +517,7 @@ bool Http1Client::next_has_arrived() const noexcept {
 void Http1Client::close_after_reply() {
     linger_ = linger_ || !body_complete() || waiting_bytes() > 0;
     input_ = {};
-    if (block_) lane_.blocks.give_back(std::move(block_));
+    if (block_) blocks_.give_back(std::move(block_));
     enter(State::flushing);
 }
 
@@ -414,15 +527,22 @@ bool Http1Client::gives_way(State state) noexcept {
 }
 
 void Http1Client::enter(State state) {
-    if (gives_way(state_) && !gives_way(state)) clients_.no_longer_idle(*this);
-    if (!gives_way(state_) && gives_way(state)) clients_.became_idle(*this);
+    if (gives_way(state_) && !gives_way(state)) owner_.idle.remove(*this);
+    if (!gives_way(state_) && gives_way(state)) owner_.idle.add(*this);
     state_ = state;
     since_ = now();
 }
 
 void Http1Client::set_reading() {
     if (half_closed_) return;
-    stream_->read(state_ != State::exchanging || block_->exchange->wants_client_input());
+    switch (state_) {
+    case State::exchanging:
+        // Behind a request that is whole the next ones wait.
+        return stream_->read(body_complete() ? waiting_bytes() < Request::waiting_max
+                                             : block_->exchange->wants_client_input());
+    case State::tunnelling: return stream_->read(tunnel_->wants_client_input());
+    default: stream_->read(true);
+    }
 }
 
 void Http1Client::see_sent() noexcept {
@@ -450,7 +570,8 @@ std::uint64_t Http1Client::deadline() noexcept {
     switch (state_) {
     case State::idle: return after(since_, timeouts.keepalive);
     case State::reading_head: return after(since_, timeouts.header);
-    case State::exchanging: return block_->exchange->deadline().when;
+    case State::exchanging:
+    case State::tunnelling: return running().deadline().when;
     case State::flushing: see_sent(); return after(std::max(since_, sent_seen_at_), timeouts.send);
     case State::lingering: {
         const auto body_idle = static_cast<std::uint64_t>(timeouts.body_idle.count());

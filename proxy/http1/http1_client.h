@@ -9,62 +9,49 @@
 
 #include "net/loop.h"
 #include "net/stream.h"
+#include "proxy/context/client_connection.h"
 #include "proxy/context/lane.h"
-#include "proxy/head/forward.h"
-#include "proxy/http1/bound_servers.h"
-#include "proxy/http1/head_block.h"
+#include "proxy/exchange/bound_servers.h"
+#include "proxy/exchange/client_side.h"
+#include "proxy/http1/http1_block.h"
 
 namespace baton {
 
-class Clients;
 class LocalService;
-struct ListenerConfig;
-struct Stamps;
 
-class Http1Client {
+class Http1Client final : public ClientSide, public ClientConnection {
 public:
-    // `service` answers its requests; null: they are relayed.
-    Http1Client(Lane& lane, Clients& clients, StreamPtr stream, Peer peer,
+    // `service` answers its requests; null: they are relayed. All but the stream and the peer outlive it.
+    Http1Client(Lane& lane, Http1Blocks& blocks, ClientOwner& owner, StreamPtr stream, Peer peer,
                 const ListenerConfig& listener, LocalService* service);
-    ~Http1Client();
-    Http1Client(const Http1Client&) = delete;
-    Http1Client& operator=(const Http1Client&) = delete;
+    ~Http1Client() override;
 
-    // Where `clients` keeps it, and its neighbours in the order in which they became idle.
-    std::size_t place = 0;
-    Http1Client* idle_before = nullptr;
-    Http1Client* idle_after = nullptr;
+    void stop() override;
+    bool close_if_idle() override;
+    void abort() override;
+    const Peer& peer() const noexcept override { return peer_; }
+    const ListenerConfig& listener() const noexcept override { return listener_; }
+    bool is_relayed() const noexcept override { return service_ == nullptr; }
 
-    // An idle connection closes now, a busy one after its answer.
-    void stop();
-    // False if a request runs, or has arrived; else the connection is gone.
-    bool close_if_idle();
-    bool is_relayed() const noexcept { return service_ == nullptr; }
-    // The grace is over.
-    void abort();
-    // Something of the running request's happened: goes on as far as possible. The outermost
-    // function of every event; the connection may be gone when it returns.
-    void turn();
-
-    // For the exchange.
-    Stream& stream() noexcept { return *stream_; }
-    const Peer& peer() const noexcept { return peer_; }
-    const ListenerConfig& listener() const noexcept { return listener_; }
-    bool body_complete() const noexcept { return body_ == RequestBody::complete; }
-    std::uint64_t body_bytes() const noexcept { return body_bytes_; }
-    bool half_closed() const noexcept { return half_closed_; }
-    // The running request's answer is the last: the process is to end, the client has finished sending
-    // and no further request has arrived, or a server connection of its own has ended.
-    bool ends_here() const noexcept;
-    // Server connections that are this client's alone.
-    void bind(Lease lease);
-    bool has_bound() const noexcept { return bound_ && !bound_->empty(); }
-    BoundServers& bound() noexcept { return *bound_; }
-    // What the client did, and when.
-    void see_progress(Stamps& at) noexcept;
-    std::size_t waiting_bytes() const noexcept;
-    // Tunnels: what has arrived behind the request.
-    std::span<char> take_raw() noexcept;
+    Address local_address() const noexcept override { return stream_->local_address(); }
+    bool half_closed() const noexcept override { return half_closed_; }
+    void go_on() override;
+    void interim(const ForwardResponse& response) override;
+    std::size_t begin(ForwardResponse& response, const Pieces& data, bool complete) override;
+    void body(const Pieces& data, bool complete) override;
+    void reply(const Reply& reply) override;
+    std::span<char> take_raw() noexcept override;
+    void raw(std::span<const char> bytes) override;
+    void shut() override { stream_->shut(); }
+    std::size_t unsent() const noexcept override { return stream_->unsent(); }
+    std::uint64_t bytes_out() const noexcept override {
+        return stream_->sent() + stream_->unsent() - sent_before_;
+    }
+    bool broken() const noexcept override { return stream_->broken(); }
+    void see_progress(Stamps& at) noexcept override;
+    BoundServers* bound() noexcept override { return bound_.get(); }
+    void bind(Lease lease) override;
+    void turn() override;
 
 private:
     enum class State : std::uint8_t {
@@ -72,12 +59,15 @@ private:
         idle,
         reading_head,
         exchanging,
+        tunnelling,  // holds no block, either
         // The last answer leaves, then the connection ends.
         flushing,
         // It has left; what the client still sends is read and dropped, so that no reset eats it.
         lingering,
         over,
     };
+    // What becomes of the connection after the response, as that has said.
+    enum class After : std::uint8_t { keep, close };
     // Of the running request.
     enum class RequestBody : std::uint8_t {
         coming,
@@ -95,11 +85,21 @@ private:
     void save_input();
     void read_head();
     void begin_request();
+    void complete_body();
     void read_body();
     void client_gone_within_body();
+    Exchange& running() noexcept { return tunnel_ ? *tunnel_ : *block_->exchange; }
     void end_request();
+    void begin_tunnel();
+    void end_tunnel();
     void refuse(Error error);
     void close_after_reply();
+    After after_response(bool may_keep) const noexcept;
+    Framing framing_to_client(Body body) const noexcept;
+    Stream::Then then(bool complete) const noexcept;
+    std::size_t waiting_bytes() const noexcept;
+    bool body_complete() const noexcept { return body_ == RequestBody::complete; }
+    bool ends_here() const noexcept;
     bool client_sends() const noexcept;
     bool next_has_arrived() const noexcept;
     bool is_idle() const noexcept;
@@ -113,13 +113,15 @@ private:
     std::uint64_t now() const noexcept { return lane_.loop.now(); }
 
     Lane& lane_;
-    Clients& clients_;
+    Http1Blocks& blocks_;
+    ClientOwner& owner_;
     StreamPtr stream_;
     const ListenerConfig& listener_;
     LocalService* service_;
     Peer peer_;
     Timer<&Http1Client::on_deadline> timer_;
-    std::unique_ptr<HeadBlock> block_;  // not while idle
+    std::unique_ptr<Http1Block> block_;  // not while idle
+    std::unique_ptr<Exchange> tunnel_;
     std::unique_ptr<BoundServers> bound_;
     // Arrived, unread: in the loop's buffer during an event, else in the block.
     std::span<char> input_;
@@ -129,9 +131,11 @@ private:
     bool half_closed_ = false;
     bool bound_ended_ = false;
     bool linger_ = false;  // once flushed: it is sending what nobody wants
-    std::uint64_t body_bytes_ = 0;
-    std::uint64_t armed_for_ = 0;  // 0: not
-    std::uint64_t since_ = 0;      // when the state was entered
+    After after_ = After::keep;
+    Framing framing_ = Framing::none;  // of the response's body
+    std::uint64_t sent_before_ = 0;    // bytes, by this request's response
+    std::uint64_t armed_for_ = 0;      // 0: not
+    std::uint64_t since_ = 0;          // when the state was entered
     std::uint64_t half_closed_at_ = 0;
     std::uint64_t last_input_at_ = 0;
     std::uint64_t sent_seen_ = 0;

@@ -1,80 +1,65 @@
 #pragma once
 
-// One request and its answer on a leased server connection.
+// HTTP/1.1 with a server: one request and its response on a leased connection.
 
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "net/http/http_parser.h"
+#include "proxy/context/lane.h"
+#include "proxy/exchange/server_side.h"
 #include "upstream/pool.h"
 
 namespace baton {
 
-class Http1Server {
+class Http1Server final : public ServerSide {
 public:
-    explicit Http1Server(const HeadLimits& limits) : parser_(HeadGuard::Kind::response, limits) {}
+    Http1Server(Lane& lane, const HeadLimits& limits)
+        : lane_(lane), parser_(HeadGuard::Kind::response, limits) {}
+    Http1Server(const Http1Server&) = delete;
+    Http1Server& operator=(const Http1Server&) = delete;
 
-    // A connection for one request. The caller has attached itself to its stream.
-    void open(Lease lease, HttpParser::Asked asked);
-    bool is_open() const noexcept { return lease_ != nullptr; }
-    Stream& stream() noexcept { return *lease_->stream; }
-    bool reused() const noexcept { return lease_->requests > 0; }
+    void open(Lease lease, const Use& use, void* holder, Happened happened) override;
+    Lease release(bool request_sent) override;
 
-    // Events, as they come.
-    void arrived(std::span<char> bytes) noexcept;
-    void ended(int uv_error) noexcept { end_ = uv_error; }
-    std::optional<int> end() const noexcept { return end_; }
+    Sent send(ForwardRequest& request, std::string_view held, const Pieces& arrived,
+              bool complete) override;
+    void send_body(const Pieces& data, bool complete) override;
 
-    // True once the head is whole: then `head()` is it. It stays valid until the event is over, or
-    // after `keep`.
-    Result<bool> read_head();
-    const Head& head() const noexcept { return head_; }
-    const ConnectionOptions& connection() const noexcept { return connection_; }  // the head's
-    // An interim answer (1xx) was passed on: the next head follows.
-    void next_head() noexcept;
-    Body body() const noexcept { return parser_.body(); }
-    // What has arrived of the body, as `pieces` that view the loop's read buffer or ours.
-    std::optional<Error> read_body(Pieces& pieces);
-    bool complete() const noexcept { return parser_.complete(); }
-    // As far as the head says.
-    bool ends_with_answer() const noexcept {
-        return !connection_.persistent || parser_.body().framing == Framing::until_close;
-    }
-    // The end of the connection completes the answer (a body until close).
-    bool end_completes() noexcept { return parser_.end_of_input(); }
-    bool heard() const noexcept { return heard_; }
+    Result<bool> read_head() override;
+    void next_head() noexcept override;
+    std::optional<Error> read_body() override;
+    void keep() override;
+    bool end_completes() noexcept override;
+    Raw release_raw() noexcept override;
 
-    // What has arrived and was not read. After a 101 these are the tunnel's first bytes.
-    std::span<char> take_rest() noexcept { return std::exchange(input_, {}); }
-    // The head, what was read of the body and what is unread must outlive this event. `take_kept` gives
-    // the body's data again.
-    void keep(const Pieces& body);
-    void take_kept(Pieces& body) noexcept;
-
-    // The answer is complete, and so is the request if `request_sent`: the connection, if it can
-    // carry another one.
-    Lease release(bool request_sent);
-    void close() noexcept;
+    void see_progress(Stamps& at) noexcept override;
 
 private:
-    bool persistent() const noexcept;
+    static const StreamEvents events;
 
-    Lease lease_;
+    void arrived(std::span<char> bytes) noexcept;
+    void ended(int uv_error) noexcept;
+    bool is_persistent() const noexcept;
+
+    Lane& lane_;
+    void* holder_ = nullptr;
+    Happened happened_ = nullptr;
     HttpParser parser_;
     HttpParser::Asked asked_;
-    Head head_;
-    std::string partial_;  // a head that came in pieces, or is kept
-    std::string kept_;     // bytes that outlived their event: of the body, then unread ones
-    std::size_t kept_body_ = 0;
+    Framing sent_framing_ = Framing::none;  // of the request's body
+    std::string partial_;                   // a head that came in pieces, or is kept
+    std::string kept_;       // bytes that outlived their event: of the body, then unread ones
     std::span<char> input_;  // arrived, unread
-    std::optional<int> end_;
-    bool heard_ = false;  // a byte of an answer came
-    // Names and all: the head's bytes may be gone when the body ends, `persistent` stays.
-    ConnectionOptions connection_;
+    // The loop's iteration in which the request went out on a connection that nobody had looked at; 0: it did
+    // not.
+    std::uint64_t unlooked_in_ = 0;
+    // Milliseconds of the loop's clock.
+    std::uint64_t last_input_at_ = 0;
+    std::uint64_t sent_seen_ = 0;
 };
 
 }  // namespace baton

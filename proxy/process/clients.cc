@@ -10,6 +10,13 @@ namespace baton {
 
 namespace {
 
+// The guard refuses a declared length over the limit at its place in the order of refusals.
+HeadLimits head_limits(const LimitsConfig& limits) {
+    HeadLimits head = limits.head;
+    head.body_max = limits.body_max;
+    return head;
+}
+
 // So many idle connections are looked at for one that can be closed: the others have just sent
 // something, and will be read next.
 constexpr int looked_at_max = 16;
@@ -37,7 +44,12 @@ const Listener::Events Clients::listener_events{
 };
 
 Clients::Clients(Lane& lane, ConnectionGate& gate, void* holder, Emptied emptied)
-    : lane_(lane), gate_(gate), holder_(holder), emptied_(emptied), place_(gate.holders.size()) {
+    : lane_(lane),
+      gate_(gate),
+      holder_(holder),
+      emptied_(emptied),
+      place_(gate.holders.size()),
+      blocks_(lane, head_limits(lane.snapshot->config().limits)) {
     gate.holders.push_back(this);
 }
 
@@ -65,9 +77,10 @@ void Clients::adopt(Listener& listener, int fd, const Address& address) {
             gate_.per_client.give_back(listener.config(), address);
         return gate_.give_back();
     }
-    auto client = std::make_unique<Http1Client>(lane_, *this, std::move(stream), std::move(peer),
-                                                listener.config(), listener.service());
-    client->place = clients_.size();
+    auto client =
+        std::make_unique<Http1Client>(lane_, blocks_, *this, std::move(stream), std::move(peer),
+                                      listener.config(), listener.service());
+    client->index = clients_.size();
     clients_.push_back(std::move(client));
 }
 
@@ -85,26 +98,12 @@ bool Clients::admit(const Listener& listener, const Peer& peer) {
     return false;
 }
 
-void Clients::became_idle(Http1Client& client) noexcept {
-    client.idle_before = idle_shortest_;
-    client.idle_after = nullptr;
-    (idle_shortest_ != nullptr ? idle_shortest_->idle_after : idle_longest_) = &client;
-    idle_shortest_ = &client;
-}
-
-void Clients::no_longer_idle(Http1Client& client) noexcept {
-    (client.idle_before != nullptr ? client.idle_before->idle_after : idle_longest_) =
-        client.idle_after;
-    (client.idle_after != nullptr ? client.idle_after->idle_before : idle_shortest_) =
-        client.idle_before;
-}
-
 // The one that has been idle the longest (as nginx does when its connections run out). False if there
 // is none.
 bool Clients::close_idle_one() {
-    Http1Client* client = idle_longest_;
+    ClientConnection* client = idle.oldest();
     for (int looked_at = 0; client != nullptr && looked_at < looked_at_max; ++looked_at) {
-        Http1Client* const next = client->idle_after;
+        ClientConnection* const next = IdleConnections::after(*client);
         const bool relayed = client->is_relayed();
         if (client->close_if_idle()) {
             if (relayed) lane_.counters.connections_evicted.add();
@@ -161,11 +160,12 @@ void Clients::answered(bool room) {
     }
 }
 
-void Clients::retire(std::size_t place) noexcept {
-    const std::unique_ptr<Http1Client> gone = std::exchange(clients_[place], nullptr);
-    if (place + 1 != clients_.size()) {
-        clients_[place] = std::move(clients_.back());
-        clients_[place]->place = place;
+void Clients::retire(ClientConnection& connection) noexcept {
+    const std::size_t index = connection.index;
+    const std::unique_ptr<ClientConnection> gone = std::exchange(clients_[index], nullptr);
+    if (index + 1 != clients_.size()) {
+        clients_[index] = std::move(clients_.back());
+        clients_[index]->index = index;
     }
     clients_.pop_back();
     if (is_counted(gone->listener(), gone->peer()))

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "proxy/context/client_connection.h"
 #include "proxy/context/connection_gate.h"
 #include "proxy/context/lane.h"
 #include "proxy/http1/http1_client.h"
@@ -14,7 +15,7 @@
 
 namespace baton {
 
-class Clients {
+class Clients final : public ClientOwner {
 public:
     // `emptied(holder)` is told when, after `stop`, the last connection is gone.
     using Emptied = void (*)(void* holder);
@@ -40,18 +41,9 @@ public:
     void abort();
     std::size_t count() const noexcept { return clients_.size(); }
 
-    // For the connections.
-    bool ends_connections() const noexcept {
-        return phase_ == Phase::draining || phase_ == Phase::stopping;
-    }
-    bool stopping() const noexcept { return phase_ == Phase::stopping; }
-    void became_idle(Http1Client& client) noexcept;
-    void no_longer_idle(Http1Client& client) noexcept;
-    // One has ended; the last thing it does.
-    void retire(std::size_t place) noexcept;
+    void retire(ClientConnection& connection) noexcept override;
 
 private:
-    enum class Phase : std::uint8_t { serving, draining, finishing, stopping };
     static const Listener::Events listener_events;
 
     void adopt(Listener& listener, int fd, const Address& peer);
@@ -80,11 +72,8 @@ private:
     Emptied emptied_;
     std::size_t place_;  // among the gate's holders
     std::vector<std::unique_ptr<Listener>> listeners_;
-    std::vector<std::unique_ptr<Http1Client>> clients_;
-    // Those that are idle, in the order in which they became so.
-    Http1Client* idle_longest_ = nullptr;
-    Http1Client* idle_shortest_ = nullptr;
-    Phase phase_ = Phase::serving;
+    Http1Blocks blocks_;
+    std::vector<std::unique_ptr<ClientConnection>> clients_;
     bool asking_ = false;  // the other holders for room
     log::OncePerMinute eviction_warning_;
     log::OncePerMinute refusal_warning_;

@@ -9,10 +9,10 @@
 #include "net/log.h"
 #include "net/loop.h"
 #include "proxy/context/session_stores.h"
+#include "proxy/process/admin_listener.h"
 #include "proxy/process/listener.h"
 #include "proxy/process/worker.h"
 #include "proxy/route/snapshot.h"
-#include "proxy/service/admin.h"
 #include "proxy/service/process_view.h"
 
 namespace baton {

@@ -15,7 +15,7 @@ namespace {
 
 // A 503 on every baton at once would leave the balancer before them with none: only if requests
 // would be refused, or nothing is known yet.
-LocalReply store_readiness(const ProcessView& view) {
+Reply store_readiness(const ProcessView& view) {
     const StoreView store = view.stores->guide()->view();
     if (store.state == StoreState::ready || store.state == StoreState::read_only)
         return json_reply(200, {{"ready", true}});
@@ -27,13 +27,13 @@ LocalReply store_readiness(const ProcessView& view) {
     return json_reply(ready ? 200 : 503, {{"ready", ready}, {"reasons", {"store down"}}});
 }
 
-LocalReply health(const ProcessView&) {
-    LocalReply reply;
+Reply health(const ProcessView&) {
+    Reply reply;
     reply.body = "ok\n";
     return reply;
 }
 
-LocalReply readiness(const ProcessView& view) {
+Reply readiness(const ProcessView& view) {
     if (view.draining) return json_reply(503, {{"ready", false}, {"reasons", {"draining"}}});
     if (view.stores == nullptr) return json_reply(200, {{"ready", true}});
     return store_readiness(view);
@@ -62,7 +62,7 @@ Json describe(const ProcessView& view, const Server& server) {
             {"in_flight", in_flight}, {"requests", requests},    {"last_fault", fault}};
 }
 
-LocalReply upstreams(const ProcessView& view) {
+Reply upstreams(const ProcessView& view) {
     Json all = Json::array();
     for (const auto& upstream : view.snapshot->upstreams()) {
         Json servers = Json::array();
@@ -74,8 +74,8 @@ LocalReply upstreams(const ProcessView& view) {
     return json_reply(200, {{"upstreams", std::move(all)}});
 }
 
-LocalReply metrics(const ProcessView& view) {
-    LocalReply reply;
+Reply metrics(const ProcessView& view) {
+    Reply reply;
     reply.content_type = metrics_content_type;
     reply.body = metrics_text(view);
     return reply;
@@ -83,12 +83,18 @@ LocalReply metrics(const ProcessView& view) {
 
 struct Page {
     std::string_view path;
-    LocalReply (*answer)(const ProcessView& view);
+    Reply (*answer)(const ProcessView& view);
 };
 constexpr Page pages[] = {
     {"/healthz", health},      {"/readyz", readiness}, {"/v1/upstreams", upstreams},
     {"/v1/store", store_page}, {"/metrics", metrics},
 };
+
+Reply method_refused() {
+    Reply reply = plain_reply(405);
+    reply.add("Allow", "GET, HEAD");
+    return reply;
+}
 
 bool from_browser_elsewhere(const LocalRequest& request) {
     for (const Field& field : request.head.fields)
@@ -100,30 +106,15 @@ bool from_browser_elsewhere(const LocalRequest& request) {
 
 }  // namespace
 
-LocalReply AdminService::answer(const LocalRequest& request) {
+Reply AdminService::answer(const LocalRequest& request) {
     if (from_browser_elsewhere(request)) return plain_reply(403);
     for (const Page& page : pages) {
         if (page.path != request.path) continue;
         const Method method = request.head.method;
-        if (method != Method::get && method != Method::head)
-            return plain_reply(405, "Allow: GET, HEAD\r\n");
+        if (method != Method::get && method != Method::head) return method_refused();
         return page.answer(view_);
     }
     return plain_reply(404);
-}
-
-AdminListener::AdminListener(Loop& loop, const ProcessView& view,
-                             std::shared_ptr<const Snapshot> snapshot, std::unique_ptr<Store> store,
-                             UnknownLimit& unknown_limit, void* holder, Clients::Emptied emptied)
-    : lane_(loop, std::move(snapshot), std::move(store), unknown_limit, nullptr, -1),
-      service_(view),
-      clients_(lane_, gate_, holder, emptied) {
-    gate_.max = connections_max;
-}
-
-void AdminListener::listen(int fd, const Address& address) {
-    address_ = address;
-    clients_.listen(fd, address, lane_.snapshot->config().admin, &service_);
 }
 
 }  // namespace baton

@@ -18,8 +18,8 @@ using SortedJson = nlohmann::json;
 // The only place that writes JSON. Bytes that are not UTF-8 are replaced (U+FFFD): the library's
 // default is an exception, which ends the process when it leaves a callback.
 template <class AnyJson>
-LocalReply json_reply(int status, const AnyJson& body, std::string fields = {}) {
-    LocalReply reply;
+Reply json_reply(int status, const AnyJson& body, std::string fields = {}) {
+    Reply reply;
     reply.status = status;
     reply.content_type = "application/json";
     reply.body = body.dump(-1, ' ', false, AnyJson::error_handler_t::replace) + "\n";
@@ -27,7 +27,7 @@ LocalReply json_reply(int status, const AnyJson& body, std::string fields = {}) 
     return reply;
 }
 // So that a reply can be written down in braces.
-inline LocalReply json_reply(int status, const Json& body, std::string fields = {}) {
+inline Reply json_reply(int status, const Json& body, std::string fields = {}) {
     return json_reply<Json>(status, body, std::move(fields));
 }
 

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "net/log.h"
+#include "proxy/context/connection_gate.h"
 #include "proxy/context/lane.h"
 #include "proxy/context/session_stores.h"
-#include "proxy/process/listener.h"
 #include "proxy/route/snapshot.h"
 
 namespace baton {

@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "proxy/head/own_reply.h"
+#include "proxy/head/reply.h"
 #include "proxy/service/api_body.h"
 #include "proxy/service/json_reply.h"
 #include "session/api_token.h"
@@ -20,12 +20,12 @@ using Kind = StoreAnswer::Kind;
 
 constexpr std::string_view collection = "/v1/sessions";
 
-LocalReply error_reply(int status, std::string_view error, std::string fields = {}) {
+Reply error_reply(int status, std::string_view error, std::string fields = {}) {
     return json_reply(status, {{"error", error}}, std::move(fields));
 }
 
-LocalReply no_content() {
-    LocalReply reply;
+Reply no_content() {
+    Reply reply;
     reply.status = 204;
     return reply;
 }
@@ -53,13 +53,13 @@ public:
           base_(base),
           transaction_(lane.ids.next_transaction()) {}
 
-    std::optional<LocalReply> begin() {
+    std::optional<Reply> begin() {
         minted_ = !asked_.id;
         id_ = minted_ ? mint_session_id() : *asked_.id;
         return ask();
     }
 
-    std::optional<LocalReply> answered(StoreAnswer answer) override {
+    std::optional<Reply> answered(StoreAnswer answer) override {
         switch (answer.kind) {
         case Kind::live: return describe(answer.record);
         case Kind::created: return made(201, id_, answer.record.version);
@@ -84,7 +84,7 @@ public:
     }
 
 private:
-    std::optional<LocalReply> ask() {
+    std::optional<Reply> ask() {
         auto answer = question();
         return answer ? answered(std::move(*answer)) : std::nullopt;
     }
@@ -127,7 +127,7 @@ private:
         return change;
     }
 
-    static LocalReply describe(const SessionRecord& record) {
+    static Reply describe(const SessionRecord& record) {
         SortedJson attributes = SortedJson::object();
         for (const auto& [name, value] : record.attributes) attributes[name] = to_json(value);
         return json_reply(200,
@@ -139,11 +139,11 @@ private:
                           etag(record.version));
     }
 
-    static LocalReply made(int status, const SessionId& id, std::uint64_t version) {
+    static Reply made(int status, const SessionId& id, std::uint64_t version) {
         return json_reply(status, {{"id", id.view()}, {"version", version}}, etag(version));
     }
 
-    LocalReply committed(std::uint64_t version) const {
+    Reply committed(std::uint64_t version) const {
         if (call_ == ApiCall::rotate) return made(200, new_id_, version);
         return json_reply(200, {{"version", version}}, etag(version));
     }
@@ -239,7 +239,7 @@ std::size_t SessionApi::body_max() const noexcept {
     return 6 * lane_.snapshot->config().session.data_max + (std::size_t{8} << 10);
 }
 
-LocalReply SessionApi::fault_reply(Error error) const {
+Reply SessionApi::fault_reply(Error error) const {
     const int status = status_of(error.fault);
     if (error.fault == Fault::body_too_large) {
         const std::uint64_t limit = lane_.snapshot->config().limits.body_max;
@@ -259,13 +259,13 @@ std::string_view SessionApi::scope_of_token(const Head& head) const noexcept {
                     head.value(FieldName::authorization));
 }
 
-std::optional<LocalReply> SessionApi::refusal(const Head& head) {
+std::optional<Reply> SessionApi::refusal(const Head& head) {
     if (!scope_of_token(head).empty()) return std::nullopt;
     return error_reply(401, "a token is needed", "WWW-Authenticate: Bearer\r\n");
 }
 
-std::optional<LocalReply> SessionApi::answer(const LocalRequest& request, StoreTicket ticket,
-                                             std::unique_ptr<PendingReply>& pending) {
+std::optional<Reply> SessionApi::answer(const LocalRequest& request, StoreTicket ticket,
+                                        std::unique_ptr<PendingReply>& pending) {
     const Config& config = lane_.snapshot->config();
     const std::string_view scope = scope_of_token(request.head);
     const Target target = target_of(request.path);

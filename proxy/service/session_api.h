@@ -31,11 +31,11 @@ class SessionApi final : public LocalService {
 public:
     explicit SessionApi(Lane& lane) : lane_(lane) {}
 
-    std::optional<LocalReply> refusal(const Head& head) override;
-    std::optional<LocalReply> answer(const LocalRequest& request, StoreTicket ticket,
-                                     std::unique_ptr<PendingReply>& pending) override;
+    std::optional<Reply> refusal(const Head& head) override;
+    std::optional<Reply> answer(const LocalRequest& request, StoreTicket ticket,
+                                std::unique_ptr<PendingReply>& pending) override;
     std::size_t body_max() const noexcept override;
-    LocalReply fault_reply(Error error) const override;
+    Reply fault_reply(Error error) const override;
 
 private:
     std::string_view scope_of_token(const Head& head) const noexcept;

@@ -71,7 +71,7 @@ Json counted(const SessionStores& stores) {
 
 }  // namespace
 
-LocalReply store_page(const ProcessView& view) {
+Reply store_page(const ProcessView& view) {
     if (view.stores == nullptr)
         return json_reply(200, {{"store", "memory"},
                                 {"state", "ready"},

@@ -7,6 +7,6 @@
 
 namespace baton {
 
-LocalReply store_page(const ProcessView& view);
+Reply store_page(const ProcessView& view);
 
 }  // namespace baton

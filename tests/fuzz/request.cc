@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "net/http/http_parser.h"
-#include "proxy/head/forward.h"
+#include "proxy/http1/head_text.h"
 #include "proxy/http1/write_list.h"
 #include "tests/fuzz/check.h"
 #include "tests/fuzz/forwarding.h"

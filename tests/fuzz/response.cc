@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "net/http/http_parser.h"
-#include "proxy/head/forward.h"
+#include "proxy/http1/head_text.h"
 #include "proxy/http1/write_list.h"
 #include "tests/fuzz/check.h"
 #include "tests/fuzz/forwarding.h"
@@ -30,7 +30,7 @@ struct Situation {
           close(input.flag()),
           limits(limits_for(input.flag())),
           orderly(!input.flag()),
-          added(input.flag() ? "Set-Cookie: JSESSIONID=1; Path=/\r\n" : ""),
+          added(input.flag() ? "JSESSIONID=1; Path=/" : ""),
           cut(static_cast<Cut>(input.pick(4))),
           rules({.prefix = prefix_of(input.pick(4)), .cookie = input.flag() ? "" : "JSESSIONID"}) {}
 
@@ -127,7 +127,7 @@ private:
                 .session_prefix = situation_.rules.prefix,
                 .session_cookie = situation_.rules.cookie,
                 .date_line = head_.status == 101 ? std::string_view{} : date_line,
-                .added = situation_.added});
+                .cookie = situation_.added});
         exchange_.final = sent;
         while (!parser_.complete() && at < pieces.size())
             if (!read(pieces, at, sent.body)) return;

@@ -1,6 +1,6 @@
 // The admin listener: its pages, and whom it refuses.
 
-#include "proxy/service/admin.h"
+#include "proxy/process/admin_listener.h"
 
 #include <doctest/doctest.h>
 

@@ -55,7 +55,7 @@ Peer connect_from(Proxy& proxy, const char* address) {
 
 class Hello final : public LocalService {
 public:
-    std::optional<LocalReply> answer(const LocalRequest&, StoreTicket,
+    std::optional<Reply> answer(const LocalRequest&, StoreTicket,
                                      std::unique_ptr<PendingReply>&) override {
         return plain_reply(200);
     }

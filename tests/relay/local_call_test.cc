@@ -29,14 +29,18 @@ constexpr std::size_t body_max = std::size_t{8} << 10;
 // Answers with what it was asked, or as much as `/large` asks for.
 class Echo final : public LocalService {
 public:
-    std::optional<LocalReply> answer(const LocalRequest& request, StoreTicket,
-                                     std::unique_ptr<PendingReply>&) override {
+    std::optional<Reply> answer(const LocalRequest& request, StoreTicket,
+                                std::unique_ptr<PendingReply>&) override {
         asked.push_back(std::string{request.head.text(request.head.method_text)} + " " +
                         std::string{request.path} + " ? " + std::string{request.query} + " @ " +
                         std::string{request.host});
         bodies.emplace_back(request.body);
-        if (request.path == "/405") return plain_reply(405, "Allow: GET, HEAD\r\n");
-        LocalReply reply;
+        if (request.path == "/405") {
+            Reply refusal = plain_reply(405);
+            refusal.add("Allow", "GET, HEAD");
+            return refusal;
+        }
+        Reply reply;
         reply.body = request.path == "/large" ? std::string(large, 'x') : "<" + bodies.back() + ">";
         return reply;
     }

@@ -36,20 +36,7 @@ ARROWS = {
 }
 
 # Includes against the arrows, while the house is being rebuilt.
-EXCEPTIONS = {
-    "proxy/context/lane.cc": ["proxy/exchange/exchange.h"],
-    "proxy/context/lane.h": ["proxy/http1/head_block.h"],
-    "proxy/exchange/exchange.cc": ["proxy/http1/http1_client.h"],
-    "proxy/exchange/local_call.cc": ["proxy/http1/http1_client.h"],
-    "proxy/exchange/local_call.h": ["proxy/http1/head_block.h"],
-    "proxy/exchange/relay.cc": ["proxy/http1/http1_client.h"],
-    "proxy/exchange/relay.h": ["proxy/http1/head_block.h", "proxy/http1/write_list.h"],
-    "proxy/exchange/relay_response.cc": ["proxy/http1/http1_client.h"],
-    "proxy/exchange/relay_watch.cc": ["proxy/http1/http1_client.h"],
-    "proxy/http1/http1_client.cc": ["proxy/process/clients.h"],
-    "proxy/service/admin.h": ["proxy/process/clients.h"],
-    "proxy/service/process_view.h": ["proxy/process/listener.h"],
-}
+EXCEPTIONS = {}
 
 # The files that may include a library's headers; tests may include all of them.
 LIBRARIES = {

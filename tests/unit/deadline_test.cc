@@ -47,7 +47,6 @@ TEST_CASE("each phase has its own deadline, from its own stamp") {
          1100,
          Fault::store_unavailable},
         {{.phase = Phase::answering, .server_reached = true, .at = at}, 405, Fault::server_slow},
-        {{.phase = Phase::tunnelling, .server_reached = true, .at = at}, 413, Fault::client_slow},
         {{.phase = Phase::replying, .server_reached = true, .at = at}, 0, Fault::server_slow},
     };
     for (const Case& c : cases) {
@@ -76,9 +75,28 @@ TEST_CASE("client_gone bounds the wait for an answer and nothing after it") {
     CHECK(of(progress).fault == Fault::client_gone);
     progress.answer_begun = true;
     CHECK(of(progress).when == 105);
-    progress.phase = Phase::tunnelling;
-    progress.answer_begun = false;
-    CHECK(of(progress).when == 113);
+}
+
+TEST_CASE("a tunnel may be silent for so long, whoever is") {
+    const Stamps at{.request_progress = 100,
+                    .response_progress = 90,
+                    .client_progress = 80,
+                    .client_input = 70};
+    CHECK(tunnel_deadline(at, 13ms).when == 113);
+    CHECK(tunnel_deadline(at, 13ms).fault == Fault::client_slow);
+    CHECK(tunnel_deadline({.client_input = 70}, 13ms).when == 83);
+    CHECK(tunnel_deadline({.client_progress = 80}, 13ms).when == 93);
+    CHECK(tunnel_deadline({.response_progress = 90}, 13ms).when == 103);
+    CHECK(tunnel_deadline(at, 0ms).when == 0);
+}
+
+TEST_CASE("a client that takes nothing of what is left for it") {
+    CHECK(send_deadline({.client_progress = 50, .unsent_since = 90}, 11ms).when == 101);
+    CHECK(send_deadline({.client_progress = 95, .unsent_since = 90}, 11ms).when == 106);
+    CHECK(send_deadline({.client_progress = 95, .unsent_since = 90}, 11ms).fault ==
+          Fault::client_slow);
+    CHECK(send_deadline({.client_progress = 95}, 11ms).when == 0);
+    CHECK(send_deadline({.client_progress = 95, .unsent_since = 90}, 0ms).when == 0);
 }
 
 TEST_CASE("a limit of 0 is none") {
@@ -88,7 +106,7 @@ TEST_CASE("a limit of 0 is none") {
         .connect = 0ms, .response = 0ms, .idle = 0ms, .total = 0ms};
     for (const Phase phase :
          {Phase::before, Phase::connecting, Phase::uploading, Phase::sent, Phase::committing,
-          Phase::overlapping, Phase::answering, Phase::replying, Phase::tunnelling}) {
+          Phase::overlapping, Phase::answering, Phase::replying}) {
         Progress progress{.phase = phase};
         progress.at = {.begun = 1, .unsent_since = 2, .half_closed = 3};
         CHECK(next_deadline(progress, {.client = none, .upload = any_rate, .server = &no_server})

@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
-#include "proxy/head/forward.h"
-#include "proxy/head/own_reply.h"
+#include "proxy/head/reply.h"
+#include "proxy/http1/head_text.h"
 #include "tests/unit/forward_fixture.h"
 
 namespace baton::test {
@@ -124,7 +124,8 @@ TEST_CASE("a Set-Cookie of the session cookie's name is dropped and counted, oth
 }
 
 TEST_CASE("F:cookie-cache an answer with our cookie is one that no shared cache keeps") {
-    const std::string cookie = "Set-Cookie: JSESSIONID=1; Path=/\r\n";
+    const std::string set_cookie = "JSESSIONID=1; Path=/";
+    const std::string cookie = "Set-Cookie: " + set_cookie + "\r\n";
     const std::string ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n";
     struct Case {
         std::string came;
@@ -166,11 +167,12 @@ TEST_CASE("F:cookie-cache an answer with our cookie is one that no shared cache 
     };
     for (const Case& c : cases) {
         CAPTURE(c.came);
-        CHECK(answered(ok + c.came + "\r\n", {.added = cookie}) == ok + c.goes + cookie + "\r\n");
+        CHECK(answered(ok + c.came + "\r\n", {.set_cookie = set_cookie}) ==
+              ok + c.goes + cookie + "\r\n");
     }
-    CHECK(answered(ok + "\r\n", {.added = cookie}) ==
+    CHECK(answered(ok + "\r\n", {.set_cookie = set_cookie}) ==
           ok + cookie + "Cache-Control: no-store\r\n\r\n");
-    CHECK(answered(ok + "Surrogate-Control: x\r\n\r\n", {.added = cookie}) ==
+    CHECK(answered(ok + "Surrogate-Control: x\r\n\r\n", {.set_cookie = set_cookie}) ==
           ok + cookie + "Cache-Control: no-store\r\n\r\n");
     // Without a cookie it is the server's word alone.
     const std::string all = "Cache-Control: public, s-maxage=1\r\nCDN-Cache-Control: public\r\n";
@@ -198,15 +200,12 @@ TEST_CASE("F:date our own answers say when, and how a 1.0 client's connection go
     const std::string ours = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
     const auto end = [&](bool close, bool client_is_1_0) {
         std::string out;
-        append_reply(out, {.fault = Fault::no_route,
-                           .request_id = "the-id",
-                           .date_line = ours,
-                           .close = close,
-                           .client_is_1_0 = client_is_1_0,
-                           .head_only = true});
+        append_reply(
+            out, fault_reply(Fault::no_route, "the-id", {}),
+            {.date_line = ours, .client_is_1_0 = client_is_1_0, .close = close, .head_only = true});
         return out.substr(out.find("Date: "));
     };
-    const std::string rest = ours + "X-Request-Id: the-id\r\nCache-Control: no-store\r\n";
+    const std::string rest = ours + "Cache-Control: no-store\r\nX-Request-Id: the-id\r\n";
     CHECK(end(false, false) == rest + "\r\n");
     CHECK(end(true, false) == rest + "Connection: close\r\n\r\n");
     CHECK(end(true, true) == rest + "Connection: close\r\n\r\n");
@@ -215,11 +214,10 @@ TEST_CASE("F:date our own answers say when, and how a 1.0 client's connection go
 
 TEST_CASE("F:max-forwards what an OPTIONS is answered that goes no further") {
     std::string out;
-    append_options_reply(out, {.request_id = "the-id", .date_line = "Date: x\r\n"});
+    append_reply(out, options_reply("the-id"), {.date_line = "Date: x\r\n"});
     CHECK(out ==
-          "HTTP/1.1 200 OK\r\nAllow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
-          "Content-Length: 0\r\nDate: x\r\nX-Request-Id: the-id\r\nCache-Control: "
-          "no-store\r\n\r\n");
+          "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nDate: x\r\nCache-Control: no-store\r\n"
+          "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\nX-Request-Id: the-id\r\n\r\n");
 }
 
 TEST_CASE("our own answers") {
@@ -258,17 +256,17 @@ TEST_CASE("our own answers") {
         const std::string body = std::string{c.line} + "\n";
         const std::string head = std::string{"HTTP/1.1 "} + c.line +
                                  "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: " +
-                                 std::to_string(body.size()) + "\r\n" + c.special +
-                                 "X-Request-Id: the-id\r\nCache-Control: no-store\r\n";
+                                 std::to_string(body.size()) + "\r\nCache-Control: no-store\r\n" +
+                                 c.special + "X-Request-Id: the-id\r\n";
+        const Reply reply = fault_reply(c.fault, "the-id", {});
         std::string out;
-        append_reply(out, {.fault = c.fault, .request_id = "the-id"});
+        append_reply(out, reply, {});
         CHECK(out == head + "\r\n" + body);
         out = "before ";
-        append_reply(out, {.fault = c.fault, .request_id = "the-id", .close = true});
+        append_reply(out, reply, {.close = true});
         CHECK(out == "before " + head + "Connection: close\r\n\r\n" + body);
         out.clear();
-        append_reply(out,
-                     {.fault = c.fault, .request_id = "the-id", .close = true, .head_only = true});
+        append_reply(out, reply, {.close = true, .head_only = true});
         CHECK(out == head + "Connection: close\r\n\r\n");
     }
     CHECK(reason_of(599) == "Internal Server Error");

@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "net/http/http_parser.h"
-#include "proxy/head/forward.h"
+#include "proxy/http1/head_text.h"
 
 namespace baton::test {
 
@@ -91,7 +91,7 @@ struct Answering {
     bool close = false;
     bool upgrade = false;
     std::string_view cookie = "JSESSIONID";
-    std::string_view added = "";
+    std::string_view set_cookie = "";
     std::string_view prefix = "Baton-Session-";
     std::string_view date_line = "";
 };
@@ -113,7 +113,7 @@ inline std::string answered(std::string_view response, const Answering& how = {}
                                    .session_prefix = how.prefix,
                                    .session_cookie = how.cookie,
                                    .date_line = how.date_line,
-                                   .added = how.added});
+                                   .cookie = how.set_cookie});
     if (dropped != nullptr) *dropped = count;
     REQUIRE(out.starts_with("before "));
     return out.substr(7);

@@ -1,7 +1,5 @@
 // The heads that servers are sent, byte by byte, and who the client is.
 
-#include "proxy/head/forward.h"
-
 #include <doctest/doctest.h>
 
 #include <cstddef>
@@ -9,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "proxy/http1/head_text.h"
 #include "tests/unit/forward_fixture.h"
 
 namespace baton::test {

@@ -1,4 +1,4 @@
-#include "proxy/http1/bound_servers.h"
+#include "proxy/exchange/bound_servers.h"
 
 namespace baton {
 

@@ -1,58 +1,55 @@
 #pragma once
 
-// The memory of one running request: its head, what of its body waits, the server side, the
+// The memory of one running request on an HTTP/1.1 connection: its bytes, its parser, the server side, the
 // exchange.
-// Taken from the worker's free list when a request's first byte comes, given back when its
-// connection idles: an idle connection holds none of it.
+// Taken from the loop's free list when a request's first byte comes, given back when its connection idles:
+// an idle connection holds none of it.
 
 #include <cstddef>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "net/http/http_parser.h"
+#include "proxy/context/lane.h"
+#include "proxy/exchange/exchange.h"
+#include "proxy/exchange/request.h"
 #include "proxy/http1/http1_server.h"
 
 namespace baton {
 
-class Exchange;
-
 // Ends an exchange without freeing it: it lives in its block.
 struct ExchangeEnd {
-    void operator()(Exchange* exchange) const noexcept;
+    void operator()(Exchange* exchange) const noexcept { exchange->~Exchange(); }
 };
 
-class HeadBlock {
+class Http1Block {
 public:
     // A head of this size needs no other memory. A larger one moves once, into room for the
     // largest.
     static constexpr std::size_t room_size = std::size_t{16} << 10;
-    // Body and pipelined bytes that wait; when there are as many, reading stops.
-    static constexpr std::size_t waiting_max = room_size;
 
-    explicit HeadBlock(const HeadLimits& limits);
-    ~HeadBlock();
-    HeadBlock(const HeadBlock&) = delete;
-    HeadBlock& operator=(const HeadBlock&) = delete;
+    Http1Block(Lane& lane, const HeadLimits& limits);
+    ~Http1Block();
+    Http1Block(const Http1Block&) = delete;
+    Http1Block& operator=(const Http1Block&) = delete;
 
     // The bytes of a head that is not whole yet.
     std::string_view partial() const noexcept { return {room(), filled_}; }
     // Adds as much as there is room for; returns how much that was.
     std::size_t add(std::string_view bytes);
-    // The head is whole: it lies in `bytes`, or in the room already. Afterwards `head` views the
+    // The head is whole: it lies in `bytes`, or in the room already. Afterwards the request's head views the
     // room.
     void settle(std::string_view head_bytes);
     // Ready for the connection's next head; waiting input stays. What is larger than it need be is
     // given back.
     void clear();
 
-    HttpParser parser;  // the request's
-    Head head;          // the request's
+    HttpParser parser;
+    Request request;
     Http1Server server;
     std::unique_ptr<Exchange, ExchangeEnd> exchange;
-    std::string held;     // decoded body bytes, from the body's first on: to be sent, or sent again
     std::string reading;  // input that had to wait and is read now
     std::string later;    // input that waits behind it
 
@@ -71,18 +68,20 @@ private:
     alignas(std::max_align_t) std::byte exchange_room_[exchange_size];
 };
 
-class HeadBlocks {
+// One loop's free list.
+class Http1Blocks {
 public:
-    explicit HeadBlocks(const HeadLimits& limits) : limits_(limits) {}
-    std::unique_ptr<HeadBlock> take();
-    void give_back(std::unique_ptr<HeadBlock> block);
+    Http1Blocks(Lane& lane, const HeadLimits& limits) : lane_(lane), limits_(limits) {}
+    std::unique_ptr<Http1Block> take();
+    void give_back(std::unique_ptr<Http1Block> block);
 
 private:
     // Beyond this, what a burst needed is given back to the system.
     static constexpr std::size_t free_max = 256;
 
+    Lane& lane_;
     HeadLimits limits_;
-    std::vector<std::unique_ptr<HeadBlock>> free_;
+    std::vector<std::unique_ptr<Http1Block>> free_;
 };
 
 }  // namespace baton

@@ -1,37 +1,28 @@
-#include "proxy/http1/head_block.h"
+#include "proxy/http1/http1_block.h"
 
 #include <algorithm>
 #include <cstring>
 #include <utility>
 
-#include "proxy/exchange/local_call.h"
-#include "proxy/exchange/relay.h"
-
 namespace baton {
-
-static_assert(sizeof(Relay) <= HeadBlock::exchange_size);
-static_assert(sizeof(LocalCall) <= HeadBlock::exchange_size);
-
 namespace {
 
 void empty(std::string& bytes) {
     bytes.clear();
-    if (bytes.capacity() > HeadBlock::waiting_max) bytes.shrink_to_fit();
+    if (bytes.capacity() > Request::waiting_max) bytes.shrink_to_fit();
 }
 
 }  // namespace
 
-void ExchangeEnd::operator()(Exchange* exchange) const noexcept { exchange->~Exchange(); }
-
-HeadBlock::HeadBlock(const HeadLimits& limits)
+Http1Block::Http1Block(Lane& lane, const HeadLimits& limits)
     : parser(HeadGuard::Kind::request, limits),
-      server(limits),
+      server(lane, limits),
       grown_size_(limits.head + room_size),
       room_(std::make_unique_for_overwrite<char[]>(room_size)) {}
 
-HeadBlock::~HeadBlock() = default;
+Http1Block::~Http1Block() = default;
 
-std::size_t HeadBlock::add(std::string_view bytes) {
+std::size_t Http1Block::add(std::string_view bytes) {
     if (!grown_ && filled_ + bytes.size() > room_size) {
         grown_ = std::make_unique_for_overwrite<char[]>(grown_size_);
         std::memcpy(grown_.get(), room_.get(), filled_);
@@ -42,31 +33,32 @@ std::size_t HeadBlock::add(std::string_view bytes) {
     return size;
 }
 
-void HeadBlock::settle(std::string_view head_bytes) {
+void Http1Block::settle(std::string_view head_bytes) {
     if (filled_ == 0) add(head_bytes);
-    head.bytes = room();
+    request.head.bytes = room();
 }
 
-void HeadBlock::clear() {
+void Http1Block::clear() {
     exchange.reset();
     server.close();
     parser.reset();
+    Head& head = request.head;
     head.bytes = nullptr;
     head.method_text = head.target = {};
     head.fields.clear();
     filled_ = 0;
     grown_.reset();
-    empty(held);
+    request.drop_held();
 }
 
-std::unique_ptr<HeadBlock> HeadBlocks::take() {
-    if (free_.empty()) return std::make_unique<HeadBlock>(limits_);
-    std::unique_ptr<HeadBlock> block = std::move(free_.back());
+std::unique_ptr<Http1Block> Http1Blocks::take() {
+    if (free_.empty()) return std::make_unique<Http1Block>(lane_, limits_);
+    std::unique_ptr<Http1Block> block = std::move(free_.back());
     free_.pop_back();
     return block;
 }
 
-void HeadBlocks::give_back(std::unique_ptr<HeadBlock> block) {
+void Http1Blocks::give_back(std::unique_ptr<Http1Block> block) {
     block->clear();
     empty(block->reading);
     empty(block->later);
