@@ -32,6 +32,10 @@ std::string format_complaint(std::string_view file, const Complaint& complaint) 
     return out + ": " + complaint.text;
 }
 
+std::string element(std::string_view array, std::size_t i) {
+    return std::string{array} + "[" + std::to_string(i) + "]";
+}
+
 void Complaints::place(const std::string& path, Position position) {
     positions_.insert_or_assign(path, position);
 }

@@ -22,6 +22,9 @@ struct Complaint {
 // "file:line:column: path: expected ..., found ..."
 std::string format_complaint(std::string_view file, const Complaint& complaint);
 
+// "route[0]", for the items of an array.
+std::string element(std::string_view array, std::size_t i);
+
 // Collects complaints. A value has one: what comes later about the same value, or about something
 // within it, would only repeat the first.
 class Complaints {

@@ -211,7 +211,7 @@ void TomlTable::only(std::string_view key, std::string_view name, Names later) {
 std::vector<TomlTable::Item> TomlTable::items_of(const TomlValue& array) {
     std::vector<Item> items;
     for (std::size_t i = 0; i < array.items.size(); ++i) {
-        items.push_back(Item{&array.items[i], path_of(array.key) + "[" + std::to_string(i) + "]"});
+        items.push_back(Item{&array.items[i], element(path_of(array.key), i)});
         complaints_->place(items.back().path, array.items[i].position);
     }
     return items;
@@ -231,7 +231,7 @@ std::vector<TomlTable> TomlTable::tables(std::string_view key, std::string_view 
     const TomlValue* value = find_or_slip(key, Kind::array);
     if (value != nullptr && value->kind == Kind::table) {
         refuse_shape(*value, expected);
-        complaints_->place(path_of(key) + "[0]", value->position);
+        complaints_->place(element(path_of(key), 0), value->position);
         tables.emplace_back(value, path_of(key), *complaints_);
         return tables;
     }
