@@ -297,16 +297,17 @@ HeadGuard::Refusal HeadGuard::start(char c) noexcept {
 HeadGuard::Refusal HeadGuard::walk_word(std::string_view bytes, std::uint8_t allowed, Slice& word,
                                         State next) noexcept {
     const std::size_t line_end = line_ + limits_->request_line;
-    const std::size_t end = std::min(bytes.size(), line_end);
-    std::size_t at = walked_;
-    while (at < end && (class_of(bytes[at]) & allowed)) ++at;
-    walked_ = at;
+    const char* const base = bytes.data();
+    const char* const end = base + std::min(bytes.size(), line_end);
+    const char* p = base + walked_;
+    while (p < end && (class_of(*p) & allowed)) ++p;
+    walked_ = static_cast<std::size_t>(p - base);
     word = slice(token_, walked_);
     if (walked_ == bytes.size()) return {};
 
-    const bool ends = bytes[walked_] == ' ' && word.size > 0;
-    if (!ends && !(class_of(bytes[walked_]) & allowed))
-        return refused(word_reason(bytes[walked_], word.size == 0, state_ == State::method));
+    const bool ends = *p == ' ' && word.size > 0;
+    if (!ends && !(class_of(*p) & allowed))
+        return refused(word_reason(*p, word.size == 0, state_ == State::method));
     if (walked_ >= line_end) return Refused{Fault::target_too_long};
     token_ = static_cast<std::uint32_t>(++walked_);
     state_ = next;

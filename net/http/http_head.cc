@@ -14,24 +14,34 @@ constexpr char lower(char c) noexcept {
 
 constexpr bool is_blank(char c) noexcept { return c == ' ' || c == '\t'; }
 
-std::uint64_t eight_of(const char* p) noexcept {
-    std::uint64_t word;
-    std::memcpy(&word, p, sizeof word);
-    return word;
+// Whether the bytes at `text` are those at `lower_case`, which is written in lower case, in any letter
+// case. What tells its letters from capitals is the bit 0x20; of all bytes in it, letters have the bit
+// 0x40.
+template <class Word>
+bool are(const char* text, const char* lower_case) noexcept {
+    constexpr Word letter_bits = static_cast<Word>(0x4040404040404040);
+    Word word, wanted;
+    std::memcpy(&word, text, sizeof word);
+    std::memcpy(&wanted, lower_case, sizeof wanted);
+    return (word | (wanted & letter_bits) >> 1) == wanted;
 }
 
-// `lower_case` is written in lower case and of the same size as `text`. What tells its letters from
-// capitals is the bit 0x20; of all bytes in it, letters have the bit 0x40.
-bool is(std::string_view text, std::string_view lower_case) noexcept {
+// As many bytes as `Word` has at once; the last ones may overlap those before.
+template <class Word, std::size_t size>
+bool are_all(const char* text, const char* lower_case) noexcept {
     std::size_t i = 0;
-    for (; i + 8 <= lower_case.size(); i += 8) {
-        const std::uint64_t wanted = eight_of(lower_case.data() + i);
-        const std::uint64_t lower_bits = (wanted & 0x4040404040404040) >> 1;
-        if ((eight_of(text.data() + i) | lower_bits) != wanted) return false;
-    }
-    for (; i < lower_case.size(); ++i)
-        if (lower(text[i]) != lower_case[i]) return false;
-    return true;
+    for (; i + sizeof(Word) < size; i += sizeof(Word))
+        if (!are<Word>(text + i, lower_case + i)) return false;
+    return are<Word>(text + size - sizeof(Word), lower_case + size - sizeof(Word));
+}
+
+// `text` is as long as `lower_case`. The compiler knows the size, and unrolls the comparison.
+template <std::size_t n>
+[[gnu::always_inline]] inline bool is(std::string_view text, const char (&lower_case)[n]) noexcept {
+    constexpr std::size_t size = n - 1;
+    if constexpr (size >= 8) return are_all<std::uint64_t, size>(text.data(), lower_case);
+    if constexpr (size >= 4) return are_all<std::uint32_t, size>(text.data(), lower_case);
+    return are_all<std::uint16_t, size>(text.data(), lower_case);
 }
 
 // What tells the names apart but for two: their size and first letter.
@@ -39,7 +49,9 @@ constexpr std::size_t key_of(std::string_view name) noexcept {
     return name.size() << 8 | static_cast<unsigned char>(name[0] | 0x20);
 }
 
-FieldName one_of(std::string_view text, std::string_view lower_case, FieldName id) noexcept {
+template <std::size_t n>
+[[gnu::always_inline]] inline FieldName one_of(std::string_view text, const char (&lower_case)[n],
+                                               FieldName id) noexcept {
     return is(text, lower_case) ? id : FieldName::other;
 }
 
