@@ -104,7 +104,7 @@ void Relay::begin_response() {
     const std::size_t dropped = client_.begin(response, server_.response().arrived, complete);
     outcome_.status = server_.response().head.status;
     receiving_ = ResponseSide::body;
-    count_dropped_cookies(dropped);
+    if (dropped > 0) count_dropped_cookies(dropped);
     if (complete) response_done();
 }
 
@@ -135,7 +135,6 @@ bool Relay::is_cookie_secure() const noexcept {
 }
 
 void Relay::count_dropped_cookies(std::size_t dropped) {
-    if (dropped == 0) return;
     lane_.counters.session_cookies_dropped.add(dropped);
     if (lane_.foreign_cookie_warning.due(now()))
         log::warn("a server sets the session cookie itself, dropped",
@@ -207,7 +206,8 @@ Error Relay::server_gone(Reason reason) noexcept {
 void Relay::begin_tunnel() {
     ForwardResponse response = response_head();
     response.upgrade = true;
-    count_dropped_cookies(client_.begin(response, server_.response().arrived, false));
+    const std::size_t dropped = client_.begin(response, server_.response().arrived, false);
+    if (dropped > 0) count_dropped_cookies(dropped);
     outcome_.status = server_.response().head.status;
     const Config& config = snapshot_->config();
     tunnel_ = std::make_unique<Tunnel>(lane_, client_, server_.release_raw(),

@@ -29,6 +29,7 @@ struct Request {
     std::size_t gathered() const noexcept { return held.size() + arrived.bytes(); }
     // Keeps what has arrived.
     void hold() {
+        if (arrived.bytes() == 0) return;
         for (const std::string_view piece : arrived.view()) held.append(piece);
         arrived.clear();
     }

@@ -7,8 +7,7 @@
 
 namespace baton {
 
-std::optional<std::uint64_t> forwards_left(const Head& head) noexcept {
-    if (head.method != Method::options || !head.has(FieldName::max_forwards)) return {};
+std::optional<std::uint64_t> max_forwards_of(const Head& head) noexcept {
     const auto is_one = [](const Field& field) { return field.id == FieldName::max_forwards; };
     if (std::count_if(head.fields.begin(), head.fields.end(), is_one) > 1) return {};
     const std::string_view value = head.value(FieldName::max_forwards);

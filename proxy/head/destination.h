@@ -19,9 +19,15 @@ struct Destination {
 };
 Destination destination_of(const Head& head) noexcept;
 
+// What its Max-Forwards say: nothing if that is no number, or said twice.
+std::optional<std::uint64_t> max_forwards_of(const Head& head) noexcept;
+
 // How many more times an OPTIONS may be forwarded (Max-Forwards; RFC 9110, 7.6.2). Nothing if it does
 // not say so, or not in a number, or twice; other methods may not mean it.
-std::optional<std::uint64_t> forwards_left(const Head& head) noexcept;
+inline std::optional<std::uint64_t> forwards_left(const Head& head) noexcept {
+    if (head.method != Method::options || !head.has(FieldName::max_forwards)) return {};
+    return max_forwards_of(head);
+}
 
 // Whether a request has been here before: whether its Via names `pseudonym` (RFC 9110, 7.6.3).
 bool is_loop(const Head& head, std::string_view pseudonym) noexcept;

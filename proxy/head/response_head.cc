@@ -2,13 +2,6 @@
 
 namespace baton {
 
-bool keeps_length(const ForwardResponse& response, const Field& field) noexcept {
-    if (field.id != FieldName::content_length) return false;
-    if (response.keep_length) return true;
-    return response.body.framing == Framing::length &&
-           (field.value.size == 1 || response.head->bytes[field.value.begin] != '0');
-}
-
 bool sets_session_cookie(std::string_view set_cookie, const ForwardResponse& response) noexcept {
     const auto& others = response.other_cookies;
     return sets_cookie(set_cookie, response.session_cookie) ||

@@ -36,7 +36,12 @@ struct ForwardResponse {
 };
 
 // Whether the length goes on as it came: as we would write it, without zeros in front.
-bool keeps_length(const ForwardResponse& response, const Field& field) noexcept;
+inline bool keeps_length(const ForwardResponse& response, const Field& field) noexcept {
+    if (field.id != FieldName::content_length) return false;
+    if (response.keep_length) return true;
+    return response.body.framing == Framing::length &&
+           (field.value.size == 1 || response.head->bytes[field.value.begin] != '0');
+}
 // Whether a Set-Cookie is of a session's cookie, which no server sets.
 bool sets_session_cookie(std::string_view set_cookie, const ForwardResponse& response) noexcept;
 // The value of a Cache-Control of a response for one client; the `first` of them says so. False if nothing

@@ -5,8 +5,10 @@
 namespace baton {
 namespace {
 
+constexpr std::string_view line_end = "\r\n";  // its size is known: a literal's would be counted
+
 void append_field(std::string& out, std::string_view name, std::string_view value) {
-    out.append(name).append(": ").append(value).append("\r\n");
+    out.append(name).append(": ").append(value).append(line_end);
 }
 
 // A head that is written anew. Lines that go on as they came are copied, those that stand together
@@ -17,8 +19,7 @@ public:
 
     // What is written so far: for lines of our own.
     std::string& text() {
-        if (end_ > begin_) out_.append(bytes_ + begin_, end_ - begin_);
-        begin_ = end_ = 0;
+        if (end_ > begin_) write_copied();
         return out_;
     }
     // A range of the head as it came.
@@ -41,7 +42,7 @@ public:
         const std::size_t before = out.size();
         out.append(name).append(": ");
         if (write(out))
-            out.append("\r\n");
+            out.append(line_end);
         else
             out.resize(before);
     }
@@ -56,6 +57,11 @@ public:
     }
 
 private:
+    void write_copied() {
+        out_.append(bytes_ + begin_, end_ - begin_);
+        begin_ = end_ = 0;
+    }
+
     std::string& out_;
     const char* bytes_;
     std::uint32_t begin_ = 0;
@@ -105,7 +111,7 @@ void append_status_line(HeadText& lines, const Head& head) {
     out.append(Decimal{head.status}.view())
         .append(" ")
         .append(head.text(head.reason))
-        .append("\r\n");
+        .append(line_end);
 }
 
 constexpr std::string_view upgrade_lines = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
@@ -116,7 +122,7 @@ void append_end(std::string& out, bool close, bool client_is_1_0) {
         out.append("Connection: close\r\n");
     else if (client_is_1_0)
         out.append("Connection: keep-alive\r\n");
-    out.append("\r\n");
+    out.append(line_end);
 }
 
 }  // namespace
@@ -127,7 +133,7 @@ std::size_t append_request_head(std::string& out, const ForwardRequest& request)
     const std::size_t dropped = write_request_fields(request, lines);
     lines.text();
     if (request.websocket) out.append(upgrade_lines);
-    out.append("\r\n");
+    out.append(line_end);
     return dropped;
 }
 
@@ -137,7 +143,7 @@ std::size_t append_response_head(std::string& out, const ForwardResponse& respon
     const std::size_t dropped = write_response_fields(response, lines);
     lines.text();
     if (response.upgrade)
-        out.append(upgrade_lines).append("\r\n");
+        out.append(upgrade_lines).append(line_end);
     else
         append_end(out, response.close, response.client_is_1_0);
     return dropped;
@@ -145,7 +151,7 @@ std::size_t append_response_head(std::string& out, const ForwardResponse& respon
 
 void append_reply(std::string& out, const Reply& reply, const ReplyTo& to) {
     out.append("HTTP/1.1 ").append(Decimal{static_cast<std::uint64_t>(reply.status)}.view());
-    out.append(" ").append(reason_of(reply.status)).append("\r\n");
+    out.append(" ").append(reason_of(reply.status)).append(line_end);
     // RFC 9110, 8.6: a 204 has no length.
     if (reply.status != 204) {
         if (!reply.content_type.empty()) append_field(out, "Content-Type", reply.content_type);
