@@ -34,14 +34,14 @@ void DateLine::write(std::uint64_t now_ms) {
     until_ms_ = now_ms + static_cast<std::uint64_t>(1000 - wall_ms % 1000);
 }
 
-Lane::Lane(Loop& the_loop, std::shared_ptr<const Snapshot> the_snapshot,
+Lane::Lane(Loop& the_loop, std::size_t its_index, std::shared_ptr<const Snapshot> the_snapshot,
            std::unique_ptr<Store> the_store, UnknownLimit& the_unknown_limit, log::Writer* writer,
            log::Writer::Sink access_sink)
     : loop(the_loop),
+      index(its_index),
       snapshot(std::move(the_snapshot)),
       store(std::move(the_store)),
       access_log(writer, access_sink),
-      counters(snapshot->config().routes.size()),
       via_lines{via_line('0'), via_line('1')},
       unknown_limit(&the_unknown_limit),
       epoch_offset_ms(wall_now_ms() - static_cast<std::int64_t>(uv_hrtime() / 1'000'000)) {

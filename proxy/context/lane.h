@@ -32,13 +32,14 @@ std::int64_t wall_now_ms() noexcept;
 std::string_view logged_target(const Head& head, bool query) noexcept;
 
 struct Lane {
-    Lane(Loop& the_loop, std::shared_ptr<const Snapshot> the_snapshot,
+    Lane(Loop& the_loop, std::size_t its_index, std::shared_ptr<const Snapshot> the_snapshot,
          std::unique_ptr<Store> the_store, UnknownLimit& the_unknown_limit, log::Writer* writer,
          log::Writer::Sink access_sink);
     Lane(const Lane&) = delete;  // the store holds its address
     Lane& operator=(const Lane&) = delete;
 
     Loop& loop;
+    const std::size_t index;  // of its cell in every identity
     std::shared_ptr<const Snapshot> snapshot;
     std::unique_ptr<Store> store;
     std::vector<std::unique_ptr<Pool>> pools;  // by Server::pool

@@ -5,31 +5,15 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
-#include <vector>
 
 #include "net/counter.h"
 #include "net/result.h"
+#include "proxy/route/route_state.h"
 
 namespace baton {
 
-// Answers by the first digit of their status.
-struct StatusCounters {
-    static constexpr std::array<std::string_view, 5> classes{"1xx", "2xx", "3xx", "4xx", "5xx"};
-    std::array<Counter, classes.size()> by_class;
-
-    // A status of 0 is none: nothing of an answer was sent, and no fault is to blame.
-    void add(int status) noexcept {
-        if (status >= 100 && status <= 599)
-            by_class[static_cast<std::size_t>(status / 100 - 1)].add();
-    }
-};
-
 struct alignas(64) Counters {
-    explicit Counters(std::size_t routes) : requests(routes + 1) {}
-
-    // By `Route::index`; the last one is of requests that came to no route.
-    std::vector<StatusCounters> requests;
+    StatusCounters unrouted;  // requests that came to no route
     Gauge requests_in_flight;
     Counter connections_evicted;  // of clients: idle ones, closed to make room
     Counter connections_refused;  // over a listener's limit for one client

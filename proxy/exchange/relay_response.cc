@@ -214,7 +214,7 @@ void Relay::begin_tunnel() {
                                        Tunnel::Needs{.session = session_.for_tunnel(),
                                                      .log = KeptAccessLine{access_line()},
                                                      .begun_us = times_.begun_us,
-                                                     .route = route_->index,
+                                                     .route = route_->state,
                                                      .idle = config.timeouts.tunnel_idle,
                                                      .send = config.timeouts.send});
     end_ = End::tunnel;

@@ -93,8 +93,9 @@ void Relay::on_deadline(std::uint64_t now_ms) {
 }
 
 void Relay::count() noexcept {
-    auto& requests = lane_.counters.requests;
-    requests[route_ != nullptr ? route_->index : requests.size() - 1].add(outcome_.logged_status());
+    StatusCounters& requests =
+        route_ != nullptr ? route_->state->requests_of(lane_.index) : lane_.counters.unrouted;
+    requests.add(outcome_.logged_status());
     if (outcome_.fault) lane_.counters.faults[static_cast<std::size_t>(*outcome_.fault)].add();
     if (lane_.access_log.enabled()) lane_.access_log.write(access_line());
 }

@@ -164,7 +164,7 @@ void Tunnel::finish(End end) {
     state_ = State::over;
     lease_.reset();
     AccessLine& line = needs_.log.line();
-    lane_.counters.requests[needs_.route].add(line.status);
+    needs_.route->requests_of(lane_.index).add(line.status);
     if (!lane_.access_log.enabled()) return;
     line.time_ms = wall_now_ms();
     line.in += bytes_in_;

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 
@@ -12,6 +13,7 @@
 #include "proxy/exchange/exchange.h"
 #include "proxy/exchange/server_side.h"
 #include "proxy/exchange/tunnel_session.h"
+#include "proxy/route/route_state.h"
 
 namespace baton {
 
@@ -21,9 +23,9 @@ public:
         std::optional<TunnelSession> session;
         KeptAccessLine log;          // of the request
         std::uint64_t begun_us = 0;  // when the request's first byte came, by uv_hrtime
-        std::size_t route = 0;       // its index
-        Milliseconds idle{0};        // 0: for ever
-        Milliseconds send{0};        // 0: for ever
+        std::shared_ptr<RouteState> route;
+        Milliseconds idle{0};  // 0: for ever
+        Milliseconds send{0};  // 0: for ever
     };
     Tunnel(Lane& lane, ClientSide& client, ServerSide::Raw server, Needs needs);
     ~Tunnel() override;

@@ -472,7 +472,7 @@ void Http1Client::refuse(Error error) {
 // What comes to a service of our own stands neither in the log nor in the numbers of the traffic.
 void Http1Client::log_refused(Error error, std::string_view id, std::size_t bytes_out) {
     if (service_ != nullptr) return;
-    lane_.counters.requests.back().add(status_of(error.fault));
+    lane_.counters.unrouted.add(status_of(error.fault));
     lane_.counters.faults[static_cast<std::size_t>(error.fault)].add();
     if (!lane_.access_log.enabled()) return;
     const Head& head = block_->request.head;

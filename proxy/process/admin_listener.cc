@@ -4,10 +4,10 @@
 
 namespace baton {
 
-AdminListener::AdminListener(Loop& loop, const ProcessView& view,
+AdminListener::AdminListener(Loop& loop, std::size_t index, const ProcessView& view,
                              std::shared_ptr<const Snapshot> snapshot, std::unique_ptr<Store> store,
                              UnknownLimit& unknown_limit, void* holder, Clients::Emptied emptied)
-    : lane_(loop, std::move(snapshot), std::move(store), unknown_limit, nullptr, -1),
+    : lane_(loop, index, std::move(snapshot), std::move(store), unknown_limit, nullptr, -1),
       service_(view),
       clients_(lane_, gate_, holder, emptied) {
     gate_.max = connections_max;

@@ -19,10 +19,11 @@ public:
     // those of the traffic.
     static constexpr std::size_t connections_max = 32;
 
-    // `view` outlives it. `emptied(holder)`: stopped, and the last connection is gone.
-    AdminListener(Loop& loop, const ProcessView& view, std::shared_ptr<const Snapshot> snapshot,
-                  std::unique_ptr<Store> store, UnknownLimit& unknown_limit, void* holder,
-                  Clients::Emptied emptied);
+    // `index`: among the registry's loops. `view` outlives it.
+    // `emptied(holder)`: stopped, and the last connection is gone.
+    AdminListener(Loop& loop, std::size_t index, const ProcessView& view,
+                  std::shared_ptr<const Snapshot> snapshot, std::unique_ptr<Store> store,
+                  UnknownLimit& unknown_limit, void* holder, Clients::Emptied emptied);
 
     // Whose holders give a descriptor to who connects here when there is none. It outlives this.
     void take_descriptors_from(const ConnectionGate& gate) noexcept {

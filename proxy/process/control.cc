@@ -39,7 +39,10 @@ constexpr std::chrono::seconds admin_grace{1};
 }  // namespace
 
 Control::Control(Config config)
-    : snapshot_(std::make_shared<const Snapshot>(std::move(config))),
+    : worker_count_(config.workers != 0 ? config.workers
+                                        : std::max(1U, uv_available_parallelism())),
+      registry_(worker_count_ + 1),
+      snapshot_(std::make_shared<const Snapshot>(std::move(config), registry_)),
       stores_(loop_, snapshot_->config()),
       unknown_limit_(snapshot_->config().session.unknown_max),
       second_(loop_, *this),
@@ -58,18 +61,16 @@ int Control::run() {
     const Config& config = snapshot_->config();
     log::set_level(config.log.level);
     signal(SIGPIPE, SIG_IGN);
-    const unsigned workers =
-        config.workers != 0 ? config.workers : std::max(1U, uv_available_parallelism());
     const std::size_t descriptors = raise_descriptor_limit();
     const std::size_t asked = config.limits.connections_max;
-    std::size_t most = derive_connections(descriptors, workers, config.listeners.size());
+    std::size_t most = derive_connections(descriptors, worker_count_, config.listeners.size());
     if (is_set(config.session_api.listener.address)) {
         // Servers hold a few connections each; a flood of one kind leaves the other's alone.
         api_gate_.max = std::clamp<std::size_t>(most / 8, 16, 1024);
         most -= std::min(most - 1, api_gate_.max);
     }
     gate_.max = asked == 0 ? most : std::min(asked, most);
-    if (!open_access_log() || !open_listeners(workers) || !open_admin()) return 1;
+    if (!open_access_log() || !open_listeners() || !open_admin()) return 1;
     log::Writer::carry_events(&writer_);
     if (asked > most)
         log::warn("limits.connections is more than the descriptors allow",
@@ -84,7 +85,7 @@ int Control::run() {
             },
             number);
     }
-    start_workers(workers);
+    start_workers();
     for (const ListenerSockets& sockets : sockets_)
         log::info("listening", {{"address", sockets.address.text()}});
     if (!api_sockets_.fds.empty())
@@ -92,8 +93,9 @@ int Control::run() {
                   {{"address", api_sockets_.address.text()}, {"serves", "session-api"}});
     if (admin_)
         log::info("listening", {{"address", admin_->address().text()}, {"serves", "admin"}});
-    log::info("ready",
-              {{"workers", workers}, {"connections_max", gate_.max}, {"descriptors", descriptors}});
+    log::info(
+        "ready",
+        {{"workers", worker_count_}, {"connections_max", gate_.max}, {"descriptors", descriptors}});
     second_.repeat(std::chrono::seconds{1});
     loop_.run();
     for (const auto& worker : workers_) worker->join();
@@ -110,20 +112,20 @@ bool Control::open_access_log() {
     return false;
 }
 
-bool Control::open_listeners(unsigned workers) {
+bool Control::open_listeners() {
     for (const ListenerConfig& listener : snapshot_->config().listeners) {
         ListenerSockets sockets;
-        if (!open_one(listener.address, workers, sockets)) return false;
+        if (!open_one(listener.address, worker_count_, sockets)) return false;
         sockets_.push_back(std::move(sockets));
     }
-    return open_one(snapshot_->config().session_api.listener.address, workers, api_sockets_);
+    return open_one(snapshot_->config().session_api.listener.address, worker_count_, api_sockets_);
 }
 
 // Where there is an address. False if it cannot be listened on.
-bool Control::open_one(const Address& address, unsigned workers, ListenerSockets& sockets) {
+bool Control::open_one(const Address& address, unsigned count, ListenerSockets& sockets) {
     if (!is_set(address)) return true;
     std::string complaint;
-    if (open_listener(address, workers, sockets, complaint)) return true;
+    if (open_listener(address, count, sockets, complaint)) return true;
     log::error("cannot start", {{"reason", complaint}});
     return false;
 }
@@ -133,17 +135,18 @@ bool Control::open_admin() {
     if (!open_one(snapshot_->config().admin.address, 1, sockets)) return false;
     if (sockets.fds.empty()) return true;
     admin_ = std::make_unique<AdminListener>(
-        loop_, view_, snapshot_, std::make_unique<MemoryStore>(stores_.table()), unknown_limit_,
-        this, [](void* control) { static_cast<Control*>(control)->loop_.stop(); });
+        loop_, worker_count_, view_, snapshot_, std::make_unique<MemoryStore>(stores_.table()),
+        unknown_limit_, this, [](void* control) { static_cast<Control*>(control)->loop_.stop(); });
     admin_->take_descriptors_from(gate_);
     admin_->listen(sockets.fds[0], sockets.address);
     return true;
 }
 
-void Control::start_workers(unsigned workers) {
-    for (unsigned i = 0; i < workers; ++i) {
+void Control::start_workers() {
+    for (unsigned i = 0; i < worker_count_; ++i) {
         workers_.push_back(std::make_unique<Worker>(
-            Worker::Needs{.snapshot = snapshot_,
+            Worker::Needs{.index = i,
+                          .snapshot = snapshot_,
                           .make_store = [this](Loop& loop) { return stores_.make(loop); },
                           .unknown_limit = &unknown_limit_,
                           .lost_rotations = &lost_rotations_,
@@ -163,7 +166,7 @@ void Control::start_workers(unsigned workers) {
     view_ = {snapshot_.get(), {}, &gate_, &stores_.table(), nullptr, &writer_, false};
     if (stores_.guide() != nullptr) view_.stores = &stores_;
     for (const auto& worker : workers_) view_.lanes.push_back(&std::as_const(*worker).lane());
-    working_ = with_traffic_ = workers;
+    working_ = with_traffic_ = worker_count_;
     stores_.start();
     for (const auto& worker : workers_) worker->start();
 }

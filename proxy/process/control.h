@@ -30,11 +30,11 @@ public:
 private:
     enum class State : std::uint8_t { serving, draining, stopping };
 
-    bool open_listeners(unsigned workers);
-    bool open_one(const Address& address, unsigned workers, ListenerSockets& sockets);
+    bool open_listeners();
+    bool open_one(const Address& address, unsigned count, ListenerSockets& sockets);
     bool open_admin();
     bool open_access_log();
-    void start_workers(unsigned workers);
+    void start_workers();
     void on_signal(int signal);
     void on_second();
     void begin_stop();
@@ -46,6 +46,8 @@ private:
 
     log::Writer writer_;
     Loop loop_;
+    const unsigned worker_count_;
+    Registry registry_;
     std::shared_ptr<const Snapshot> snapshot_;
     SessionStores stores_;
     UnknownLimit unknown_limit_;

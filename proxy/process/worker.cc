@@ -12,8 +12,8 @@ constexpr std::chrono::milliseconds flush_every{200};
 }  // namespace
 
 Worker::Worker(Needs needs)
-    : lane_(loop_, std::move(needs.snapshot), needs.make_store(loop_), *needs.unknown_limit,
-            needs.writer, needs.access_sink),
+    : lane_(loop_, needs.index, std::move(needs.snapshot), needs.make_store(loop_),
+            *needs.unknown_limit, needs.writer, needs.access_sink),
       clients_(lane_, *needs.gate, this,
                [](void* worker) { static_cast<Worker*>(worker)->on_emptied(); }),
       api_(lane_),

@@ -18,6 +18,7 @@ namespace baton {
 class Worker {
 public:
     struct Needs {
+        std::size_t index = 0;  // among the registry's loops
         std::shared_ptr<const Snapshot> snapshot;
         std::function<std::unique_ptr<Store>(Loop& loop)> make_store;  // of this worker's loop
         UnknownLimit* unknown_limit = nullptr;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,15 +13,16 @@
 #include <vector>
 
 #include "proxy/config/config.h"
+#include "proxy/route/route_state.h"
 #include "upstream/server.h"
 
 namespace baton {
 
 struct Route {
-    std::size_t index = 0;  // in the configuration
     const RouteConfig* config = nullptr;
     const UpstreamConfig* upstream_config = nullptr;
     const Upstream* upstream = nullptr;
+    std::shared_ptr<RouteState> state;
     // Session look-ups of this route write nothing but this name into their keys.
     std::string_view scope;
     std::string_view cookie;  // of its sessions

@@ -6,10 +6,10 @@
 
 namespace baton {
 
-Snapshot::Snapshot(Config config)
+Snapshot::Snapshot(Config config, Registry& registry)
     : config_(std::move(config)),
       upstreams_(make_upstreams()),
-      routes_(make_routes()),
+      routes_(make_routes(registry)),
       router_(routes_) {}
 
 std::vector<std::unique_ptr<Upstream>> Snapshot::make_upstreams() {
@@ -27,12 +27,12 @@ std::vector<std::unique_ptr<Upstream>> Snapshot::make_upstreams() {
     return upstreams;
 }
 
-std::vector<Route> Snapshot::make_routes() const {
+std::vector<Route> Snapshot::make_routes(Registry& registry) const {
     std::vector<Route> routes;
     for (const RouteConfig& config : config_.routes) {
         Route route;
-        route.index = routes.size();
         route.config = &config;
+        route.state = registry.route(config.name);
         for (std::size_t i = 0; i < upstreams_.size(); ++i) {
             if (upstreams_[i]->name() != config.upstream) continue;
             route.upstream = upstreams_[i].get();

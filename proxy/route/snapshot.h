@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "proxy/config/config.h"
+#include "proxy/route/registry.h"
 #include "proxy/route/router.h"
 #include "upstream/server.h"
 
@@ -14,19 +15,21 @@ namespace baton {
 
 class Snapshot {
 public:
-    explicit Snapshot(Config config);
+    // The registry is asked for its identities now, and not referred to later.
+    Snapshot(Config config, Registry& registry);
     Snapshot(const Snapshot&) = delete;
     Snapshot& operator=(const Snapshot&) = delete;
 
     const Config& config() const noexcept { return config_; }
     const Router& router() const noexcept { return router_; }
     const std::vector<std::unique_ptr<Upstream>>& upstreams() const noexcept { return upstreams_; }
+    const std::vector<Route>& routes() const noexcept { return routes_; }
     // A worker keeps one pool for each server; `Server::pool` is its place.
     std::size_t pools() const noexcept { return pools_; }
 
 private:
     std::vector<std::unique_ptr<Upstream>> make_upstreams();
-    std::vector<Route> make_routes() const;
+    std::vector<Route> make_routes(Registry& registry) const;
 
     Config config_;
     std::size_t pools_ = 0;

@@ -75,16 +75,15 @@ std::uint64_t sum_of(const ProcessView& view, Counter Counters::*counter) {
 void write_requests(Text& text, const ProcessView& view) {
     text.family("baton_requests_total", "counter",
                 "Requests answered, by route and class of status; route=\"\" if no route matched.");
-    const auto& routes = view.snapshot->config().routes;
-    for (std::size_t route = 0; route <= routes.size(); ++route) {
-        std::string_view name;
-        if (route < routes.size()) name = routes[route].name;
-        for (std::size_t i = 0; i < StatusCounters::classes.size(); ++i)
-            text.sample({{"route", name}, {"class", StatusCounters::classes[i]}},
-                        sum(view, [&](const Lane& lane) {
-                            return lane.counters.requests[route].by_class[i].read();
-                        }));
-    }
+    const auto& classes = StatusCounters::classes;
+    for (const Route& route : view.snapshot->routes())
+        for (std::size_t i = 0; i < classes.size(); ++i)
+            text.sample({{"route", route.state->name()}, {"class", classes[i]}},
+                        route.state->requests(i));
+    for (std::size_t i = 0; i < classes.size(); ++i)
+        text.sample({{"route", ""}, {"class", classes[i]}}, sum(view, [&](const Lane& lane) {
+                        return lane.counters.unrouted.by_class[i].read();
+                    }));
     text.only("baton_requests_in_flight", "gauge", "Running requests and tunnels.",
               sum(view, [](const Lane& lane) { return lane.counters.requests_in_flight.read(); }));
     text.only("baton_request_retries_total", "counter", "Requests sent to a server again.",

@@ -1,7 +1,5 @@
 // The admin listener: its pages, and whom it refuses.
 
-#include "proxy/process/admin_listener.h"
-
 #include <doctest/doctest.h>
 
 #include <memory>
@@ -9,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "proxy/process/admin_listener.h"
 #include "proxy/service/metrics.h"
 #include "tests/relay/proxy.h"
 
@@ -35,7 +34,7 @@ struct Admin {
                nullptr,
                &proxy.writer(),
                false},
-          listener(proxy.worker().loop(), view, proxy.snapshot(),
+          listener(proxy.worker().loop(), 2, view, proxy.snapshot(),
                    std::make_unique<MemoryStore>(proxy.table()), unknown_limit, this,
                    [](void* admin) { static_cast<Admin*>(admin)->emptied = true; }) {
         ListenerSockets sockets;
@@ -115,7 +114,8 @@ TEST_CASE("admin: the servers with what is known of them") {
                      config.upstreams.push_back(second);
                  }}};
     Worker other{
-        {.snapshot = admin.proxy.snapshot(),
+        {.index = 1,
+         .snapshot = admin.proxy.snapshot(),
          .make_store = [&](Loop&) { return std::make_unique<MemoryStore>(admin.proxy.table()); },
          .unknown_limit = &admin.unknown_limit,
          .gate = &admin.proxy.gate(),

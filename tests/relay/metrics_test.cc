@@ -479,7 +479,8 @@ TEST_CASE("metrics: a tunnel is in flight as long as it lives") {
 TEST_CASE("metrics: numbers are sums over all workers") {
     Proxy proxy{{.servers = 2, .change = two_hosts}};
     UnknownLimit no_limit{0};
-    Worker other{{.snapshot = proxy.snapshot(),
+    Worker other{{.index = 1,
+                  .snapshot = proxy.snapshot(),
                   .make_store = [&](Loop&) { return std::make_unique<MemoryStore>(proxy.table()); },
                   .unknown_limit = &no_limit,
                   .gate = &proxy.gate(),
@@ -490,8 +491,9 @@ TEST_CASE("metrics: numbers are sums over all workers") {
     std::uint64_t weight = 1;
     for (Lane* lane : {&proxy.worker().lane(), &other.lane()}) {
         Counters& counters = lane->counters;
-        counters.requests[1].by_class[2].add(weight);
-        counters.requests[2].by_class[0].add(2 * weight);
+        const Route& second = proxy.snapshot()->routes()[1];
+        second.state->requests_of(lane->index).by_class[2].add(weight);
+        counters.unrouted.by_class[0].add(2 * weight);
         for (std::uint64_t i = 0; i < weight; ++i) {
             counters.requests_in_flight.add();
             lane->pools[1]->counters.in_flight.add();

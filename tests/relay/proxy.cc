@@ -275,7 +275,7 @@ Proxy::Proxy(Setup setup)
     char path[] = "/tmp/baton-relay-XXXXXX";
     ::close(mkstemp(path));
     log_path_ = path;
-    snapshot_ = std::make_shared<const Snapshot>(std::move(config));
+    snapshot_ = std::make_shared<const Snapshot>(std::move(config), registry_);
     gate_.max = snapshot_->config().limits.connections_max != 0
                     ? snapshot_->config().limits.connections_max
                     : 1000;
@@ -422,8 +422,10 @@ void Proxy::store_answers(StoreAnswer instead) {
 
 std::uint64_t Proxy::requests() {
     std::uint64_t sum = 0;
-    for (const StatusCounters& route : counters().requests)
-        for (const Counter& of_class : route.by_class) sum += of_class.read();
+    for (std::size_t i = 0; i < StatusCounters::classes.size(); ++i) {
+        for (const Route& route : snapshot_->routes()) sum += route.state->requests(i);
+        sum += counters().unrouted.by_class[i].read();
+    }
     return sum;
 }
 

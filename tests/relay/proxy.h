@@ -119,6 +119,9 @@ struct Setup {
 
 class Proxy {
 public:
+    // Its worker is the first; others are for tests.
+    static constexpr std::size_t loops = 3;
+
     explicit Proxy(Setup setup = {});
     ~Proxy();
     Proxy(const Proxy&) = delete;
@@ -188,6 +191,7 @@ private:
     std::unique_ptr<UnknownLimit> unknown_limit_;
     LostRotations lost_rotations_;
     ConnectionGate gate_;
+    Registry registry_{loops};
     std::shared_ptr<const Snapshot> snapshot_;
     LateStore* late_store_ = nullptr;
     std::unique_ptr<Worker> worker_;

@@ -69,7 +69,7 @@ EventFile::~EventFile() {
 
 Site::Site(const std::vector<Address>& servers, const std::string& access_log)
     : writer_(std::make_unique<log::Writer>()),
-      snapshot_(std::make_shared<const Snapshot>(config_of(servers))),
+      snapshot_(std::make_shared<const Snapshot>(config_of(servers), registry_)),
       table_(TableLimits{}),
       tick_(loop_, *this) {
     signal(SIGPIPE, SIG_IGN);
@@ -84,6 +84,7 @@ Site::Site(const std::vector<Address>& servers, const std::string& access_log)
     log::Writer::carry_events(writer_.get());
     for (unsigned i = 0; i < workers; ++i) {
         workers_.push_back(std::make_unique<Worker>(Worker::Needs{
+            .index = i,
             .snapshot = snapshot_,
             .make_store = [&](Loop&) { return std::make_unique<MemoryStore>(table_); },
             .unknown_limit = &unknown_limit_,
@@ -145,11 +146,13 @@ void Site::close_log() {
 
 Site::Counted Site::counted() const {
     Counted sum;
+    for (const Route& route : snapshot_->routes())
+        for (std::size_t i = 0; i < StatusCounters::classes.size(); ++i)
+            (i == 1 ? sum.answers : sum.others) += route.state->requests(i);
     for (const auto& worker : workers_) {
         const Lane& lane = std::as_const(*worker).lane();
-        for (const StatusCounters& statuses : lane.counters.requests)
-            for (std::size_t i = 0; i < statuses.by_class.size(); ++i)
-                (i == 1 ? sum.answers : sum.others) += statuses.by_class[i].read();
+        for (const Counter& unrouted : lane.counters.unrouted.by_class)
+            sum.others += unrouted.read();
         sum.in_flight += lane.counters.requests_in_flight.read();
         for (std::size_t i = 0; i < sum.faults.size(); ++i)
             sum.faults[i] += lane.counters.faults[i].read();

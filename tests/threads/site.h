@@ -93,6 +93,7 @@ private:
 
     std::unique_ptr<log::Writer> writer_;
     Loop loop_;
+    Registry registry_{workers};
     std::shared_ptr<const Snapshot> snapshot_;
     MemoryTable table_;
     UnknownLimit unknown_limit_{0};
