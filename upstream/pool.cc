@@ -85,6 +85,17 @@ void Pool::give_back(Lease lease, std::uint64_t now_ms) {
     ++idle_;
 }
 
+void Pool::begin_use(const PoolOptions& options) noexcept {
+    ++snapshots_;
+    options_ = options;
+    while (idle_ > options_.idle_max) close_oldest();
+}
+
+void Pool::retire() noexcept {
+    options_.idle_max = 0;
+    clear();
+}
+
 void Pool::park(ServerConnection& connection) noexcept {
     ++connection.requests;
     count(connection, connection.pool.counters.idle);

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 
 #include "net/stream.h"
 #include "upstream/server.h"
@@ -38,12 +39,14 @@ using Lease = std::unique_ptr<ServerConnection>;
 // One worker's thread.
 class Pool {
 public:
-    explicit Pool(const PoolOptions& options) : options_(options) {}
+    // `loop`: whose counters it writes.
+    Pool(std::shared_ptr<ServerState> state, std::size_t loop, const PoolOptions& options)
+        : counters(state->counters_of(loop)), state_(std::move(state)), options_(options) {}
     ~Pool() { clear(); }
     Pool(const Pool&) = delete;
     Pool& operator=(const Pool&) = delete;
 
-    ServerCounters counters;   // any thread may read them
+    ServerCounters& counters;
     bool other_first = false;  // of the server's two addresses the other one worked last
 
     // A connection that was just made.
@@ -58,6 +61,15 @@ public:
     // A connection that is kept elsewhere between two requests, and one that is used again.
     static void park(ServerConnection& connection) noexcept;
     static void resume(ServerConnection& connection) noexcept;
+    // A snapshot that names the server, and has its options, comes into use, and goes out of use.
+    void begin_use(const PoolOptions& options) noexcept;
+    void end_use() noexcept { --snapshots_; }
+    // The newest snapshot does not name the server: what is lent ends with its request.
+    void retire() noexcept;
+    // No snapshot, request or tunnel of this worker refers to it.
+    bool is_unused() const noexcept {
+        return snapshots_ == 0 && counters.in_flight.read() + counters.idle.read() == 0;
+    }
     // Closes what has been idle or alive for too long. Called about once a second.
     void sweep(std::uint64_t now_ms);
     // False if there is none.
@@ -77,7 +89,9 @@ private:
     bool fresh(const ServerConnection& connection, std::uint64_t now_ms) const noexcept;
     bool idle_too_long(const ServerConnection& connection, std::uint64_t now_ms) const noexcept;
 
+    std::shared_ptr<ServerState> state_;
     PoolOptions options_;
+    std::size_t snapshots_ = 0;  // in use that name it
     // The idle connections, which it owns, in the order in which they became so.
     ServerConnection* oldest_ = nullptr;
     ServerConnection* newest_ = nullptr;

@@ -76,17 +76,18 @@ std::vector<std::uint16_t> smooth_sequence(const std::vector<unsigned>& weights)
 }
 
 Upstream::Upstream(std::string name, std::string scope, std::vector<Server> servers,
-                   PoolOptions pool)
+                   PoolOptions pool, std::shared_ptr<UpstreamState> state)
     : name_(std::move(name)),
       scope_(std::move(scope)),
       servers_(std::move(servers)),
       pool_(pool),
-      sequence_(smooth_sequence(weights_of(servers_))) {}
+      sequence_(smooth_sequence(weights_of(servers_))),
+      state_(std::move(state)) {}
 
 const Server* Upstream::pick(const ServerSet& tried) const noexcept {
     if (sequence_.empty()) return nullptr;
     // Relaxed: the cursor orders nothing but itself.
-    const std::size_t turn = cursor_.fetch_add(1, std::memory_order_relaxed);
+    const std::size_t turn = state_->cursor.fetch_add(1, std::memory_order_relaxed);
     if (tried.size() >= servers_.size()) return nullptr;
     const std::size_t looked_at = std::min(sequence_.size(), turns_looked_at);
     for (std::size_t i = 0; i < looked_at; ++i) {

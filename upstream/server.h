@@ -2,19 +2,16 @@
 
 // One server and the servers that do the same.
 
-#include <array>
-#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "net/address.h"
-#include "net/counter.h"
 #include "upstream/server_set.h"
+#include "upstream/server_state.h"
 
 namespace baton {
 
@@ -24,64 +21,12 @@ struct Server {
     std::string text;  // as configured: the label in log and metrics
     unsigned weight = 1;
     std::size_t index = 0;  // within its upstream
-    std::size_t pool = 0;   // the place of its pool in every worker
+    std::shared_ptr<ServerState> state;
+    std::size_t slot = 0;  // the state's
     // Where it is if it is not at `address`: of localhost, which is one server at the loopback address
     // of one family or the other. Else unspecified.
     Address other{};
     bool has_other() const noexcept { return other.raw()->sa_family != AF_UNSPEC; }
-};
-
-// What a server did wrong. The last three are the faults of the same name of the request that it
-// happened to; connecting may fail without any request's failing.
-enum class ServerFault : std::uint8_t {
-    connect_failed,  // refused or unreachable
-    connect_slow,
-    server_gone,
-    server_slow,
-    bad_response,
-};
-inline constexpr std::size_t server_fault_count = 5;
-
-// The fault's word in logs, metrics and the admin listener's answers.
-constexpr std::string_view name(ServerFault fault) noexcept {
-    switch (fault) {
-    case ServerFault::connect_failed: return "connect_failed";
-    case ServerFault::connect_slow: return "connect_slow";
-    case ServerFault::server_gone: return "server_gone";
-    case ServerFault::server_slow: return "server_slow";
-    case ServerFault::bad_response: return "bad_response";
-    }
-    return "unknown";
-}
-
-// What one worker knows of one server. Written by its thread, read by any.
-class ServerCounters {
-public:
-    Counter requests;  // of which a byte was written, each try
-    Gauge in_flight;   // connections that carry a request, or a tunnel
-    Gauge idle;        // connections in the pool, or kept for one client
-
-    struct LastFault {
-        ServerFault fault = ServerFault::connect_failed;
-        std::int64_t time_ms = 0;  // since 1970; 0: there was none
-    };
-    void add(ServerFault fault, std::int64_t time_ms) noexcept {
-        faults_[static_cast<std::size_t>(fault)].add();
-        // One word, so that a reader never sees one fault with another's time.
-        last_.store(static_cast<std::uint64_t>(time_ms) << 3 | static_cast<std::uint64_t>(fault),
-                    std::memory_order_relaxed);
-    }
-    std::uint64_t faults(ServerFault fault) const noexcept {
-        return faults_[static_cast<std::size_t>(fault)].read();
-    }
-    LastFault last_fault() const noexcept {
-        const std::uint64_t last = last_.load(std::memory_order_relaxed);
-        return {static_cast<ServerFault>(last & 7), static_cast<std::int64_t>(last >> 3)};
-    }
-
-private:
-    std::array<Counter, server_fault_count> faults_;
-    std::atomic<std::uint64_t> last_{0};
 };
 
 inline constexpr std::size_t servers_max = 5000;  // of one upstream
@@ -99,10 +44,11 @@ struct PoolOptions {
     std::uint64_t requests_max = 10'000;             // 0: none
 };
 
-// Servers that do the same. Shared by all workers; immutable but for the cursor.
+// Servers that do the same. Shared by all workers; immutable but for what its state says.
 class Upstream {
 public:
-    Upstream(std::string name, std::string scope, std::vector<Server> servers, PoolOptions pool);
+    Upstream(std::string name, std::string scope, std::vector<Server> servers, PoolOptions pool,
+             std::shared_ptr<UpstreamState> state);
 
     const std::string& name() const noexcept { return name_; }
     const std::string& scope() const noexcept { return scope_; }
@@ -121,7 +67,9 @@ private:
     std::vector<Server> servers_;
     PoolOptions pool_;
     std::vector<std::uint16_t> sequence_;
-    mutable std::atomic<std::size_t> cursor_{0};
+    std::shared_ptr<UpstreamState> state_;
 };
+
+using Upstreams = std::vector<std::unique_ptr<Upstream>>;
 
 }  // namespace baton

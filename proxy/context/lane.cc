@@ -41,6 +41,7 @@ Lane::Lane(Loop& the_loop, std::size_t its_index, std::shared_ptr<const Snapshot
       index(its_index),
       snapshot(std::move(the_snapshot)),
       store(std::move(the_store)),
+      pools(its_index),
       access_log(writer, access_sink),
       via_lines{via_line('0'), via_line('1')},
       unknown_limit(&the_unknown_limit),
@@ -48,17 +49,9 @@ Lane::Lane(Loop& the_loop, std::size_t its_index, std::shared_ptr<const Snapshot
     store->attach(this, {[](void* lane, StoreTicket ticket, StoreAnswer answer) {
                       static_cast<Lane*>(lane)->waiters.answer(ticket, std::move(answer));
                   }});
-    for (const auto& upstream : snapshot->upstreams())
-        for (std::size_t i = 0; i < upstream->servers().size(); ++i)
-            pools.push_back(std::make_unique<Pool>(upstream->pool()));
+    pools.begin_use(snapshot->upstreams());
     head_out.reserve(std::size_t{16} << 10);
     lines_out.reserve(std::size_t{8} << 10);
-}
-
-bool Lane::closes_idle_server() noexcept {
-    for (const auto& pool : pools)
-        if (pool->close_oldest()) return true;
-    return false;
 }
 
 }  // namespace baton

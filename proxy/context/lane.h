@@ -21,7 +21,7 @@
 #include "session/lost_rotations.h"
 #include "session/store.h"
 #include "session/unknown_limit.h"
-#include "upstream/pool.h"
+#include "upstream/pools.h"
 
 namespace baton {
 
@@ -42,10 +42,7 @@ struct Lane {
     const std::size_t index;  // of its cell in every identity
     std::shared_ptr<const Snapshot> snapshot;
     std::unique_ptr<Store> store;
-    std::vector<std::unique_ptr<Pool>> pools;  // by Server::pool
-    // Closes an idle connection, to any server, for the descriptor and the memory that it holds. False
-    // if there is none.
-    bool closes_idle_server() noexcept;
+    Pools pools;
     AccessLog access_log;
     Counters counters;
     TcpCounts tcp;

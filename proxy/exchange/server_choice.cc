@@ -114,7 +114,7 @@ bool ServerChoice::connect_failed(int uv_error) {
         log::warn("cannot connect to a server", {{"server", server_->text},
                                                  {"upstream", upstream_->name()},
                                                  {"error", uv_err_name(uv_error)}});
-    if (is_exhausted(uv_error) && lane_.closes_idle_server()) {
+    if (is_exhausted(uv_error) && lane_.pools.close_one()) {
         tried_.remove(server_->index);
         return true;
     }

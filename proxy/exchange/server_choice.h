@@ -46,7 +46,7 @@ public:
 
     // The server asked last; null before there is one.
     const Server* server() const noexcept { return server_; }
-    Pool& pool() const noexcept { return *lane_.pools[server_->pool]; }
+    Pool& pool() const noexcept { return lane_.pools[server_->slot]; }
     bool is_bound() const noexcept { return source_ == Source::bound; }
     bool is_unlooked() const noexcept { return source_ == Source::idle_unlooked; }
 

@@ -118,7 +118,7 @@ bool Clients::close_idle_one() {
 
 // Idle connections to servers keep no client out: each holds a descriptor.
 bool Clients::gives_room(Listener::Lack lack) {
-    return lack == Listener::Lack::place ? close_idle_one() : lane_.closes_idle_server();
+    return lack == Listener::Lack::place ? close_idle_one() : lane_.pools.close_one();
 }
 
 Listener::Room Clients::make_room(Listener::Lack lack) {

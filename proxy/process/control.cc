@@ -163,7 +163,7 @@ void Control::start_workers() {
             workers_.back()->listen_for_api(api_sockets_.fds[i], api_sockets_.address,
                                             snapshot_->config().session_api.listener);
     }
-    view_ = {snapshot_.get(), {}, &gate_, &stores_.table(), nullptr, &writer_, false};
+    view_ = {snapshot_.get(), &registry_, {}, &gate_, &stores_.table(), nullptr, &writer_, false};
     if (stores_.guide() != nullptr) view_.stores = &stores_;
     for (const auto& worker : workers_) view_.lanes.push_back(&std::as_const(*worker).lane());
     working_ = with_traffic_ = worker_count_;

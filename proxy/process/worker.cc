@@ -51,7 +51,7 @@ void Worker::join() {
 }
 
 void Worker::on_second() {
-    for (const auto& pool : lane_.pools) pool->sweep(loop_.now());
+    lane_.pools.sweep(loop_.now());
 }
 
 void Worker::on_flush() { lane_.access_log.flush(); }
@@ -93,7 +93,7 @@ void Worker::on_emptied() {
 
 void Worker::on_api_emptied() {
     lane_.access_log.flush();
-    for (const auto& pool : lane_.pools) pool->clear();
+    lane_.pools.clear();
     loop_.stop();
     if (on_stopped_) std::exchange(on_stopped_, nullptr)();
 }

@@ -8,21 +8,25 @@ namespace baton {
 
 Snapshot::Snapshot(Config config, Registry& registry)
     : config_(std::move(config)),
-      upstreams_(make_upstreams()),
+      upstreams_(make_upstreams(registry)),
       routes_(make_routes(registry)),
       router_(routes_) {}
 
-std::vector<std::unique_ptr<Upstream>> Snapshot::make_upstreams() {
-    std::vector<std::unique_ptr<Upstream>> upstreams;
+Upstreams Snapshot::make_upstreams(Registry& registry) const {
+    Upstreams upstreams;
     for (const UpstreamConfig& config : config_.upstreams) {
         std::vector<Server> servers;
-        for (const ServerConfig& server : config.servers)
-            servers.push_back({server.address, server.text, server.weight, servers.size(), pools_++,
-                               server.other});
+        for (const ServerConfig& server : config.servers) {
+            auto state = registry.server(config.name, server.text);
+            const std::size_t slot = state->slot();
+            servers.push_back({server.address, server.text, server.weight, servers.size(),
+                               std::move(state), slot, server.other});
+        }
         const auto& keep = config.keepalive;
         upstreams.push_back(std::make_unique<Upstream>(
             config.name, config.scope.empty() ? config.name : config.scope, std::move(servers),
-            PoolOptions{keep.idle_max, keep.idle_timeout, keep.age_max, keep.requests_max}));
+            PoolOptions{keep.idle_max, keep.idle_timeout, keep.age_max, keep.requests_max},
+            registry.upstream(config.name)));
     }
     return upstreams;
 }

@@ -22,18 +22,15 @@ public:
 
     const Config& config() const noexcept { return config_; }
     const Router& router() const noexcept { return router_; }
-    const std::vector<std::unique_ptr<Upstream>>& upstreams() const noexcept { return upstreams_; }
+    const Upstreams& upstreams() const noexcept { return upstreams_; }
     const std::vector<Route>& routes() const noexcept { return routes_; }
-    // A worker keeps one pool for each server; `Server::pool` is its place.
-    std::size_t pools() const noexcept { return pools_; }
 
 private:
-    std::vector<std::unique_ptr<Upstream>> make_upstreams();
+    Upstreams make_upstreams(Registry& registry) const;
     std::vector<Route> make_routes(Registry& registry) const;
 
     Config config_;
-    std::size_t pools_ = 0;
-    std::vector<std::unique_ptr<Upstream>> upstreams_;
+    Upstreams upstreams_;
     std::vector<Route> routes_;
     Router router_;
 };

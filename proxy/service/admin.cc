@@ -46,12 +46,11 @@ std::string time_text(std::int64_t epoch_ms) {
 }
 
 // A server as all workers together know it.
-Json describe(const ProcessView& view, const Server& server) {
+Json describe(const Server& server) {
     std::uint64_t in_flight = 0;
     std::uint64_t requests = 0;
     ServerCounters::LastFault last;
-    for (const Lane* lane : view.lanes) {
-        const ServerCounters& counters = lane->pools[server.pool]->counters;
+    for (const ServerCounters& counters : server.state->counters()) {
         in_flight += counters.in_flight.read();
         requests += counters.requests.read();
         if (const auto fault = counters.last_fault(); fault.time_ms > last.time_ms) last = fault;
@@ -66,7 +65,7 @@ Reply upstreams(const ProcessView& view) {
     Json all = Json::array();
     for (const auto& upstream : view.snapshot->upstreams()) {
         Json servers = Json::array();
-        for (const Server& server : upstream->servers()) servers.push_back(describe(view, server));
+        for (const Server& server : upstream->servers()) servers.push_back(describe(server));
         all.push_back({{"name", upstream->name()},
                        {"balance", "round-robin"},
                        {"servers", std::move(servers)}});

@@ -99,12 +99,7 @@ void write_requests(Text& text, const ProcessView& view) {
 void write_connections(Text& text, const ProcessView& view) {
     text.family("baton_connections", "gauge", "Open connections, idle ones included.");
     text.sample({{"side", "client"}}, view.gate->open.load(std::memory_order_relaxed));
-    text.sample({{"side", "server"}}, sum(view, [](const Lane& lane) {
-                    std::uint64_t open = 0;
-                    for (const auto& pool : lane.pools)
-                        open += pool->counters.in_flight.read() + pool->counters.idle.read();
-                    return open;
-                }));
+    text.sample({{"side", "server"}}, view.registry->server_connections());
     text.only("baton_connection_evictions_total", "counter",
               "Idle client connections closed at limits.connections to make room for new ones.",
               sum_of(view, &Counters::connections_evicted));
@@ -124,17 +119,13 @@ void write_servers(Text& text, const ProcessView& view) {
     text.family("baton_server_requests_total", "counter", "Requests sent to a server, each try.");
     for_each_server(view, [&](std::string_view upstream, const Server& server) {
         text.sample({{"upstream", upstream}, {"server", server.text}},
-                    sum(view, [&](const Lane& lane) {
-                        return lane.pools[server.pool]->counters.requests.read();
-                    }));
+                    server.state->sum([](const ServerCounters& one) { return one.requests.read(); }));
     });
     text.family("baton_server_requests_in_flight", "gauge",
                 "Running requests and tunnels of a server.");
     for_each_server(view, [&](std::string_view upstream, const Server& server) {
         text.sample({{"upstream", upstream}, {"server", server.text}},
-                    sum(view, [&](const Lane& lane) {
-                        return lane.pools[server.pool]->counters.in_flight.read();
-                    }));
+                    server.state->sum([](const ServerCounters& one) { return one.in_flight.read(); }));
     });
     text.family("baton_server_faults_total", "counter",
                 "Faults of a server, each try; another server may have saved the request.");
@@ -142,9 +133,7 @@ void write_servers(Text& text, const ProcessView& view) {
         for (std::size_t i = 0; i < server_fault_count; ++i) {
             const auto fault = static_cast<ServerFault>(i);
             text.sample({{"upstream", upstream}, {"server", server.text}, {"fault", name(fault)}},
-                        sum(view, [&](const Lane& lane) {
-                            return lane.pools[server.pool]->counters.faults(fault);
-                        }));
+                        server.state->sum([&](const ServerCounters& one) { return one.faults(fault); }));
         }
     });
 }

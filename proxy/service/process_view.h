@@ -15,7 +15,8 @@ namespace baton {
 
 struct ProcessView {
     const Snapshot* snapshot = nullptr;
-    std::vector<const Lane*> lanes;  // of the workers: counters, and those of pools
+    const Registry* registry = nullptr;
+    std::vector<const Lane*> lanes;  // of the workers: counters
     const ConnectionGate* gate = nullptr;
     const MemoryTable* table = nullptr;
     const SessionStores* stores = nullptr;  // null without Redis

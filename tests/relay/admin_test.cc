@@ -28,6 +28,7 @@ struct Admin {
     explicit Admin(Setup setup = {})
         : proxy(std::move(setup)),
           view{proxy.snapshot().get(),
+               &proxy.registry(),
                {&std::as_const(proxy.worker()).lane()},
                &proxy.gate(),
                &proxy.table(),
@@ -141,8 +142,8 @@ TEST_CASE("admin: the servers with what is known of them") {
     };
     check(admin.page("/v1/upstreams"), "200 OK", json_type, expected());
 
-    ServerCounters& here = admin.proxy.worker().lane().pools[1]->counters;
-    ServerCounters& there = other.lane().pools[1]->counters;
+    ServerCounters& here = admin.proxy.worker().lane().pools[1].counters;
+    ServerCounters& there = other.lane().pools[1].counters;
     here.in_flight.add();
     there.in_flight.add();
     there.in_flight.add();

@@ -86,7 +86,7 @@ TEST_CASE("F:bad-body the beginning of a good body waits for the store, and pass
         visit.server->sends(c.rest);
         CHECK(visit.client.bytes(c.sent.size()) == c.sent);
         visit.client.expects_nothing();
-        CHECK(proxy.worker().lane().pools[0]->idle() == 1);
+        CHECK(proxy.worker().lane().pools[0].idle() == 1);
     }
 }
 

@@ -65,7 +65,7 @@ TEST_CASE("F:connection-auth a logged-in connection is its client's alone") {
     // His goes to the pool, hers never.
     Peer third = anna.proxy.connect_client();
     asks(third, other, "", ok);
-    CHECK(anna.proxy.worker().lane().pools[0]->idle() == 1);
+    CHECK(anna.proxy.worker().lane().pools[0].idle() == 1);
 }
 
 TEST_CASE("F:connection-auth the first word of it binds, whoever says it") {
@@ -79,7 +79,7 @@ TEST_CASE("F:connection-auth the first word of it binds, whoever says it") {
         server.sends(unauthorized(challenge));
         client.expects("401");
         proxy.turn();
-        CHECK(proxy.worker().lane().pools[0]->idle() == 0);
+        CHECK(proxy.worker().lane().pools[0].idle() == 0);
         CHECK_FALSE(server.ended());
     }
     for (const char* given : {"NTLM x", "negotiate YII"}) {
@@ -91,7 +91,7 @@ TEST_CASE("F:connection-auth the first word of it binds, whoever says it") {
         server.head();
         server.sends(ok);
         client.expects("ok");
-        CHECK(proxy.worker().lane().pools[0]->idle() == 0);
+        CHECK(proxy.worker().lane().pools[0].idle() == 0);
         CHECK_FALSE(server.ended());
         asks(client, server, "", ok);
     }
@@ -106,7 +106,7 @@ TEST_CASE("F:connection-auth what authenticates requests binds nothing") {
     server.sends(unauthorized("Basic realm=\"NTLM\""));
     client.expects("401");
     proxy.turn();
-    CHECK(proxy.worker().lane().pools[0]->idle() == 1);
+    CHECK(proxy.worker().lane().pools[0].idle() == 1);
 }
 
 TEST_CASE("F:connection-auth both end together") {
@@ -145,7 +145,7 @@ TEST_CASE("F:connection-auth both end together") {
         anna.client.expects("HTTP/1.1 502 Bad Gateway\r\n").expects("Connection: close\r\n");
         CHECK_FALSE(anna.proxy.connects_to_server());
     }
-    CHECK(anna.proxy.worker().lane().pools[0]->idle() == 0);
+    CHECK(anna.proxy.worker().lane().pools[0].idle() == 0);
 }
 
 TEST_CASE("F:connection-auth a connection that has just ended is no 502: the client begins anew") {
@@ -211,7 +211,7 @@ TEST_CASE(
             server.sends(by_server ? unauthorized("NTLM") : std::string{ok});
             client.expects(by_server ? "401 Unauthorized" : "200 OK").expects("\r\n\r\n");
             server.until_end();
-            CHECK(proxy.worker().lane().pools[0]->idle() == 0);
+            CHECK(proxy.worker().lane().pools[0].idle() == 0);
         }
         CHECK_FALSE(client.ended());
     }

@@ -97,7 +97,7 @@ void answer(Peer server, Peer& client) {
 }
 
 std::uint64_t connect_faults(Proxy& proxy) {
-    return proxy.worker().lane().pools[0]->counters.faults(ServerFault::connect_failed);
+    return proxy.worker().lane().pools[0].counters.faults(ServerFault::connect_failed);
 }
 
 }  // namespace

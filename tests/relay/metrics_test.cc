@@ -129,6 +129,7 @@ private:
 
 ProcessView view_of(Proxy& proxy) {
     return {proxy.snapshot().get(),
+            &proxy.registry(),
             {&std::as_const(proxy.worker()).lane()},
             &proxy.gate(),
             &proxy.table(),
@@ -496,9 +497,9 @@ TEST_CASE("metrics: numbers are sums over all workers") {
         counters.unrouted.by_class[0].add(2 * weight);
         for (std::uint64_t i = 0; i < weight; ++i) {
             counters.requests_in_flight.add();
-            lane->pools[1]->counters.in_flight.add();
-            lane->pools[0]->counters.idle.add();
-            lane->pools[0]->counters.idle.add();
+            lane->pools[1].counters.in_flight.add();
+            lane->pools[0].counters.idle.add();
+            lane->pools[0].counters.idle.add();
         }
         counters.retries.add(3 * weight);
         counters.faults[static_cast<std::size_t>(Fault::stopping)].add(4 * weight);
@@ -511,8 +512,8 @@ TEST_CASE("metrics: numbers are sums over all workers") {
         counters.session_fields_dropped.add(9 * weight);
         counters.session_cookies_dropped.add(10 * weight);
         counters.session_gone.add(11 * weight);
-        lane->pools[0]->counters.requests.add(12 * weight);
-        lane->pools[1]->counters.add(ServerFault::connect_slow, 1);
+        lane->pools[0].counters.requests.add(12 * weight);
+        lane->pools[1].counters.add(ServerFault::connect_slow, 1);
         weight *= 10;
     }
     const Page page = page_of(view);

@@ -44,7 +44,7 @@ std::uint64_t all_server_faults(Proxy& proxy, std::size_t servers = 1) {
 }
 
 bool last_fault_seen(Proxy& proxy, std::size_t server = 0) {
-    return proxy.worker().lane().pools[server]->counters.last_fault().time_ms != 0;
+    return proxy.worker().lane().pools[server].counters.last_fault().time_ms != 0;
 }
 
 class ConnectFails {

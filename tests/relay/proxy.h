@@ -161,12 +161,13 @@ public:
     // All requests that are over.
     std::uint64_t requests();
     std::uint64_t server_faults(ServerFault fault, std::size_t server = 0) {
-        return worker_->lane().pools[server]->counters.faults(fault);
+        return worker_->lane().pools[server].counters.faults(fault);
     }
     MemoryTable& table() noexcept { return table_; }
     EndedSessions& ended() noexcept { return ended_; }
     ConnectionGate& gate() noexcept { return gate_; }
     log::Writer& writer() noexcept { return writer_; }
+    const Registry& registry() const noexcept { return registry_; }
     const std::shared_ptr<const Snapshot>& snapshot() const noexcept { return snapshot_; }
     LateStore& late_store() noexcept { return *late_store_; }
     const Config& config() const noexcept { return snapshot_->config(); }

@@ -149,6 +149,13 @@ Site::Counted Site::counted() const {
     for (const Route& route : snapshot_->routes())
         for (std::size_t i = 0; i < StatusCounters::classes.size(); ++i)
             (i == 1 ? sum.answers : sum.others) += route.state->requests(i);
+    for (const Server& server : snapshot_->upstreams()[0]->servers()) {
+        for (const ServerCounters& counters : server.state->counters()) {
+            sum.to_servers += counters.requests.read();
+            sum.in_flight_to_servers += counters.in_flight.read();
+            sum.connects_failed += counters.faults(ServerFault::connect_failed);
+        }
+    }
     for (const auto& worker : workers_) {
         const Lane& lane = std::as_const(*worker).lane();
         for (const Counter& unrouted : lane.counters.unrouted.by_class)
@@ -156,11 +163,6 @@ Site::Counted Site::counted() const {
         sum.in_flight += lane.counters.requests_in_flight.read();
         for (std::size_t i = 0; i < sum.faults.size(); ++i)
             sum.faults[i] += lane.counters.faults[i].read();
-        for (const auto& pool : lane.pools) {
-            sum.to_servers += pool->counters.requests.read();
-            sum.in_flight_to_servers += pool->counters.in_flight.read();
-            sum.connects_failed += pool->counters.faults(ServerFault::connect_failed);
-        }
     }
     return sum;
 }

@@ -25,7 +25,7 @@ Upstream upstream_of(const std::vector<unsigned>& weights) {
         server.index = servers.size();
         servers.push_back(server);
     }
-    return {"app", "app", std::move(servers), {}};
+    return {"app", "app", std::move(servers), {}, std::make_shared<UpstreamState>()};
 }
 
 // How often each server was picked, by all threads together.

@@ -48,6 +48,10 @@ std::vector<Server> servers_with(const std::vector<unsigned>& weights) {
     return servers;
 }
 
+Upstream upstream_of(const std::vector<unsigned>& weights) {
+    return {"u", "u", servers_with(weights), {}, std::make_shared<UpstreamState>()};
+}
+
 std::string picks(const Upstream& upstream, std::size_t count, const ServerSet& tried = {}) {
     std::string text;
     for (std::size_t i = 0; i < count; ++i) {
@@ -102,7 +106,8 @@ private:
 
 // A pool, and the connections made for it.
 struct Pooled {
-    explicit Pooled(const PoolOptions& options = {}) : pool(options) {}
+    explicit Pooled(const PoolOptions& options = {})
+        : pool(std::make_shared<ServerState>("u", "s", 0, 1), 0, options) {}
 
     Lease lend(std::uint64_t now_ms = 0) {
         auto stream = std::make_unique<FakeStream>(open);
@@ -195,7 +200,7 @@ TEST_CASE("256 servers") {
         CHECK(had == weights);
     }
     SUBCASE("the last one is picked when all others were tried, and none when it was too") {
-        const Upstream upstream{"u", "u", servers_with(std::vector<unsigned>(count, 1)), {}};
+        const Upstream upstream = upstream_of(std::vector<unsigned>(count, 1));
         ServerSet tried;
         for (std::size_t i = 0; i < 255; ++i) tried.add(i);
         const Server* server = upstream.pick(tried);
@@ -309,7 +314,7 @@ TEST_CASE("F:no-abort the last servers of many are found, and found soon") {
         CAPTURE(count);
         std::vector<unsigned> weights(count, 1);
         weights[0] = heaviest;
-        const Upstream upstream{"u", "u", servers_with(weights), {}};
+        const Upstream upstream = upstream_of(weights);
         CHECK(upstream.pick(all_but(count, {})) == nullptr);
         for (const std::size_t left : {std::size_t{1}, std::size_t{200}, count - 1}) {
             const ServerSet tried = all_but(count, {left});
@@ -330,7 +335,7 @@ TEST_CASE("F:no-abort the last servers of many are found, and found soon") {
 }
 
 TEST_CASE("a pick takes the next turn, round and round") {
-    const Upstream upstream{"u", "scope", servers_with({5, 1, 1}), {}};
+    const Upstream upstream{"u", "scope", servers_with({5, 1, 1}), {}, std::make_shared<UpstreamState>()};
     CHECK(picks(upstream, 16) == "aabacaaaabacaaaa");
     CHECK(upstream.name() == "u");
     CHECK(upstream.scope() == "scope");
@@ -340,29 +345,29 @@ TEST_CASE("a pick takes the next turn, round and round") {
 TEST_CASE("a pick passes over the servers that were tried") {
     ServerSet tried;
     SUBCASE("the next in the sequence comes in its place") {
-        const Upstream upstream{"u", "u", servers_with({1, 1, 1}), {}};
+        const Upstream upstream = upstream_of({1, 1, 1});
         tried.add(0);
         CHECK(picks(upstream, 4, tried) == "bbcb");  // turns a, b, c, a
     }
     SUBCASE("all but one") {
-        const Upstream upstream{"u", "u", servers_with({5, 1, 1}), {}};
+        const Upstream upstream = upstream_of({5, 1, 1});
         tried.add(0);
         tried.add(1);
         CHECK(picks(upstream, 8, tried) == "cccccccc");
     }
     SUBCASE("all") {
-        const Upstream upstream{"u", "u", servers_with({5, 1, 1}), {}};
+        const Upstream upstream = upstream_of({5, 1, 1});
         tried.add(0);
         tried.add(1);
         tried.add(2);
         CHECK(upstream.pick(tried) == nullptr);
     }
     SUBCASE("of none") {
-        const Upstream upstream{"u", "u", {}, {}};
+        const Upstream upstream = upstream_of({});
         CHECK(upstream.pick({}) == nullptr);
     }
     SUBCASE("another attempt takes a turn too") {
-        const Upstream upstream{"u", "u", servers_with({1, 1, 1}), {}};
+        const Upstream upstream = upstream_of({1, 1, 1});
         CHECK(picks(upstream, 1) == "a");
         tried.add(1);
         CHECK(picks(upstream, 1, tried) == "c");  // the turn of b
@@ -373,7 +378,7 @@ TEST_CASE("a pick passes over the servers that were tried") {
 TEST_CASE("turns hold over all threads") {
     constexpr int threads = 4;
     constexpr int rounds = 3'500;  // of each thread; 4 × 3500 are 2000 times the 7 turns
-    const Upstream upstream{"u", "u", servers_with({5, 1, 1}), {}};
+    const Upstream upstream = upstream_of({5, 1, 1});
     std::vector<std::vector<int>> had(threads, std::vector<int>(3, 0));
     std::atomic<bool> go{false};
     std::vector<std::thread> workers;
