@@ -1,8 +1,7 @@
 #pragma once
 
-// What the program believes: the configuration as values with units, defaults in place.
-// `config_load` is how it got there from TOML, `conf/baton.toml` is what an operator sees; a test
-// holds the three together.
+// What the program believes: the configuration as values with units. An initializer is the default of the
+// key whose value the member holds (`config_keys.h`).
 
 #include <chrono>
 #include <cstddef>
@@ -132,14 +131,24 @@ struct SessionConfig {
     std::size_t header_limit = std::size_t{4} << 10;
 };
 
+// Where a password is: at most one of a file's path, an environment variable's name, and a file's name
+// in the directory that systemd gives a service (LoadCredential=).
+struct PasswordSource {
+    std::string file;
+    std::string environment;
+    std::string credential;
+};
+
 // Where the sessions are with `store = "redis"`.
 struct RedisConfig {
     std::vector<Endpoint> sentinels;  // none: `address` is the master's
     std::string master;               // the name by which the Sentinels know it
     Endpoint address;
     std::string username;
+    PasswordSource password_from;
     std::string password;
     std::string sentinel_username;
+    PasswordSource sentinel_password_from;
     std::string sentinel_password;
     unsigned database = 0;
     std::string prefix = "baton";  // of the keys
@@ -152,6 +161,7 @@ struct RedisConfig {
 // How servers read and change sessions by themselves; off unless there is an address.
 struct SessionApiConfig {
     ListenerConfig listener;
+    std::string token_file;
     std::vector<ApiToken> tokens;  // of the token file
 };
 

@@ -4,35 +4,16 @@
 #include <cstdlib>
 
 #include "proxy/config/address_hint.h"
+#include "proxy/config/config_keys.h"
 #include "proxy/config/secret_file.h"
 
 namespace baton {
 namespace {
 
-constexpr std::string_view endpoint_expected = "a host with a port such as \"redis-1:6379\"";
 constexpr std::string_view redis_port = "6379";
 constexpr std::string_view sentinel_port = "26379";
-constexpr std::string_view master_expected =
-    "the master's name in `sentinel monitor`: 1 to 128 letters, digits, \".\", \"_\" or \"-\"";
 constexpr std::string_view where_expected =
     "`sentinels` and `master`, or `address`, because store = \"redis\"";
-
-bool is_word(std::string_view text) {
-    return !text.empty() && text.size() <= 128 && std::all_of(text.begin(), text.end(), [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-               c == '.' || c == '_' || c == '-';
-    });
-}
-
-// Of keys; what Redis Cluster reads as a tag is left to it.
-bool is_prefix(std::string_view text) { return text.size() <= 64 && is_word(text); }
-
-bool is_user(std::string_view text) {
-    return text.size() <= 256 &&
-           std::none_of(text.begin(), text.end(), [](char c) { return c <= ' ' || c == 0x7f; });
-}
-
-bool is_text(std::string_view text) { return !text.empty(); }
 
 constexpr const char* line_ends = "\r\n";
 
@@ -42,8 +23,7 @@ std::string without_line_end(std::string text) {
     return text;
 }
 
-// Keys of one password: a path; a variable's name; or a file's name in the directory that systemd
-// gives a service (LoadCredential=). At most one of them.
+// The keys of a `PasswordSource`.
 struct PasswordKeys {
     std::string_view file;
     std::string_view environment;
@@ -63,15 +43,9 @@ void read_password_file(TomlTable& table, std::string_view key, const std::strin
     out = line;
 }
 
-void read_password(TomlTable& table, const PasswordKeys& keys, std::string& out) {
-    const auto text_of = [&](std::string_view key) {
-        std::string text;
-        table.text(key, text, "a string that is not empty", is_text);
-        return text;
-    };
-    const std::string path = text_of(keys.file);
-    const std::string variable = text_of(keys.environment);
-    const std::string credential = text_of(keys.credential);
+void read_password(TomlTable& table, const PasswordKeys& keys, const PasswordSource& from,
+                   std::string& out) {
+    const auto& [path, variable, credential] = from;
     if (!path.empty() && !variable.empty())
         return table.refuse(keys.environment, "only one way to pass the password",
                             "; there is another");
@@ -106,21 +80,25 @@ std::string endpoint_hint(const TomlValue& value, std::string_view port) {
          .names = true});
 }
 
-void read_endpoint(TomlTable& table, std::string_view key, Endpoint& out) {
-    const TomlValue* value = table.find(key);
-    if (value == nullptr) return;
-    const auto endpoint = parse_endpoint(value->text);
-    if (!endpoint) return table.refuse(key, endpoint_expected, endpoint_hint(*value, redis_port));
-    out = *endpoint;
-}
-
 }  // namespace
 
-void read_redis(TomlTable table, RedisConfig& out, bool used) {
-    const bool has_sentinels = table.has("sentinels");
-    const bool has_address = table.has("address");
-    const auto sentinels = table.items("sentinels", "an array of hosts with ports");
-    if (sentinels.empty()) table.refuse("sentinels", "at least one Sentinel");
+bool is_word(std::string_view text) {
+    return !text.empty() && text.size() <= 128 && std::all_of(text.begin(), text.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '.' || c == '_' || c == '-';
+    });
+}
+
+bool is_prefix(std::string_view text) { return text.size() <= 64 && is_word(text); }
+
+bool is_user(std::string_view text) {
+    return text.size() <= 256 &&
+           std::none_of(text.begin(), text.end(), [](char c) { return c <= ' ' || c == 0x7f; });
+}
+
+void read_sentinels(TomlTable& table, const Key<RedisConfig>& key, RedisConfig& out) {
+    const auto sentinels = table.items(key.name, "an array of hosts with ports");
+    if (sentinels.empty()) table.refuse(key.name, "at least one Sentinel");
     for (const TomlTable::Item& item : sentinels) {
         const auto endpoint = parse_endpoint(item.value->text);
         if (!endpoint)
@@ -131,9 +109,22 @@ void read_redis(TomlTable table, RedisConfig& out, bool used) {
         else
             out.sentinels.push_back(*endpoint);
     }
+}
+
+void read_redis_address(TomlTable& table, const Key<RedisConfig>& key, RedisConfig& out) {
+    const TomlValue* value = table.find(key.name);
+    if (value == nullptr) return;
+    const auto endpoint = parse_endpoint(value->text);
+    if (!endpoint)
+        return table.refuse(key.name, endpoint_expected, endpoint_hint(*value, redis_port));
+    out.address = *endpoint;
+}
+
+void read_redis(TomlTable table, RedisConfig& out, bool used) {
+    read_keys(table, keys::redis, out);
+    const bool has_sentinels = table.has("sentinels");
+    const bool has_address = table.has("address");
     const bool in_doubt = table.is_in_doubt("sentinels") || table.is_in_doubt("address");
-    table.text("master", out.master, master_expected, is_word);
-    read_endpoint(table, "address", out.address);
     if (has_sentinels && has_address)
         table.refuse("address", "no `address` together with `sentinels`");
     else if (has_sentinels)
@@ -144,19 +135,12 @@ void read_redis(TomlTable table, RedisConfig& out, bool used) {
         table.refuse("master", "nothing without `sentinels`");
     else if (!has_address && used)
         table.require("sentinels", where_expected);
-    table.text("username", out.username, "a name without blanks", is_user);
-    read_password(table, {"password_file", "password_env", "password_credential"}, out.password);
-    table.text("sentinel_username", out.sentinel_username, "a name without blanks", is_user);
+    read_password(table, {"password_file", "password_env", "password_credential"},
+                  out.password_from, out.password);
     read_password(
         table, {"sentinel_password_file", "sentinel_password_env", "sentinel_password_credential"},
-        out.sentinel_password);
-    table.number("database", out.database, {0, 1'000'000});
-    table.text("prefix", out.prefix, "1 to 64 letters, digits, \".\", \"_\" or \"-\"", is_prefix);
-    table.duration("connect_timeout", out.connect_timeout, {10ms, 60s, ""});
-    table.duration("command_timeout", out.command_timeout, {10ms, 60s, ""});
-    table.boolean("discover", out.discover);
-    table.boolean("last_known", out.last_known);
-    table.finish({"tls", "kill_wait_replicas"});
+        out.sentinel_password_from, out.sentinel_password);
+    table.finish(keys::redis.later);
 }
 
 }  // namespace baton

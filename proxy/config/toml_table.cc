@@ -13,10 +13,6 @@ namespace {
 
 using Kind = TomlValue::Kind;
 
-bool contains(Names names, std::string_view name) {
-    return std::find(names.begin(), names.end(), name) != names.end();
-}
-
 // A key as TOML writes it: bare if it may be, else in quotes.
 std::string key_text(std::string_view key) {
     const auto is_bare = [](char c) {
@@ -52,8 +48,8 @@ std::size_t distance(std::string_view a, std::string_view b) {
 
 char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-std::string did_you_mean(std::string_view word, const std::vector<std::string_view>& names) {
-    const std::string_view name = nearest(word, names);
+std::string did_you_mean(std::string_view word, std::span<const std::string_view> names) {
+    const std::string_view name = nearest(word, {names.begin(), names.end()});
     return name.empty() ? std::string{} : ", did you mean " + quoted(name);
 }
 
@@ -61,9 +57,8 @@ std::string did_you_mean(std::string_view word, const std::vector<std::string_vi
 // here; or the one that it is the first word of, as in "password".
 std::string key_hint(std::string_view key, const std::vector<std::string_view>& names) {
     std::string_view name = nearest(key, names);
-    const std::string_view home = home_of(key);
-    if (!home.empty() && (name.empty() || distance(key, name) > 1))
-        return "; it belongs " + std::string{home};
+    const std::string home = home_of(key);
+    if (!home.empty() && (name.empty() || distance(key, name) > 1)) return "; it belongs " + home;
     if (const auto longer = std::find_if(names.begin(), names.end(),
                                          [&](std::string_view one) {
                                              return one.starts_with(key) &&
@@ -86,7 +81,7 @@ std::string header_text(std::string_view path) {
 }
 
 // `"a", "b" or "c"`
-std::string alternatives(const std::vector<std::string_view>& names) {
+std::string alternatives(std::span<const std::string_view> names) {
     std::string out;
     for (std::size_t i = 0; i < names.size(); ++i) {
         if (i > 0) out += i + 1 == names.size() ? " or " : ", ";
@@ -150,6 +145,18 @@ std::string_view nearest(std::string_view word, const std::vector<std::string_vi
     return best;
 }
 
+std::string_view take_word(Words& words) noexcept {
+    const std::string_view first = words.substr(0, words.find(' '));
+    words.remove_prefix(std::min(first.size() + 1, words.size()));
+    return first;
+}
+
+bool contains(Words words, std::string_view word) noexcept {
+    while (!words.empty())
+        if (take_word(words) == word) return true;
+    return false;
+}
+
 std::string quotes_hint(const TomlValue& value, const NumberRange& range) {
     if (value.kind != Kind::text) return {};
     std::int64_t number = 0;
@@ -202,10 +209,6 @@ void TomlTable::text(std::string_view key, std::string& out, std::string_view ex
     if (value == nullptr) return;
     if (value->kind != Kind::text || !valid(value->text)) return refuse(key, expected);
     out = value->text;
-}
-
-void TomlTable::only(std::string_view key, std::string_view name, Names later) {
-    (void)chosen_of(key, {name}, later);
 }
 
 std::vector<TomlTable::Item> TomlTable::items_of(const TomlValue& array) {
@@ -326,7 +329,7 @@ void TomlTable::warn(std::string_view key, std::string_view text) {
     complaints_->warn(path_of(key), text);
 }
 
-void TomlTable::finish(Names later) {
+void TomlTable::finish(Words later) {
     if (value_ == nullptr) return;
     for (const TomlValue& item : value_->items) {
         if (std::find(known_.begin(), known_.end(), item.key) != known_.end()) continue;
@@ -378,9 +381,8 @@ std::optional<std::uint64_t> TomlTable::size_in(std::string_view key, std::uint6
     return bytes;
 }
 
-std::optional<std::size_t> TomlTable::chosen_of(std::string_view key,
-                                                const std::vector<std::string_view>& names,
-                                                Names later) {
+std::optional<std::size_t> TomlTable::choice(std::string_view key,
+                                             std::span<const std::string_view> names, Words later) {
     const TomlValue* value = find(key);
     if (value == nullptr) return std::nullopt;
     std::string hint;

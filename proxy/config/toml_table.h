@@ -6,8 +6,8 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <initializer_list>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,13 +34,7 @@ struct SizeRange {
     std::string_view zero_means = {};  // what 0 stands for; empty: it is refused
 };
 
-template <class Enum>
-struct Choice {
-    std::string_view name;
-    Enum value;
-};
-
-using Names = std::initializer_list<std::string_view>;
+using Words = std::string_view;  // a blank between two
 
 // Every reader leaves `out` as it is when the key is not there or its value is refused: the default
 // stands in `out`. The value and the complaints must outlive the table.
@@ -67,16 +61,9 @@ public:
     // A text that is not `valid` is refused as not `expected`.
     void text(std::string_view key, std::string& out, std::string_view expected,
               bool (*valid)(std::string_view));
-    // One of `choices`. One of `later` is refused as not supported yet.
-    template <class Enum>
-    void choice(std::string_view key, Enum& out, std::initializer_list<Choice<Enum>> choices,
-                Names later = {}) {
-        std::vector<std::string_view> names;
-        for (const Choice<Enum>& choice : choices) names.push_back(choice.name);
-        if (const auto chosen = chosen_of(key, names, later)) out = choices.begin()[*chosen].value;
-    }
-    // For a key that has one value until other features exist.
-    void only(std::string_view key, std::string_view name, Names later);
+    // Which of `names`, by its index. One of `later` is refused as not supported yet.
+    std::optional<std::size_t> choice(std::string_view key, std::span<const std::string_view> names,
+                                      Words later = {});
 
     // The items of an array, each with a path of its own. Anything but an array is refused as not
     // `expected`.
@@ -106,7 +93,7 @@ public:
 
     // The last call: complains about every key that nobody asked for. Those of `later` are not
     // supported yet.
-    void finish(Names later = {});
+    void finish(Words later = {});
 
 private:
     // The item called `key`, or the one of this kind that is a slip of it.
@@ -119,8 +106,6 @@ private:
     std::optional<std::int64_t> number_in(std::string_view key, const NumberRange& range);
     std::optional<std::uint64_t> size_in(std::string_view key, std::uint64_t example,
                                          const SizeRange& range);
-    std::optional<std::size_t> chosen_of(std::string_view key,
-                                         const std::vector<std::string_view>& names, Names later);
 
     const TomlValue* value_;
     std::string path_;
@@ -130,6 +115,10 @@ private:
 
 // For a text that would be a number of this range if it had no quotes; else empty.
 std::string quotes_hint(const TomlValue& value, const NumberRange& range);
+
+// The first of `words`, which loses it.
+std::string_view take_word(Words& words) noexcept;
+bool contains(Words words, std::string_view word) noexcept;
 
 // The one of `names` that `word` may be a slip of: at most two letters wrong, left out, too many or
 // swapped; capital letters are none. Empty if none is.
