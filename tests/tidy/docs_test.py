@@ -1,8 +1,6 @@
 """README.md and the pages of docs/: each link leads somewhere, the tables say what the program does."""
 
-import json
 import re
-import tomllib
 import unittest
 from pathlib import Path
 
@@ -61,38 +59,7 @@ def words(rows):
     return [word for row in rows for word in re.findall(r"`([^`]+)`", row[0])]
 
 
-def keys(table):
-    """(name, value) of what a table of conf/baton.toml holds; a table within has its name before a dot."""
-    for name, value in table.items():
-        if isinstance(value, dict):
-            yield from ((f"{name}.{inner}", what) for inner, what in keys(value))
-        elif not (isinstance(value, list) and value and isinstance(value[0], dict) and name in TABLES):
-            yield name, value
-
-
-# Heading in docs/configuration.md: the table's path in conf/baton.toml.
-TABLES = {"listener": "[[listener]]", "upstream": "[[upstream]]", "route": "[[route]]", "session": "[session]",
-          "session.api": "[session.api]", "redis": "[redis]", "timeouts": "[timeouts]: client time-outs",
-          "limits": "[limits]", "log": "[log]", "admin": "[admin]"}
-
-
 class TablesTest(unittest.TestCase):
-    def test_configuration_has_every_key_with_its_default(self):
-        text = re.sub(r"^#(?=\[|\w+ = )", "", read("conf/baton.toml"), flags=re.M)
-        file = tomllib.loads(text)
-        file["session.api"] = file["session"].pop("api")
-        sections = {"Top of the file": {k: v for k, v in file.items() if k not in TABLES}}
-        for name, heading in TABLES.items():
-            sections[heading] = file[name][0] if isinstance(file[name], list) else file[name]
-        manual = tables("docs/configuration.md")
-        for heading, section in sections.items():
-            rows = {row[0].strip("`"): row[1] for row in manual[heading] if row[0].startswith("`")}
-            known = dict(keys(section))
-            self.assertEqual(sorted(rows), sorted(known), heading)
-            for key, default in rows.items():
-                if default.startswith("`"):  # else it is required, or said in words
-                    self.assertEqual(default.strip("`"), json.dumps(known[key]), f"{heading} {key}")
-
     def test_operating_has_every_fault_with_its_status(self):
         code = read("net/*.h")
         names = dict(re.findall(r'case Fault::(\w+): return "(\w+)"', code))

@@ -1,4 +1,4 @@
-// conf/baton.toml, config.h and the loader say the same: every key, every default, every range.
+// The table of keys: what people read is made of it, and each key reaches the member it names.
 
 #include <doctest/doctest.h>
 
@@ -12,7 +12,9 @@
 #include <type_traits>
 #include <vector>
 
+#include "proxy/config/config_keys.h"
 #include "proxy/config/config_load.h"
+#include "proxy/config/config_reference.h"
 
 using namespace baton;
 
@@ -236,9 +238,9 @@ constexpr Change changes[] = {
      "upstream.keepalive.requests_max = 1"},
     {"[upstream.timeouts]", "connect = \"2s\"", "connect = \"3s\"",
      "upstream.timeouts.connect = 3000"},
-    {"[upstream.timeouts]", "response = \"60s\"", "response = \"61s\"",
+    {"[upstream.timeouts]", "response = \"1m\"", "response = \"61s\"",
      "upstream.timeouts.response = 61000"},
-    {"[upstream.timeouts]", "idle = \"60s\"", "idle = \"62s\"", "upstream.timeouts.idle = 62000"},
+    {"[upstream.timeouts]", "idle = \"1m\"", "idle = \"62s\"", "upstream.timeouts.idle = 62000"},
     {"[upstream.timeouts]", "total = \"0s\"", "total = \"63s\"", "upstream.timeouts.total = 63000"},
     {"[[upstream]]", "via = true", "via = false", "upstream.via = 0"},
     {"[upstream.retry]", "tries = 2", "tries = 3", "upstream.retry.tries = 3"},
@@ -263,7 +265,7 @@ constexpr Change changes[] = {
     {"[session]", "create = \"on-demand\"", "create = \"always\"", "session.create = 1"},
     {"[session]", "idle = \"30m\"", "idle = \"60s\"", "session.idle = 60000"},
     {"[session]", "idle_min = \"1m\"", "idle_min = \"2m\"", "session.idle_min = 120000"},
-    {"[session]", "idle_max = \"24h\"", "idle_max = \"25h\"", "session.idle_max = 90000000"},
+    {"[session]", "idle_max = \"1d\"", "idle_max = \"25h\"", "session.idle_max = 90000000"},
     {"[session]", "absolute = \"12h\"", "absolute = \"0s\"", "session.absolute = 0"},
     {"[session]", "renew_after = \"0s\"", "renew_after = \"10m\"", "session.renew_after = 600000"},
     {"[session]", "replay_safe = true", "replay_safe = false", "session.replay_safe = 0"},
@@ -292,8 +294,8 @@ constexpr Change changes[] = {
      "session.headers.prefix = S-"},
     {"[session.headers]", "limit = \"4KiB\"", "limit = \"5KiB\"", "session.headers.limit = 5120"},
     {"[timeouts]", "header = \"10s\"", "header = \"11s\"", "timeouts.header = 11000"},
-    {"[timeouts]", "body_idle = \"60s\"", "body_idle = \"12s\"", "timeouts.body_idle = 12000"},
-    {"[timeouts]", "send = \"60s\"", "send = \"13s\"", "timeouts.send = 13000"},
+    {"[timeouts]", "body_idle = \"1m\"", "body_idle = \"12s\"", "timeouts.body_idle = 12000"},
+    {"[timeouts]", "send = \"1m\"", "send = \"13s\"", "timeouts.send = 13000"},
     {"[timeouts]", "keepalive = \"75s\"", "keepalive = \"14s\"", "timeouts.keepalive = 14000"},
     {"[timeouts]", "tunnel_idle = \"1h\"", "tunnel_idle = \"15s\"", "timeouts.tunnel_idle = 15000"},
     {"[timeouts]", "client_gone = \"30s\"", "client_gone = \"0s\"", "timeouts.client_gone = 0"},
@@ -340,6 +342,43 @@ std::string change_of(const std::string& file, const Change& change) {
 }
 
 }  // namespace
+
+TEST_CASE("conf/baton.toml and docs/configuration.md are what the table of keys makes of them") {
+    INFO("./dev keys writes them anew");
+    CHECK(read_file("conf/baton.toml") == reference_file());
+    const std::string page = read_file("docs/configuration.md");
+    CHECK(page == with_key_tables(page));
+    // None of its tables is left out.
+    std::size_t tables = 0;
+    keys::for_each_section(
+        [&](const auto& section) { tables += section.row_prefix.empty() ? 1U : 0U; });
+    std::size_t found = 0;
+    for (std::size_t at = page.find("\n| key | default |"); at != std::string::npos;
+         at = page.find("\n| key | default |", at + 1))
+        ++found;
+    CHECK(found == tables);
+    CHECK(page.find("\n| where | keys and values |") != std::string::npos);
+}
+
+TEST_CASE("a key of the table has a meaning, and a default, an example or a reason for none") {
+    std::string restart;
+    keys::for_each_section([&](const auto& section) {
+        for (const auto& key : section.keys) {
+            CAPTURE(section.header);
+            CAPTURE(key.name);
+            CHECK(!key.meaning.empty());
+            CHECK(!key.meaning.ends_with('.'));
+            const bool has_value = !key.value.initial(key.value.type).empty();
+            CHECK((has_value || !key.example.empty() || section.header.empty()));
+            if (key.reload == Reload::restart)
+                restart.append(section.header).append(key.name).append(" ");
+        }
+    });
+    // Where sessions are, what the process consists of, and who tells operators.
+    CHECK(restart ==
+          "workers [session]store [session.api]address [redis]sentinels [redis]master "
+          "[redis]address [redis]username [redis]database [redis]prefix [admin]address ");
+}
 
 TEST_CASE("conf/baton.toml holds every default") {
     const Loaded loaded = load_config(read_file("conf/baton.toml"));
@@ -617,13 +656,12 @@ TEST_CASE("every range ends where conf/baton.toml says") {
 TEST_CASE("the tables of conf/baton.toml that are off are good once they are on") {
     std::string file = read_file("conf/baton.toml");
     for (const std::string_view off :
-         {"#[session.api]\n#address = ", "#token_file = ", "#[admin]\n#address = "}) {
+         {"#[session.api]", "#address = \"127.0.0.1:8082\"", "#token_file = ", "#[admin]",
+          "#address = \"127.0.0.1:9090\""}) {
         CAPTURE(off);
-        const std::size_t at = file.find(off);
+        const std::size_t at = file.find("\n" + std::string{off});
         REQUIRE(at != std::string::npos);
-        std::string on{off};
-        std::erase(on, '#');
-        file.replace(at, off.size(), on);
+        file.erase(at + 1, 1);
     }
     const std::size_t path = file.find("/etc/baton/api.tokens");
     REQUIRE(path != std::string::npos);
