@@ -9,8 +9,8 @@ namespace baton {
 
 namespace {
 
-constexpr DurationRange from_1s_to_a_year{1s, year};
-constexpr DurationRange from_1s_to_a_year_only{1s, year, ""};
+constexpr DurationRange from_1s_to_a_year{1s, one_year};
+constexpr DurationRange from_1s_to_a_year_only{1s, one_year, ""};
 
 constexpr Choice<SessionStore> stores[] = {{"memory", SessionStore::memory},
                                            {"redis", SessionStore::redis}};
@@ -51,7 +51,7 @@ constexpr Key<SessionConfig> session_keys[] = {
      .value = duration_at<&SessionConfig::idle_max>(from_1s_to_a_year_only),
      .meaning = "the longest idle time that a server may set for a session"},
     {.name = "renew_after",
-     .value = duration_at<&SessionConfig::renew_after>({1s, year, "no renewal"}),
+     .value = duration_at<&SessionConfig::renew_after>({1s, one_year, "no renewal"}),
      .meaning = "an id older than this is replaced with the next response; the old id leads to "
                 "the new one for a minute"},
     {.name = "replay_safe",

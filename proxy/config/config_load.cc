@@ -40,8 +40,9 @@ RouteConfig read_route(TomlTable table, const SessionConfig& session) {
     RouteConfig route;
     route.create = session.create;
     route.on_unavailable = session.on_unavailable;
-    read_table(table, keys::route, route);
+    read_keys(table, keys::route, route);
     if (route.name.empty()) route.name = route.hosts[0] + route.path;
+    table.finish(keys::route.later);
     return route;
 }
 

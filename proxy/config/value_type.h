@@ -44,7 +44,7 @@ inline constexpr DurationRange up_to_an_hour{std::chrono::milliseconds{1}, std::
 inline constexpr DurationRange up_to_a_day{std::chrono::milliseconds{1}, std::chrono::hours{24}};
 inline constexpr DurationRange up_to_a_month{std::chrono::milliseconds{1},
                                              std::chrono::hours{30 * 24}};
-inline constexpr std::chrono::hours year{365 * 24};
+inline constexpr std::chrono::hours one_year{365 * 24};
 inline constexpr std::uint64_t kib = std::uint64_t{1} << 10;
 inline constexpr std::uint64_t mib = std::uint64_t{1} << 20;
 inline constexpr std::uint64_t tib = std::uint64_t{1} << 40;
