@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 
 #include "net/address.h"
@@ -57,13 +58,12 @@ template <class Struct>
 struct Section {
     std::string_view header;  // "[upstream.keepalive]"; empty: it is not written with one
     std::span<const Key<Struct>> keys;
-    std::string_view later = {};  // keys that are not supported yet, a blank between two
-    std::string_view about = {};  // opens the table in conf/baton.toml
-    std::string_view row_prefix =
-        {};                       // "keepalive.": the manual has its keys in the table before it
-    std::string_view place = {};  // what complaints call it, if not "in " and its header
-    std::string_view home = {};   // where a table of this name belongs that stands elsewhere
-    bool is_off = false;          // it stands in conf/baton.toml as a comment
+    std::string_view later = {};       // keys that are not supported yet, a blank between two
+    std::string_view about = {};       // opens the table in conf/baton.toml
+    std::string_view row_prefix = {};  // "keepalive.": its rows follow those of the table before
+    std::string_view place = {};       // what complaints call it, if not "in " and its header
+    std::string_view home = {};        // where a table of this name belongs that stands elsewhere
+    bool is_off = false;               // it stands in conf/baton.toml as a comment
 };
 
 // Complains of all that is wrong with the keys, and leaves other keys to `TomlTable::finish`.

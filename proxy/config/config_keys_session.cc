@@ -29,7 +29,8 @@ constexpr Key<SessionConfig> session_keys[] = {
      .reload = Reload::restart},
     {.name = "cookie",
      .value = text_at<&SessionConfig::cookie>({cookie_name_expected, is_cookie_name}),
-     .meaning = "the cookie's name; `__Host-…` and `__Secure-…` need `secure = \"always\"`"},
+     .meaning = "the cookie's name; one that begins with `__Host-` or `__Secure-` needs `secure = "
+                "\"always\"`"},
     {.name = "create",
      .value = choice_at<create_choices, &SessionConfig::create>(),
      .meaning = "`\"on-demand\"`: a session begins when a server asks for one; `\"always\"`: with "
