@@ -5,9 +5,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <chrono>
 #include <utility>
+
+#include "net/text.h"
 
 namespace baton::log {
 
@@ -95,11 +96,7 @@ bool append_field(std::string& line, const Field& field) {
     if (const auto* text = std::get_if<std::string_view>(&field.value)) {
         return append_field(line, field.key, *text);
     }
-    std::array<char, 24> digits{};
-    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(),
-                                   *std::get_if<std::int64_t>(&field.value));
-    return append_field(line, field.key,
-                        {digits.data(), static_cast<std::size_t>(end.ptr - digits.data())});
+    return append_field(line, field.key, Decimal{*std::get_if<std::int64_t>(&field.value)}.view());
 }
 
 // As far as it goes, waiting for the reader: before a writer is there, and after it has gone.

@@ -7,17 +7,14 @@
 #include <cstring>
 
 #include "net/check.h"
+#include "net/text.h"
 
 namespace baton {
 namespace {
 
 bool is_name(std::string_view host) noexcept {
     constexpr std::size_t name_max = 253;  // RFC 1035, 2.3.4, as text
-    return !host.empty() && host.size() <= name_max &&
-           std::all_of(host.begin(), host.end(), [](char c) {
-               return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                      c == '-' || c == '_' || c == '.';
-           });
+    return !host.empty() && host.size() <= name_max && is_plain_word(host);
 }
 
 }  // namespace

@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdlib>
 
+#include "net/text.h"
+
 namespace baton {
 
 namespace {
@@ -25,8 +27,7 @@ bool is_token(std::string_view text) noexcept {
     constexpr std::string_view others = "-._~+/=";
     return text.size() >= token_min && text.size() <= token_max &&
            std::all_of(text.begin(), text.end(), [&](char c) {
-               return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                      others.find(c) != std::string_view::npos;
+               return is_alphanumeric(c) || others.find(c) != std::string_view::npos;
            });
 }
 

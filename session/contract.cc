@@ -1,19 +1,16 @@
 #include "session/contract.h"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <optional>
 #include <utility>
+
+#include "net/text.h"
 
 namespace baton {
 namespace {
 
 // The letter as CGI and WSGI see it in a field name, except that they have upper case.
-constexpr char folded(char c) noexcept {
-    if (c >= 'A' && c <= 'Z') return static_cast<char>(c - 'A' + 'a');
-    return c == '_' ? '-' : c;
-}
+constexpr char folded(char c) noexcept { return c == '_' ? '-' : lower(c); }
 
 bool same_folded(std::string_view a, std::string_view b) noexcept {
     return std::equal(a.begin(), a.end(), b.begin(), b.end(),
@@ -87,10 +84,7 @@ void append_field(std::string& out, std::string_view prefix, std::string_view su
 template <class Int>
 void append_number_field(std::string& out, std::string_view prefix, std::string_view suffix,
                          Int number) {
-    std::array<char, 24> digits;
-    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
-    append_field(out, prefix, suffix,
-                 {digits.data(), static_cast<std::size_t>(end - digits.data())});
+    append_field(out, prefix, suffix, Decimal{number}.view());
 }
 
 // Either Data, also when there is none, or Data-Omitted: a server that sees neither knows that it
@@ -119,12 +113,7 @@ bool append_data_field(std::string& out, std::string_view prefix, const Attribut
 }  // namespace
 
 bool is_attribute_name(std::string_view text, std::size_t size_max) noexcept {
-    const auto allowed = [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-               c == '_' || c == '.' || c == '-';
-    };
-    return !text.empty() && text.size() <= size_max &&
-           std::all_of(text.begin(), text.end(), allowed);
+    return !text.empty() && text.size() <= size_max && is_plain_word(text);
 }
 
 std::string_view name(SessionState state) noexcept {

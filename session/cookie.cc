@@ -2,26 +2,20 @@
 
 #include <algorithm>
 
+#include "net/text.h"
+
 namespace baton {
 namespace {
-
-constexpr std::string_view blanks = " \t";
-
-std::string_view trim(std::string_view text) noexcept {
-    const std::size_t begin = text.find_first_not_of(blanks);
-    if (begin == std::string_view::npos) return {};
-    return text.substr(begin, text.find_last_not_of(blanks) - begin + 1);
-}
 
 // The name of a pair: what stands before its first "=". A pair without one is a name with an empty
 // value, as most servers read it.
 std::string_view name_of(std::string_view pair) noexcept {
-    return trim(pair.substr(0, pair.find('=')));
+    return trimmed(pair.substr(0, pair.find('=')));
 }
 
 std::string_view value_of(std::string_view pair) noexcept {
     const std::size_t equals = pair.find('=');
-    return equals == std::string_view::npos ? std::string_view{} : trim(pair.substr(equals + 1));
+    return equals == std::string_view::npos ? std::string_view{} : trimmed(pair.substr(equals + 1));
 }
 
 // Calls `each` with every piece between semicolons, blanks included. Quotes do not protect a
@@ -90,11 +84,11 @@ std::size_t append_cookies_without(std::string& out, std::string_view field_valu
             // The blank behind the semicolon belongs to the semicolon: it goes with a removed first
             // pair.
             if (first && removed_first)
-                pair.remove_prefix(std::min(pair.find_first_not_of(blanks), pair.size()));
+                pair.remove_prefix(std::min(pair.find_first_not_of(" \t"), pair.size()));
             if (!first) out.push_back(';');
             out.append(pair);
             first = false;
-            any_left = any_left || !trim(pair).empty();
+            any_left = any_left || !trimmed(pair).empty();
         }
     });
     if (!any_left) out.resize(begin);
@@ -102,7 +96,7 @@ std::size_t append_cookies_without(std::string& out, std::string_view field_valu
 }
 
 bool sets_cookie(std::string_view set_cookie_value, std::string_view cookie_name) noexcept {
-    std::string_view pair = trim(set_cookie_value.substr(0, set_cookie_value.find(';')));
+    std::string_view pair = trimmed(set_cookie_value.substr(0, set_cookie_value.find(';')));
     // Browsers keep "=NAME=value" as a cookie without a name and send it back as "NAME=value".
     if (pair.starts_with('=')) pair.remove_prefix(1);
     return name_of(pair) == cookie_name;

@@ -3,27 +3,19 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "net/text.h"
+
 namespace baton {
 namespace {
 
 // RFC 3986, 2.3.
 bool is_unreserved(char c) noexcept {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-           c == '_' || c == '~' || c == '-';
-}
-
-// The value of a hex digit, or -1.
-int hex_value(char c) noexcept {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return -1;
+    return is_alphanumeric(c) || c == '.' || c == '_' || c == '~' || c == '-';
 }
 
 }  // namespace
 
 void append_encoded(std::string& out, std::string_view text) {
-    constexpr std::string_view digits = "0123456789ABCDEF";
     for (const char c : text) {
         if (is_unreserved(c)) {
             out.push_back(c);
@@ -32,8 +24,8 @@ void append_encoded(std::string& out, std::string_view text) {
         } else {
             const auto byte = static_cast<unsigned char>(c);
             out.push_back('%');
-            out.push_back(digits[byte >> 4]);
-            out.push_back(digits[byte & 15]);
+            out.push_back(upper_hex_digits[byte >> 4]);
+            out.push_back(upper_hex_digits[byte & 15]);
         }
     }
 }

@@ -11,10 +11,10 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "net/text.h"
+
 namespace baton {
 namespace {
-
-constexpr std::string_view upper_hex = "0123456789ABCDEF";
 
 // Writes two digits for each byte to `out`; digits over 9 begin at `ten`. By counting, not by a table,
 // so that several bytes are done together.
@@ -123,9 +123,9 @@ SessionId veiled(const SessionId& id, const SessionId& other) noexcept {
     const SessionKey mask = session_key("veil", {}, other);
     SessionId result;
     for (std::size_t i = 0; i < id.text.size(); ++i) {
-        const auto digit = upper_hex.find(id.text[i]);  // ids have no others
+        const auto digit = upper_hex_digits.find(id.text[i]);  // ids have no others
         const unsigned bits = mask.bytes[i / 2] >> (i % 2 == 0 ? 4 : 0);
-        result.text[i] = upper_hex[(digit ^ bits) & 15];
+        result.text[i] = upper_hex_digits[(digit ^ bits) & 15];
     }
     return result;
 }

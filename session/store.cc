@@ -1,8 +1,8 @@
 #include "session/store.h"
 
 #include <algorithm>
-#include <charconv>
 
+#include "net/text.h"
 #include "session/ended_sessions.h"
 #include "session/form_encoding.h"
 
@@ -33,11 +33,8 @@ std::uint64_t short_name(const TransactionId& transaction) noexcept {
 }
 
 std::optional<std::int64_t> parse_integer(std::string_view text) noexcept {
-    std::int64_t number = 0;
-    const char* end = text.data() + text.size();
-    const auto [at, error] = std::from_chars(text.data(), end, number);
-    if (error != std::errc{} || at != end || text.empty()) return std::nullopt;
-    if (number > integer_max || number < -integer_max) return std::nullopt;
+    const auto number = parse_decimal(text);
+    if (!number || *number > integer_max || *number < -integer_max) return std::nullopt;
     return number;
 }
 

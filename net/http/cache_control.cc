@@ -1,19 +1,10 @@
 #include "net/http/cache_control.h"
 
-#include <algorithm>
-
 #include "net/http/http_date.h"
+#include "net/text.h"
 
 namespace baton {
 namespace {
-
-constexpr std::string_view blanks = " \t";
-
-std::string_view trim(std::string_view text) noexcept {
-    const std::size_t begin = text.find_first_not_of(blanks);
-    if (begin == std::string_view::npos) return {};
-    return text.substr(begin, text.find_last_not_of(blanks) - begin + 1);
-}
 
 // The end of the list's first element: a comma that no quotes protect (RFC 9110, 5.6.1 and 5.6.4).
 // Quotes that are never closed reach to the end.
@@ -42,10 +33,11 @@ template <class Each>
 void for_each_directive(std::string_view value, Each each) {
     for (;;) {
         const std::size_t end = end_of_element(value);
-        const std::string_view text = trim(value.substr(0, end));
+        const std::string_view text = trimmed(value.substr(0, end));
         const std::size_t equals = text.find('=');
         if (!text.empty())
-            each(Directive{text, trim(text.substr(0, equals)), equals != std::string_view::npos});
+            each(
+                Directive{text, trimmed(text.substr(0, equals)), equals != std::string_view::npos});
         if (end == value.size()) return;
         value.remove_prefix(end + 1);
     }

@@ -6,6 +6,7 @@
 
 #include "net/check.h"
 #include "net/http/http_syntax.h"
+#include "net/text.h"
 
 namespace baton {
 namespace {
@@ -13,8 +14,6 @@ namespace {
 constexpr std::uint8_t empty_lines_max = 2;  // RFC 9112, 2.2: at least one is to be ignored
 
 constexpr char tls_handshake = 0x16;  // the first byte of TLS (RFC 8446, 5.1)
-
-constexpr bool is_blank(char c) noexcept { return c == ' ' || c == '\t'; }
 
 Slice slice(std::size_t begin, std::size_t end) noexcept {
     return {static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end - begin)};

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <string>
 
+#include "net/text.h"
+
 namespace baton {
 namespace {
 
@@ -28,7 +30,7 @@ public:
         int value = 0;
         good_ = good_ && rest_.size() >= digits;
         for (std::size_t i = 0; good_ && i < digits; ++i) {
-            good_ = rest_[i] >= '0' && rest_[i] <= '9';
+            good_ = is_digit(rest_[i]);
             value = value * 10 + (rest_[i] - '0');
         }
         if (good_) rest_.remove_prefix(digits);

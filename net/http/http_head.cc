@@ -5,14 +5,10 @@
 #include <cstdint>
 #include <cstring>
 
+#include "net/text.h"
+
 namespace baton {
 namespace {
-
-constexpr char lower(char c) noexcept {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-}
-
-constexpr bool is_blank(char c) noexcept { return c == ' ' || c == '\t'; }
 
 // Whether the bytes at `text` are those at `lower_case`, which is written in lower case, in any letter
 // case. What tells its letters from capitals is the bit 0x20; of all bytes in it, letters have the bit
@@ -110,17 +106,6 @@ const Field* Head::find(FieldName name) const noexcept {
 std::string_view Head::value(FieldName name) const noexcept {
     const Field* field = find(name);
     return field == nullptr ? std::string_view{} : text(field->value);
-}
-
-bool equal_fold(std::string_view a, std::string_view b) noexcept {
-    return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(),
-                                              [](char x, char y) { return lower(x) == lower(y); });
-}
-
-std::string_view trimmed(std::string_view text) noexcept {
-    while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
-    while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
-    return text;
 }
 
 void ConnectionOptions::read_fields(const Head& head) noexcept {

@@ -106,11 +106,6 @@ struct Head {
     const Field* find(FieldName name) const noexcept;
 };
 
-// Letter case ignored, ASCII only.
-bool equal_fold(std::string_view a, std::string_view b) noexcept;
-// Without the blanks around it (OWS; RFC 9110, 5.6.3).
-std::string_view trimmed(std::string_view text) noexcept;
-
 // What the Connection fields of a head say (RFC 9110, 7.6.1), split once.
 class ConnectionOptions {
 public:

@@ -6,20 +6,18 @@
 #include <algorithm>
 #include <limits>
 
+#include "net/text.h"
+
 namespace baton {
 namespace {
-
-constexpr bool is_letter(int c) noexcept {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
 
 constexpr std::array<std::uint8_t, 256> make_classes() noexcept {
     constexpr std::string_view in_tokens = "!#$%&'*+-.^_`|~";
     constexpr std::string_view in_hosts = "-._~";
     std::array<std::uint8_t, 256> classes{};
     for (int c = 0; c < 256; ++c) {
-        const bool alphanumeric = is_letter(c) || (c >= '0' && c <= '9');
         const char byte = static_cast<char>(c);
+        const bool alphanumeric = is_alphanumeric(byte);
         int bits = 0;
         if (alphanumeric || (c < 128 && in_tokens.find(byte) != in_tokens.npos)) bits |= in_name;
         if (c > 0x20 && c < 0x7f && c != '#') bits |= in_target;
@@ -83,8 +81,8 @@ bool is_authority(std::string_view text) noexcept {
 std::optional<std::string_view> authority_of(std::string_view target) noexcept {
     constexpr std::string_view plain = "http://", secure = "https://";
     std::size_t begin = 0;
-    if (equal_fold(target.substr(0, plain.size()), plain)) begin = plain.size();
-    if (equal_fold(target.substr(0, secure.size()), secure)) begin = secure.size();
+    if (starts_with_fold(target, plain)) begin = plain.size();
+    if (starts_with_fold(target, secure)) begin = secure.size();
     if (begin == 0) return {};
     const std::size_t end = std::min(target.find_first_of("/?", begin), target.size());
     return target.substr(begin, end - begin);

@@ -24,7 +24,6 @@ extern const std::array<std::uint8_t, 256> byte_classes;
 inline std::uint8_t class_of(char c) noexcept {
     return byte_classes[static_cast<unsigned char>(c)];
 }
-constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 
 // 1*DIGIT that fits (RFC 9110, 8.6); leading zeros are legal.
 std::optional<std::uint64_t> parse_length(std::string_view text) noexcept;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "net/address.h"
+#include "net/text.h"
 #include "proxy/config/config_syntax.h"
 #include "proxy/config/toml_value.h"
 
@@ -11,8 +12,7 @@ namespace baton {
 namespace {
 
 bool is_number(std::string_view text) {
-    return !text.empty() &&
-           std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+    return !text.empty() && std::all_of(text.begin(), text.end(), is_digit);
 }
 
 bool is_foreign(std::string_view text) {
@@ -35,7 +35,7 @@ std::string_view port_of(std::string_view scheme, const AddressForm& form) {
     return scheme == "http://" || scheme == "ws://" ? "80" : form.port;
 }
 
-std::string_view trimmed(std::string_view text) {
+std::string_view without_slip(std::string_view text) {
     while (text.starts_with(' ')) text.remove_prefix(1);
     while (text.ends_with(' ') || text.ends_with(';')) text.remove_suffix(1);
     return text;
@@ -100,7 +100,7 @@ std::string address_hint(std::string_view text, const AddressForm& form) {
     if (is_encrypted(scheme)) return "; TLS is not supported yet";
     text.remove_prefix(scheme.size());
     text = text.substr(0, text.find('/'));
-    text = trimmed(text);
+    text = without_slip(text);
     std::string hint;
     if (!scheme.empty()) hint = "; without " + quoted(scheme);
     if (const std::string one = meant(text, port_of(scheme, form), form); !one.empty())
@@ -121,7 +121,7 @@ std::string address_hint(std::string_view text, const AddressForm& form) {
 }
 
 std::string network_hint(std::string_view text) {
-    text = trimmed(text);
+    text = without_slip(text);
     const auto as_network = [](const Address& address, std::string_view prefix) {
         return ", did you mean " + quoted(address.host() + std::string{prefix});
     };

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "net/text.h"
 #include "proxy/config/complaints.h"
 #include "proxy/config/toml_value.h"
 #include "proxy/config/units.h"
@@ -17,22 +18,12 @@ namespace {
 
 using Findings = std::vector<Finding>;
 
-bool starts_with_ignoring_case(std::string_view text, std::string_view prefix) {
-    const auto lower = [](char c) {
-        return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    };
-    return text.size() >= prefix.size() &&
-           std::equal(prefix.begin(), prefix.end(), text.begin(),
-                      [&](char a, char b) { return lower(a) == lower(b); });
-}
-
 // What browsers demand of a cookie (RFC 6265bis, 4.1.2.7 and 4.1.3): one that they would drop is no
 // session.
 void check_cookie_name(const std::string& name, const std::string& path,
                        const SessionConfig& session, Findings& out) {
     for (const std::string_view prefix : {"__Host-", "__Secure-"}) {
-        if (!starts_with_ignoring_case(name, prefix) || session.secure == SecureCookie::always)
-            continue;
+        if (!starts_with_fold(name, prefix) || session.secure == SecureCookie::always) continue;
         out.push_back(Finding{path,
                               "expected a name without " + quoted(prefix) +
                                   ", or secure = \"always\", found " + quoted(name),
@@ -188,7 +179,7 @@ void check_header_prefix(const SessionConfig& session, Findings& out) {
         "Strict-Transport-Security",
     };
     for (const std::string_view field : needed) {
-        if (!starts_with_ignoring_case(field, session.header_prefix)) continue;
+        if (!starts_with_fold(field, session.header_prefix)) continue;
         out.push_back(Finding{"session.headers.prefix",
                               "expected a prefix that no well-known field begins with, found " +
                                   quoted(session.header_prefix) + ", as in " + std::string{field},

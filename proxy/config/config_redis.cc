@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "net/text.h"
 #include "proxy/config/address_hint.h"
 #include "proxy/config/config_keys.h"
 #include "proxy/config/secret_file.h"
@@ -83,10 +84,7 @@ std::string endpoint_hint(const TomlValue& value, std::string_view port) {
 }  // namespace
 
 bool is_word(std::string_view text) {
-    return !text.empty() && text.size() <= 128 && std::all_of(text.begin(), text.end(), [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-               c == '.' || c == '_' || c == '-';
-    });
+    return !text.empty() && text.size() <= 128 && is_plain_word(text);
 }
 
 bool is_prefix(std::string_view text) { return text.size() <= 64 && is_word(text); }

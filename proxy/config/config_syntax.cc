@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "net/address.h"
+#include "net/text.h"
 
 namespace baton {
 
@@ -13,12 +14,10 @@ constexpr std::size_t host_max = 253;  // RFC 1035, 2.3.4, written with dots
 constexpr std::size_t label_max = 63;
 constexpr std::size_t path_max = 1024;
 
-bool is_letter(char c) noexcept { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 bool is_visible(char c) noexcept { return c > ' ' && c <= '~'; }
 
 bool is_token_char(char c) noexcept {  // RFC 9110, 5.6.2
-    return is_letter(c) || is_digit(c) ||
+    return is_alphanumeric(c) ||
            std::string_view{"!#$%&'*+-.^_`|~"}.find(c) != std::string_view::npos;
 }
 
@@ -54,15 +53,12 @@ bool is_bracketed_ip(std::string_view text) {
 bool is_cookie_name(std::string_view text) { return is_made_of(text, 1, 128, is_token_char); }
 
 bool is_header_prefix(std::string_view text) {
-    return is_made_of(text, 2, 64,
-                      [](char c) { return is_letter(c) || is_digit(c) || c == '-'; }) &&
+    return is_made_of(text, 2, 64, [](char c) { return is_alphanumeric(c) || c == '-'; }) &&
            text.back() == '-';
 }
 
 bool is_upstream_name(std::string_view text) {
-    return is_made_of(text, 1, 64, [](char c) {
-        return is_letter(c) || is_digit(c) || c == '.' || c == '_' || c == '-';
-    });
+    return !text.empty() && text.size() <= 64 && is_plain_word(text);
 }
 
 bool is_route_name(std::string_view text) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "net/address.h"
+#include "net/text.h"
 #include "proxy/config/units.h"
 
 namespace baton {
@@ -87,13 +88,6 @@ char32_t mistaken_for(char quote, std::string_view text) noexcept {
         at += size;
     }
     return 0;
-}
-
-std::string lower(std::string_view text) {
-    std::string out{text};
-    for (char& c : out)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    return out;
 }
 
 // A whole number of TOML that does not fit into 64 bits.
@@ -303,7 +297,7 @@ private:
 
     // What follows a value on its line. The time of a date may.
     void judge_rest(std::string_view word) {
-        if (word.front() >= '0' && word.front() <= '9') return;
+        if (is_digit(word.front())) return;
         const bool is_comment = word.starts_with("//") || word.starts_with(';') ||
                                 word.starts_with("--") || word.starts_with("/*");
         slip(Kind::word, "expected the end of the line after the value, found " + quoted(word) +
@@ -316,10 +310,11 @@ private:
         if (is_large_number(word))
             return out_.large_numbers.push_back(TomlNumber{{line_, column_}, at_, word});
         constexpr std::string_view truths[] = {"true", "false", "yes", "no", "on", "off"};
-        if (std::find(std::begin(truths), std::end(truths), lower(word)) != std::end(truths))
+        if (std::any_of(std::begin(truths), std::end(truths),
+                        [&](std::string_view one) { return equal_fold(one, word); }))
             return slip(Kind::word, "expected true or false, found " + std::string{word});
         const char first = word.front();
-        const bool may_be_number = (first >= '0' && first <= '9') || first == '+' || first == '-';
+        const bool may_be_number = is_digit(first) || first == '+' || first == '-';
         if (!may_be_number || parse_duration(word) || parse_size(word) || parse_address(word))
             slip(Kind::word, "value without quotes, expected " + quoted(word));
     }

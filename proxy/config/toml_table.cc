@@ -1,9 +1,9 @@
 #include "proxy/config/toml_table.h"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
+#include "net/text.h"
 #include "proxy/config/config_keys.h"
 #include "proxy/config/units.h"
 
@@ -15,10 +15,7 @@ using Kind = TomlValue::Kind;
 
 // A key as TOML writes it: bare if it may be, else in quotes.
 std::string key_text(std::string_view key) {
-    const auto is_bare = [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-               c == '_' || c == '-';
-    };
+    const auto is_bare = [](char c) { return is_alphanumeric(c) || c == '_' || c == '-'; };
     constexpr std::size_t bare_max = 80;
     if (!key.empty() && key.size() <= bare_max && std::all_of(key.begin(), key.end(), is_bare))
         return std::string{key};
@@ -45,8 +42,6 @@ std::size_t distance(std::string_view a, std::string_view b) {
     }
     return row[b.size()];
 }
-
-char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 std::string did_you_mean(std::string_view word, std::span<const std::string_view> names) {
     const std::string_view name = nearest(word, {names.begin(), names.end()});
@@ -159,11 +154,8 @@ bool contains(Words words, std::string_view word) noexcept {
 
 std::string quotes_hint(const TomlValue& value, const NumberRange& range) {
     if (value.kind != Kind::text) return {};
-    std::int64_t number = 0;
-    const char* const end = value.text.data() + value.text.size();
-    const auto parsed = std::from_chars(value.text.data(), end, number);
-    const bool right =
-        parsed.ec == std::errc{} && parsed.ptr == end && number >= range.min && number <= range.max;
+    const auto number = parse_decimal(value.text);
+    const bool right = number && *number >= range.min && *number <= range.max;
     return right ? "; write it without quotes" : "";
 }
 

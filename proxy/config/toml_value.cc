@@ -23,11 +23,11 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cstdio>
 #include <map>
 #include <utility>
 
+#include "net/text.h"
 #include "proxy/config/toml_scan.h"
 
 namespace baton {
@@ -130,8 +130,7 @@ std::string syntax_error(std::string_view description) {
     out += ": ";
     const std::size_t first = out.size();
     append_printable(out, description);
-    if (first < out.size())
-        out[first] = static_cast<char>(std::tolower(static_cast<unsigned char>(out[first])));
+    if (first < out.size()) out[first] = lower(out[first]);
     return out;
 }
 

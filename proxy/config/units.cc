@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <limits>
 
+#include "net/text.h"
+
 namespace baton {
 
 namespace {
@@ -36,7 +38,7 @@ std::optional<std::uint64_t> parse(std::string_view text, const Unit (&units)[Co
                                    std::uint64_t max) noexcept {
     std::size_t digits = 0;
     std::uint64_t number = 0;
-    for (; digits < text.size() && text[digits] >= '0' && text[digits] <= '9'; ++digits) {
+    for (; digits < text.size() && is_digit(text[digits]); ++digits) {
         number = capped(number, 10, static_cast<std::uint64_t>(text[digits] - '0'), max);
     }
     if (digits == 0) return std::nullopt;

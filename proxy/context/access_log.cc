@@ -1,8 +1,9 @@
 #include "proxy/context/access_log.h"
 
 #include <array>
-#include <charconv>
 #include <utility>
+
+#include "net/text.h"
 
 namespace baton {
 
@@ -82,10 +83,7 @@ void append_text(std::string& out, std::string_view opening, std::string_view te
 }
 
 void append_number(std::string& out, std::string_view opening, std::uint64_t number) {
-    std::array<char, 20> digits;
-    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number);
-    out += opening;
-    out.append(digits.data(), end.ptr);
+    out.append(opening).append(Decimal{number}.view());
 }
 
 void append_ms(std::string& out, std::string_view opening, std::int64_t us) {

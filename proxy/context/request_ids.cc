@@ -6,14 +6,13 @@
 
 #include "net/check.h"
 #include "net/loop.h"
+#include "net/text.h"
 
 namespace baton {
 namespace {
 
-constexpr char hex_digits[] = "0123456789abcdef";
-
 void write_hex(std::uint64_t number, char* out) noexcept {
-    for (int shift = 60; shift >= 0; shift -= 4) *out++ = hex_digits[(number >> shift) & 15];
+    for (int shift = 60; shift >= 0; shift -= 4) *out++ = lower_hex_digits[(number >> shift) & 15];
 }
 
 }  // namespace
@@ -31,7 +30,7 @@ void RequestIds::next(std::array<char, 32>& out) noexcept {
     if ((++count_ & 15) == 0)
         write_hex(count_, text_.data() + 16);
     else
-        text_.back() = hex_digits[count_ & 15];
+        text_.back() = lower_hex_digits[count_ & 15];
 }
 
 }  // namespace baton

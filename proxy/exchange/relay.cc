@@ -1,10 +1,10 @@
 #include "proxy/exchange/relay.h"
 
-#include <algorithm>
 #include <array>
 #include <utility>
 
 #include "net/check.h"
+#include "net/text.h"
 #include "proxy/context/pseudonym.h"
 #include "proxy/head/reply.h"
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "net/text.h"
+
 namespace baton {
 
 namespace {

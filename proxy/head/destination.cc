@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "net/http/http_syntax.h"
+#include "net/text.h"
 
 namespace baton {
 
@@ -38,11 +39,7 @@ Destination destination_of(const Head& head) noexcept {
 }
 
 bool is_request_id(std::string_view text) noexcept {
-    if (text.empty() || text.size() > 128) return false;
-    return std::all_of(text.begin(), text.end(), [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-               c == '.' || c == '_' || c == '-';
-    });
+    return !text.empty() && text.size() <= 128 && is_plain_word(text);
 }
 
 }  // namespace baton

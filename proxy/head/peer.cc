@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "net/text.h"
+
 namespace baton {
 
 namespace {

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "net/text.h"
 #include "proxy/service/json_reply.h"
 #include "proxy/service/metrics.h"
 #include "proxy/service/store_report.h"

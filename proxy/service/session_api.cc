@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "net/text.h"
 #include "proxy/head/reply.h"
 #include "proxy/service/api_body.h"
 #include "proxy/service/json_reply.h"

@@ -6,15 +6,14 @@
 #include <new>
 #include <utility>
 
+#include "net/text.h"
+
 namespace baton {
 
 std::int64_t RedisReply::number(std::int64_t otherwise) const noexcept {
     if (type == Type::integer) return integer;
     if (type != Type::text && type != Type::status) return otherwise;
-    std::int64_t value = 0;
-    const char* const end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, value);
-    return error == std::errc{} && stop == end && !text.empty() ? value : otherwise;
+    return parse_decimal(text).value_or(otherwise);
 }
 
 // hiredis builds a tree of what these return; a null pointer makes the reply a bad one.

@@ -4,6 +4,8 @@
 
 #include <cstddef>
 
+#include "net/text.h"
+
 namespace baton {
 namespace {
 
@@ -217,8 +219,8 @@ std::string sha1_hex(std::string_view text) {
     EVP_Q_digest(nullptr, "SHA1", nullptr, text.data(), text.size(), digest.data(), &size);
     std::string hex;
     for (const unsigned char byte : digest) {
-        hex += "0123456789abcdef"[byte >> 4];
-        hex += "0123456789abcdef"[byte & 15];
+        hex += lower_hex_digits[byte >> 4];
+        hex += lower_hex_digits[byte & 15];
     }
     return hex;
 }

@@ -18,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "net/text.h"
 #include "tests/relay/wire.h"
 #include "tests/unit/http_reader.h"
 #include "tests/unit/http_rows.h"

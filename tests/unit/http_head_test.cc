@@ -6,6 +6,7 @@
 #include <string>
 
 #include "net/http/http_syntax.h"
+#include "net/text.h"
 
 namespace baton {
 
