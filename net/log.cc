@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "net/text.h"
+#include "net/wall_clock.h"
 
 namespace baton::log {
 
@@ -145,9 +146,8 @@ std::string format_line(std::string_view ts, Level level, std::string_view event
 }
 
 std::string line_now(Level level, std::string_view event, Fields fields) {
-    const auto now = std::chrono::system_clock::now().time_since_epoch();
     std::array<char, 24> ts{};
-    format_time(std::chrono::duration_cast<std::chrono::milliseconds>(now).count(), ts.data());
+    format_time(wall_now_ms(), ts.data());
     return format_line({ts.data(), ts.size()}, level, event, fields);
 }
 

@@ -2,15 +2,13 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <sys/random.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstddef>
-#include <cstdio>
-#include <cstdlib>
 
+#include "net/check.h"
+#include "net/random.h"
 #include "net/text.h"
 
 namespace baton {
@@ -28,18 +26,13 @@ void put_hex(const std::uint8_t* bytes, std::size_t size, char ten, char* out) {
     }
 }
 
-// An id that can be guessed, or a key that two ids share, is worse than no process.
-[[noreturn]] void stop(const char* why) noexcept {
-    std::fprintf(stderr, "baton: %s\n", why);
-    std::abort();
-}
-
 // One digest after the other. libcrypto looks its implementations up by name, and takes longer for
-// that than for a short text: here it is done once.
+// that than for a short text: here it is done once. If it fails the process ends: a key that two ids
+// share is worse than none.
 class Sha256 {
 public:
     Sha256() : digest_(EVP_MD_fetch(nullptr, "SHA256", nullptr)), context_(EVP_MD_CTX_new()) {
-        if (digest_ == nullptr || context_ == nullptr) stop("libcrypto has no SHA-256");
+        if (digest_ == nullptr || context_ == nullptr) die("libcrypto has no SHA-256");
     }
     ~Sha256() {
         EVP_MD_CTX_free(context_);
@@ -52,7 +45,7 @@ public:
         if (EVP_DigestInit_ex2(context_, digest_, nullptr) != 1 ||
             EVP_DigestUpdate(context_, text.data(), text.size()) != 1 ||
             EVP_DigestFinal_ex(context_, out, nullptr) != 1)
-            stop("libcrypto has no SHA-256");
+            die("libcrypto has no SHA-256");
     }
 
 private:
@@ -74,14 +67,7 @@ void SessionKey::write_hex(char* out) const noexcept {
 
 SessionId mint_session_id() noexcept {
     std::array<std::uint8_t, 16> random;
-    std::size_t have = 0;
-    while (have < random.size()) {
-        // Without flags it waits, once in the life of a machine, until the kernel's pool is seeded.
-        const ssize_t got = getrandom(random.data() + have, random.size() - have, 0);
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) stop("the kernel gives no random bytes for a session id");
-        have += static_cast<std::size_t>(got);
-    }
+    fill_random(random);
     SessionId id;
     put_hex(random.data(), random.size(), 'A', id.text.data());
     return id;

@@ -1,16 +1,11 @@
 #include "proxy/context/lane.h"
 
-#include <chrono>
 #include <utility>
 
+#include "net/wall_clock.h"
 #include "proxy/context/pseudonym.h"
 
 namespace baton {
-
-std::int64_t wall_now_ms() noexcept {
-    using namespace std::chrono;
-    return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
-}
 
 std::string_view logged_target(const Head& head, bool query) noexcept {
     const std::string_view target = head.text(head.target);
@@ -45,7 +40,7 @@ Lane::Lane(Loop& the_loop, std::size_t its_index, std::shared_ptr<const Snapshot
       access_log(writer, access_sink),
       via_lines{via_line('0'), via_line('1')},
       unknown_limit(&the_unknown_limit),
-      epoch_offset_ms(wall_now_ms() - static_cast<std::int64_t>(uv_hrtime() / 1'000'000)) {
+      epoch_offset_ms(measure_epoch_offset_ms()) {
     store->attach(this, {[](void* lane, StoreTicket ticket, StoreAnswer answer) {
                       static_cast<Lane*>(lane)->waiters.answer(ticket, std::move(answer));
                   }});

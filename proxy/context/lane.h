@@ -25,9 +25,6 @@
 
 namespace baton {
 
-// Milliseconds since 1970 by the wall clock: for log lines, never for time-outs.
-std::int64_t wall_now_ms() noexcept;
-
 // The target as logged: without its query unless `query`.
 std::string_view logged_target(const Head& head, bool query) noexcept;
 

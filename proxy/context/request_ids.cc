@@ -1,11 +1,6 @@
 #include "proxy/context/request_ids.h"
 
-#include <sys/random.h>
-
-#include <cerrno>
-
-#include "net/check.h"
-#include "net/loop.h"
+#include "net/random.h"
 #include "net/text.h"
 
 namespace baton {
@@ -17,9 +12,7 @@ void write_hex(std::uint64_t number, char* out) noexcept {
 
 }  // namespace
 
-RequestIds::RequestIds() {
-    while (getrandom(&lane_, sizeof(lane_), 0) != static_cast<ssize_t>(sizeof(lane_)))
-        if (errno != EINTR) die("the kernel gives no random bytes");
+RequestIds::RequestIds() : lane_(random_number()) {
     write_hex(lane_, text_.data());
     write_hex(count_, text_.data() + 16);
 }

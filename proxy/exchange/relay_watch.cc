@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "net/wall_clock.h"
 #include "proxy/exchange/flow.h"
 #include "proxy/exchange/relay.h"
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "net/tcp.h"
+#include "net/wall_clock.h"
 
 namespace baton {
 namespace {

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "net/wall_clock.h"
 #include "proxy/context/lane.h"
 #include "proxy/exchange/client_side.h"
 #include "proxy/exchange/flow.h"

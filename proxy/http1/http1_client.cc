@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "net/check.h"
+#include "net/wall_clock.h"
 #include "proxy/exchange/local_call.h"
 #include "proxy/exchange/relay.h"
 #include "proxy/http1/head_text.h"

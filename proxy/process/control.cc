@@ -9,6 +9,8 @@
 #include <cstring>
 #include <utility>
 
+#include "net/wall_clock.h"
+
 namespace baton {
 
 namespace {
@@ -49,7 +51,7 @@ Control::Control(Config config)
       drained_(loop_, *this),
       grace_(loop_, *this),
       admin_grace_(loop_, *this),
-      epoch_offset_ms_(wall_now_ms() - static_cast<std::int64_t>(uv_hrtime() / 1'000'000)) {}
+      epoch_offset_ms_(measure_epoch_offset_ms()) {}
 
 Control::~Control() {
     admin_.reset();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "net/wall_clock.h"
 #include "proxy/service/json_reply.h"
 
 namespace baton {

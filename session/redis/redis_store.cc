@@ -1,13 +1,11 @@
 #include "session/redis/redis_store.h"
 
-#include <sys/random.h>
-
 #include <algorithm>
 #include <array>
 #include <iterator>
 #include <utility>
 
-#include "net/check.h"
+#include "net/random.h"
 #include "session/redis/redis_rights.h"
 
 namespace baton {
@@ -32,12 +30,6 @@ constexpr std::uint8_t late_max = 3;
 // A wrong password does not become right by itself.
 constexpr std::chrono::milliseconds rest_of_the_refused = 2s;
 
-std::uint64_t random_lane() noexcept {
-    std::uint64_t lane = 0;
-    if (getrandom(&lane, sizeof lane, 0) != sizeof lane) die("the kernel gives no random bytes");
-    return lane;
-}
-
 StoreAnswer only(StoreAnswer::Kind kind) {
     StoreAnswer answer;
     answer.kind = kind;
@@ -61,10 +53,10 @@ RedisStore::RedisStore(Loop& loop, Needs needs)
       needs_(std::move(needs)),
       link_(loop, needs_.access, this, link_events, tcp_),
       load_command_(needs_.prefix),
-      back_off_(random_lane()),
+      back_off_(random_number()),
       retry_(loop, *this),
       waiting_timer_(loop, *this),
-      lane_(random_lane()) {}
+      lane_(random_number()) {}
 
 void RedisStore::follow(const RedisMaster& master) {
     if (master.address != master_.address) switched_at_ms_ = loop_.now();

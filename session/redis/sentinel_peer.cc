@@ -1,8 +1,9 @@
 #include "session/redis/sentinel_peer.h"
 
 #include <array>
-#include <chrono>
 #include <utility>
+
+#include "net/wall_clock.h"
 
 namespace baton {
 
@@ -65,9 +66,7 @@ void SentinelPeer::on_reply(std::uint64_t round, std::span<RedisReply> replies) 
     state_ = State::answers;
     said_ = std::move(*answer);
     answered_ = round;
-    answered_at_ms_ = std::chrono::duration_cast<std::chrono::milliseconds>(
-                          std::chrono::system_clock::now().time_since_epoch())
-                          .count();
+    answered_at_ms_ = wall_now_ms();
     ask_.is_of_use();
     listen_.open();
     events_->settled(holder_, *this);
