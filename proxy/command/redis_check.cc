@@ -13,7 +13,7 @@
 #include "proxy/config/toml_value.h"
 #include "proxy/config/units.h"
 #include "session/redis/master_choice.h"
-#include "session/redis/redis_guide.h"
+#include "session/redis/redis_info.h"
 #include "session/redis/sentinel_answer.h"
 
 namespace baton {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "session/redis/redis_command.h"
+#include "session/redis/redis_info.h"
 #include "session/redis/redis_rights.h"
 #include "session/redis/sentinel_answer.h"
 
@@ -38,48 +39,18 @@ enum NodeQuestion : std::size_t { of_info, of_first_setting };
 constexpr std::string_view settings_asked[] = {"maxmemory-policy", "min-replicas-to-write",
                                                "appendonly", "save", "masterauth"};
 
-std::int64_t number_of(std::string_view text, std::int64_t otherwise) {
-    RedisReply reply;
-    reply.type = RedisReply::Type::text;
-    reply.text = text;
-    return reply.number(otherwise);
-}
-
-// In a reply that lists names and values in turn.
-std::string_view field(const RedisReply& reply, std::string_view name) noexcept {
-    for (std::size_t i = 0; i + 1 < reply.elements.size(); i += 2)
-        if (reply.elements[i].view() == name) return reply.elements[i + 1].view();
-    return {};
-}
-
-std::optional<std::int64_t> number_field(const RedisReply& reply, std::string_view name) {
-    const std::int64_t number = number_of(field(reply, name), -1);
-    return number < 0 ? std::nullopt : std::optional{number};
-}
-
 std::vector<Endpoint> endpoints(const RedisReply& list) {
     std::vector<Endpoint> found;
     for (const RedisReply& one : list.elements)
-        if (auto at = endpoint_of(field(one, "ip"), field(one, "port")))
-            found.push_back(std::move(*at));
+        if (const auto fields = SentinelFields::of(one))
+            if (auto at = fields->endpoint()) found.push_back(std::move(*at));
     return found;
 }
 
-// "slave0:ip=127.0.0.1,port=6380,state=online,…"
 std::vector<Endpoint> replicas_in(std::string_view info) {
     std::vector<Endpoint> found;
-    std::size_t at = 0;
-    while ((at = info.find("\nslave", at)) != info.npos) {
-        at += 6;
-        const std::string_view line = info.substr(at, info.find_first_of("\r\n", at) - at);
-        const std::size_t ip = line.find(":ip=");
-        const std::size_t port = line.find(",port=");
-        if (ip == line.npos || port == line.npos) continue;
-        const std::string_view rest = line.substr(port + 6);
-        if (auto node =
-                endpoint_of(line.substr(ip + 4, port - ip - 4), rest.substr(0, rest.find(','))))
-            found.push_back(std::move(*node));
-    }
+    for (const ReplicaLine& line : replica_lines(info))
+        if (auto node = endpoint_of(line.host, line.port)) found.push_back(std::move(*node));
     return found;
 }
 
@@ -108,13 +79,14 @@ SentinelFacts read_sentinel(const RedisProbe& probe) {
         return facts;
     }
     facts.master = std::move(*master);
-    const RedisReply& state = probe.reply(of_master);
-    facts.flags = field(state, "flags");
-    facts.epoch = number_field(state, "config-epoch");
-    facts.quorum = number_field(state, "quorum");
-    facts.others = number_field(state, "num-other-sentinels");
-    facts.replicas = number_field(state, "num-slaves");
-    facts.down_after_ms = number_field(state, "down-after-milliseconds");
+    if (const auto state = SentinelFields::of(probe.reply(of_master))) {
+        facts.flags = state->find("flags").value_or("");
+        facts.epoch = state->number("config-epoch");
+        facts.quorum = state->number("quorum");
+        facts.others = state->number("num-other-sentinels");
+        facts.replicas = state->number("num-slaves");
+        facts.down_after_ms = state->number("down-after-milliseconds");
+    }
     const RedisReply& quorum = probe.reply(of_quorum);
     facts.quorum_verdict = quorum.view();
     facts.quorum_told = refusal_of(quorum) != SentinelRefusal::not_allowed;
@@ -126,7 +98,6 @@ SentinelFacts read_sentinel(const RedisProbe& probe) {
         facts.missing_rights.append(facts.missing_rights.empty() ? "" : " ")
             .append(channels ? std::string_view{"allchannels"} : right.name);
     }
-    facts.sentinels = endpoints(probe.reply(of_sentinels));
     facts.replica_nodes = endpoints(probe.reply(of_replicas));
     return facts;
 }
@@ -175,16 +146,10 @@ std::optional<std::string> NodeFacts::setting(std::string_view name) const {
     return std::nullopt;
 }
 
-std::string_view NodeFacts::value(std::string_view name) const {
-    const std::string line = "\n" + std::string{name} + ":";
-    const std::size_t at = info.find(line);
-    if (at == info.npos) return {};
-    const std::string_view rest = std::string_view{info}.substr(at + line.size());
-    return rest.substr(0, rest.find_first_of("\r\n"));
-}
+std::string_view NodeFacts::value(std::string_view name) const { return info_value(info, name); }
 
 std::int64_t NodeFacts::number(std::string_view name, std::int64_t otherwise) const {
-    return number_of(value(name), otherwise);
+    return info_number(info, name, otherwise);
 }
 
 }  // namespace baton

@@ -28,7 +28,6 @@ struct SentinelFacts {
     bool quorum_told = false;
     bool quorum_reached = false;
     std::string missing_rights;           // of our user: "+sentinel|myid +subscribe"
-    std::vector<Endpoint> sentinels;      // the others
     std::vector<Endpoint> replica_nodes;  // the master's
 };
 void ask_sentinel(RedisProbe& probe, std::string_view master);

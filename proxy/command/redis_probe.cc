@@ -10,12 +10,6 @@ namespace {
 
 constexpr std::uint64_t auth_tag = ~std::uint64_t{0};
 
-std::string command(std::initializer_list<std::string_view> words) {
-    std::string out;
-    append_command(out, words);
-    return out;
-}
-
 // Why we were not let in.
 std::string text_of_refusal(const RedisReply& error) {
     switch (refusal_of(error)) {
@@ -46,10 +40,8 @@ RedisProbe::RedisProbe(Loop& loop, Needs needs) : loop_(loop), needs_(std::move(
     uv_update_time(loop.uv());  // the loop's clock stands while the loop does not turn
     pipe_ =
         std::make_unique<RedisPipe>(loop, needs_.at, Address{}, needs_.times, this, events, tcp_);
-    if (needs_.password.empty()) return;
-    pipe_->ask(auth_tag, needs_.username.empty()
-                             ? command({"AUTH", needs_.password})
-                             : command({"AUTH", needs_.username, needs_.password}));
+    if (const auto auth = auth_command(needs_.username, needs_.password); !auth.empty())
+        pipe_->ask(auth_tag, auth);
 }
 
 std::size_t RedisProbe::ask(std::initializer_list<std::string_view> words) {

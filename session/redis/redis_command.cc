@@ -161,6 +161,12 @@ std::string farewell_text(std::string_view text, std::string_view secret) {
     return std::string{shows_it ? error_word(error) : log_text(error)};
 }
 
+std::string auth_command(std::string_view username, std::string_view password) {
+    if (password.empty()) return {};
+    if (username.empty()) return redis_command({"AUTH", password});
+    return redis_command({"AUTH", username, password});
+}
+
 std::string redis_key(std::string_view prefix, const SessionKey& key) {
     std::string text{prefix};
     text.append(":s:").append(digits, '0');

@@ -36,6 +36,10 @@ std::string_view error_word(const RedisReply& error) noexcept;
 // may have been told already.
 std::string farewell_text(std::string_view text, std::string_view secret);
 
+// The command that lets us in (https://redis.io/commands/auth/). Without a user name it is the default
+// user's. Empty without a password: nothing is to be sent.
+std::string auth_command(std::string_view username, std::string_view password);
+
 // Bounds of a session. What is beyond is the answer `limit`.
 struct RedisLimits {
     std::size_t attributes_max = 64;

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <utility>
 
 #include "session/redis/redis_command.h"
+#include "session/redis/redis_info.h"
 #include "session/redis/redis_rights.h"
 #include "session/redis/redis_scripts.h"
 
@@ -48,26 +48,9 @@ constexpr std::uint64_t tag_script = 4;
 constexpr std::uint64_t tag_rights = 5;
 constexpr std::uint64_t tag_probe = 6;
 
-std::string command(std::initializer_list<std::string_view> words) {
-    std::string out;
-    append_command(out, words);
-    return out;
-}
-
 // Nothing that will pass by itself.
 bool is_hopeless(RedisLoss loss) noexcept {
     return loss == RedisLoss::refused || loss == RedisLoss::too_old;
-}
-
-// The value of "name=value" in a line of values separated by commas.
-std::string_view item(std::string_view line, std::string_view name) noexcept {
-    while (!line.empty()) {
-        const std::string_view one = line.substr(0, line.find(','));
-        line.remove_prefix(std::min(one.size() + 1, line.size()));
-        if (one.starts_with(name) && one.substr(name.size()).starts_with('='))
-            return one.substr(name.size() + 1);
-    }
-    return {};
 }
 
 }  // namespace
@@ -80,63 +63,6 @@ std::string_view text_of(StoreState state) noexcept {
     case StoreState::down: return "down";
     }
     return "?";
-}
-
-std::vector<StoreView::Replica> read_replicas(std::string_view info) {
-    std::vector<StoreView::Replica> replicas;
-    while (!info.empty()) {
-        std::string_view line = info.substr(0, info.find('\n'));
-        info.remove_prefix(std::min(line.size() + 1, info.size()));
-        if (line.ends_with('\r')) line.remove_suffix(1);
-        // "slave0:ip=127.0.0.1,port=6380,state=online,offset=42,lag=0"
-        if (!line.starts_with("slave") || line.size() < 6 || line[5] < '0' || line[5] > '9')
-            continue;
-        const std::string_view values = line.substr(std::min(line.find(':') + 1, line.size()));
-        StoreView::Replica replica;
-        replica.address = std::string{item(values, "ip")} + ":" + std::string{item(values, "port")};
-        replica.state = item(values, "state");
-        RedisReply lag;
-        lag.type = RedisReply::Type::text;
-        lag.text = item(values, "lag");
-        replica.lag = lag.number(-1);
-        replicas.push_back(std::move(replica));
-    }
-    return replicas;
-}
-
-std::int64_t read_dropped_keys(std::string_view info) noexcept {
-    std::int64_t dropped = 0;
-    for (const std::string_view name : {"\nexpired_keys:", "\nevicted_keys:"}) {
-        const std::size_t at = info.find(name);
-        if (at == info.npos) continue;
-        std::int64_t count = 0;
-        const char* const begin = info.data() + at + name.size();
-        if (std::from_chars(begin, info.data() + info.size(), count).ec == std::errc{})
-            dropped += std::max<std::int64_t>(count, 0);
-    }
-    return dropped;
-}
-
-std::vector<std::string> setting_warnings(
-    const std::function<std::optional<std::string>(std::string_view)>& value, bool with_sentinel) {
-    std::vector<std::string> warnings;
-    const auto policy = value("maxmemory-policy");
-    if (policy && policy->starts_with("allkeys-"))
-        warnings.push_back("maxmemory-policy " + *policy +
-                           " lets Redis drop live sessions: set it to noeviction");
-    const auto replicas = value("min-replicas-to-write");
-    if (with_sentinel && replicas && *replicas == "0")
-        warnings.emplace_back(
-            "min-replicas-to-write 0: a master that is cut off keeps accepting writes that are "
-            "lost "
-            "later, set it to 1");
-    const auto append_only = value("appendonly");
-    const auto save = value("save");
-    if (append_only && save && *append_only == "no" && save->empty())
-        warnings.emplace_back(
-            "no persistence: a master that restarts before Sentinel notices comes back empty, and "
-            "its replicas with it");
-    return warnings;
 }
 
 const RedisLink::Events RedisGuide::link_events = {
@@ -299,11 +225,7 @@ void RedisGuide::adopt(Contact& contact) {
     to_revoke_ = revocations_.recent(loop_.now());
     revoking_.clear();
     refused_revocations_.clear();
-    std::string settings;
-    for (const std::string_view name :
-         {"maxmemory-policy", "min-replicas-to-write", "appendonly", "save"})
-        append_command(settings, {"CONFIG", "GET", name});
-    if (ready_at_ != master()->peer()) master()->ask(tag_settings, settings, 4);
+    if (ready_at_ != master()->peer()) ask_settings();
     // A master that comes back empty has lost them, too. Who was away for long has missed their ends.
     if (loop_.now() >= lost_at_ms_ + failover_max_ms) keys_ = 0;
     probing_ = false;
@@ -375,10 +297,22 @@ void RedisGuide::look_at_holds() {
 // ------------------------------------------------------------ while there is a master
 
 void RedisGuide::ask_replication() {
+    master()->ask(tag_replication,
+                  redis_command({"INFO", "replication", "stats"}) + redis_command({"DBSIZE"}), 2);
+}
+
+void RedisGuide::note_replicas(std::string_view info) {
+    replicas_.clear();
+    for (const ReplicaLine& line : replica_lines(info))
+        replicas_.push_back({std::string{line.host}.append(":").append(line.port),
+                             std::string{line.state}, line.lag});
+}
+
+void RedisGuide::ask_settings() {
     std::string commands;
-    append_command(commands, {"INFO", "replication", "stats"});
-    append_command(commands, {"DBSIZE"});
-    master()->ask(tag_replication, commands, 2);
+    for (const std::string_view name : risky_settings)
+        append_command(commands, {"CONFIG", "GET", name});
+    master()->ask(tag_settings, commands, std::size(risky_settings));
 }
 
 void RedisGuide::ask_rights() {
@@ -421,7 +355,7 @@ void RedisGuide::revoke() {
         return;
     }
     std::string commands;
-    master()->ask(tag_script, command({"SCRIPT", "LOAD", text_of(RedisScript::kill)}));
+    master()->ask(tag_script, redis_command({"SCRIPT", "LOAD", text_of(RedisScript::kill)}));
     while (!to_revoke_.empty() && revoking_.size() < revocations_at_once) {
         commands.clear();
         append_kill(commands, redis_key(needs_.prefix, to_revoke_.back()));
@@ -583,7 +517,7 @@ void RedisGuide::probe_writes() {
     append_create(commands, needs_.prefix + ":s:probe-" + needs_.access.client_name, {},
                   {.idle_ms = probe_life_ms, .slack_ms = 0, .absolute_ms = 0, .attributes = {}},
                   last_probe_);
-    master()->ask(tag_script, command({"SCRIPT", "LOAD", text_of(RedisScript::create)}));
+    master()->ask(tag_script, redis_command({"SCRIPT", "LOAD", text_of(RedisScript::create)}));
     master()->ask(tag_probe, commands);
 }
 
@@ -617,7 +551,7 @@ void RedisGuide::on_second() {
 void RedisGuide::on_answered(std::uint64_t tag, std::span<RedisReply> replies) {
     switch (tag) {
     case tag_replication:
-        replicas_ = read_replicas(replies[0].view());
+        note_replicas(replies[0].view());
         if (replies[0].is_error() || replies[1].is_error()) return;  // of keys it says nothing
         return on_keys(replies[1].number(0), read_dropped_keys(replies[0].view()));
     case tag_revocation: return on_revoked(replies[0]);

@@ -148,6 +148,8 @@ private:
     void warn_of_wait();
     void on_second();
     void ask_replication();
+    void note_replicas(std::string_view info);
+    void ask_settings();
     void ask_rights();
     void on_rights(std::span<const RedisReply> replies);
     void on_keys(std::int64_t keys, std::int64_t dropped);
@@ -202,17 +204,5 @@ private:
     log::OncePerMinute dissent_warning_;
     log::OncePerMinute rights_warning_;
 };
-
-// How many keys the server has dropped by itself, as they had expired or as it was full, by INFO stats;
-// 0 if it does not tell.
-std::int64_t read_dropped_keys(std::string_view info) noexcept;
-
-// The replicas that INFO replication tells of (https://redis.io/commands/info/).
-std::vector<StoreView::Replica> read_replicas(std::string_view info);
-
-// What is unwise about a server's settings, in words; empty if nothing is. `value` gives that of a
-// setting of CONFIG GET, nothing where it may not be asked.
-std::vector<std::string> setting_warnings(
-    const std::function<std::optional<std::string>(std::string_view)>& value, bool with_sentinel);
 
 }  // namespace baton

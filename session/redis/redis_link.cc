@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "session/redis/redis_command.h"
+#include "session/redis/redis_info.h"
 #include "session/redis/redis_rights.h"
 #include "session/redis/redis_scripts.h"
 
@@ -28,20 +29,6 @@ enum Tag : std::uint64_t {
     tag_last_script,
     tag_heartbeat,
 };
-
-std::string command(std::initializer_list<std::string_view> words) {
-    std::string out;
-    append_command(out, words);
-    return out;
-}
-
-// The value of a line "name:value" of INFO.
-std::string_view info_value(std::string_view info, std::string_view name) noexcept {
-    const std::size_t at = info.find(name);
-    if (at == info.npos) return {};
-    const std::string_view rest = info.substr(at + name.size());
-    return rest.substr(0, rest.find_first_of("\r\n"));
-}
 
 RedisLoss loss_of(RedisPipe::End end) noexcept {
     switch (end) {
@@ -143,22 +130,18 @@ void RedisLink::close() noexcept {
 void RedisLink::greet() {
     known_ = pipe_->address();
     denied_.clear();
-    if (!access_.password.empty()) {
-        if (access_.username.empty())
-            pipe_->ask(tag_auth, command({"AUTH", access_.password}));
-        else
-            pipe_->ask(tag_auth, command({"AUTH", access_.username, access_.password}));
-    }
+    if (const auto auth = auth_command(access_.username, access_.password); !auth.empty())
+        pipe_->ask(tag_auth, auth);
     if (access_.database != 0)
-        pipe_->ask(tag_select, command({"SELECT", std::to_string(access_.database)}));
-    pipe_->ask(tag_name, command({"CLIENT", "SETNAME", access_.client_name}));
-    pipe_->ask(tag_info, command({"INFO", "server"}));
-    pipe_->ask(tag_role, command({"ROLE"}));
-    pipe_->ask(tag_time, command({"TIME"}));
+        pipe_->ask(tag_select, redis_command({"SELECT", std::to_string(access_.database)}));
+    pipe_->ask(tag_name, redis_command({"CLIENT", "SETNAME", access_.client_name}));
+    pipe_->ask(tag_info, redis_command({"INFO", "server"}));
+    pipe_->ask(tag_role, redis_command({"ROLE"}));
+    pipe_->ask(tag_time, redis_command({"TIME"}));
     for (const RedisScript script : redis_scripts) {
         const bool last = script == redis_scripts.back();
         pipe_->ask(last ? tag_last_script : tag_script,
-                   command({"SCRIPT", "LOAD", text_of(script)}));
+                   redis_command({"SCRIPT", "LOAD", text_of(script)}));
     }
 }
 
@@ -197,7 +180,7 @@ void RedisLink::note_denied(std::string_view right) {
 void RedisLink::lose_denied() { lose(RedisLoss::refused, "NOPERM: the user lacks " + denied_); }
 
 bool RedisLink::check_version(const RedisReply& info) {
-    const std::string_view version = info_value(info.view(), "redis_version:");
+    const std::string_view version = info_value(info.view(), "redis_version");
     int major = 0;
     std::from_chars(version.data(), version.data() + version.size(), major);
     if (major >= version_min) return true;
@@ -229,10 +212,7 @@ void RedisLink::set_server_now_ms(std::int64_t server_ms) noexcept {
 
 void RedisLink::on_second() {
     if (std::exchange(heartbeat_asked_, true)) return;  // the pipe's time-out will tell
-    std::string commands;
-    append_command(commands, {"ROLE"});
-    append_command(commands, {"TIME"});
-    pipe_->ask(tag_heartbeat, commands, 2);
+    pipe_->ask(tag_heartbeat, redis_command({"ROLE"}) + redis_command({"TIME"}), 2);
 }
 
 void RedisLink::on_heartbeat(std::span<RedisReply> replies) {

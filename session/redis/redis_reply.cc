@@ -166,4 +166,10 @@ void append_command(std::string& out, std::initializer_list<std::string_view> wo
     append_command(out, std::span<const std::string_view>{words.begin(), words.size()});
 }
 
+std::string redis_command(std::initializer_list<std::string_view> words) {
+    std::string out;
+    append_command(out, words);
+    return out;
+}
+
 }  // namespace baton

@@ -102,5 +102,6 @@ private:
 // The bytes of a command, behind what `out` has.
 void append_command(std::string& out, std::span<const std::string_view> words);
 void append_command(std::string& out, std::initializer_list<std::string_view> words);
+std::string redis_command(std::initializer_list<std::string_view> words);
 
 }  // namespace baton

@@ -4,6 +4,8 @@
 #include <array>
 #include <limits>
 
+#include "net/text.h"
+
 namespace baton {
 namespace {
 
@@ -19,52 +21,28 @@ constexpr std::size_t identity_max = 64;  // Redis' own have 40 digits
 
 bool is_text(const RedisReply& reply) noexcept { return reply.type == RedisReply::Type::text; }
 
-// Names and values in turn, as in a RESP2 answer that is a map.
-class FieldList {
-public:
-    // Nothing but texts, in pairs.
-    static std::optional<FieldList> of(const RedisReply& reply) {
-        if (!reply.is_array() || reply.elements.empty() || reply.elements.size() % 2 != 0 ||
-            !std::all_of(reply.elements.begin(), reply.elements.end(), is_text))
-            return std::nullopt;
-        return FieldList{reply.elements};
-    }
-
-    const RedisReply* find(std::string_view name) const noexcept {
-        for (std::size_t i = 0; i < fields_.size(); i += 2)
-            if (fields_[i].view() == name) return &fields_[i + 1];
-        return nullptr;
-    }
-    std::optional<std::uint64_t> number(std::string_view name, std::int64_t most) const noexcept {
-        const RedisReply* value = find(name);
-        const std::int64_t number = value == nullptr ? -1 : value->number(-1);
-        if (number < 0 || number > most) return std::nullopt;
-        return static_cast<std::uint64_t>(number);
-    }
-
-private:
-    explicit FieldList(const std::vector<RedisReply>& fields) : fields_(fields) {}
-
-    std::span<const RedisReply> fields_;
-};
+// A number that no Sentinel has more of.
+std::optional<unsigned> count_in(const SentinelFields& fields, std::string_view name) noexcept {
+    const auto number = fields.number(name);
+    if (!number || *number > std::numeric_limits<int>::max()) return std::nullopt;
+    return static_cast<unsigned>(*number);
+}
 
 // Both return false if the reply is none of a Sentinel's.
 bool read_state(const RedisReply& reply, SentinelAnswer& answer) {
     if (reply.is_error()) return true;  // it may not tell, or does not know the name
-    const auto fields = FieldList::of(reply);
-    if (!fields || fields->find("flags") == nullptr) return false;
-    constexpr std::int64_t most = std::numeric_limits<int>::max();
-    const auto epoch = fields->number("config-epoch", std::numeric_limits<std::int64_t>::max());
-    const auto quorum = fields->number("quorum", most);
-    const auto others = fields->number("num-other-sentinels", most);
-    const auto replicas = fields->number("num-slaves", most);
+    const auto fields = SentinelFields::of(reply);
+    if (!fields || !fields->find("flags")) return false;
+    const auto epoch = fields->number("config-epoch");
+    const auto quorum = count_in(*fields, "quorum");
+    const auto others = count_in(*fields, "num-other-sentinels");
+    const auto replicas = count_in(*fields, "num-slaves");
     if (!epoch || !quorum || !others || !replicas) return false;
-    if (const auto ms = fields->number("down-after-milliseconds", most))
-        answer.down_after_ms = static_cast<std::int64_t>(*ms);
-    answer.vote.epoch = epoch;
-    answer.quorum = static_cast<unsigned>(*quorum);
-    answer.others = static_cast<unsigned>(*others);
-    answer.replicas = static_cast<unsigned>(*replicas);
+    answer.down_after_ms = count_in(*fields, "down-after-milliseconds");
+    answer.vote.epoch = static_cast<std::uint64_t>(*epoch);
+    answer.quorum = quorum;
+    answer.others = others;
+    answer.replicas = replicas;
     return true;
 }
 
@@ -72,17 +50,14 @@ bool read_sentinels(const RedisReply& reply, SentinelAnswer& answer) {
     if (reply.is_error()) return true;
     if (!reply.is_array()) return false;
     for (const RedisReply& element : reply.elements) {
-        const auto fields = FieldList::of(element);
-        const RedisReply* host = fields ? fields->find("ip") : nullptr;
-        const RedisReply* port = fields ? fields->find("port") : nullptr;
-        if (host == nullptr || port == nullptr) return false;
+        const auto fields = SentinelFields::of(element);
+        if (!fields || !fields->find("ip") || !fields->find("port")) return false;
         // Port 0: another one listens at its address by now (+sentinel-invalid-addr).
-        auto endpoint = endpoint_of(host->view(), port->view());
+        auto endpoint = fields->endpoint();
         if (!endpoint) continue;
-        const RedisReply* runid = fields->find("runid");
+        const std::string_view runid = fields->find("runid").value_or("");
         answer.sentinels.push_back({std::move(*endpoint), {}});
-        if (runid != nullptr && runid->text.size() <= identity_max)
-            answer.sentinels.back().identity = runid->text;
+        if (runid.size() <= identity_max) answer.sentinels.back().identity = runid;
     }
     return true;
 }
@@ -108,6 +83,28 @@ std::vector<std::string_view> words_of(std::string_view text, std::size_t most) 
 }
 
 }  // namespace
+
+std::optional<SentinelFields> SentinelFields::of(const RedisReply& reply) noexcept {
+    if (!reply.is_array() || reply.elements.empty() || reply.elements.size() % 2 != 0 ||
+        !std::all_of(reply.elements.begin(), reply.elements.end(), is_text))
+        return std::nullopt;
+    return SentinelFields{reply.elements};
+}
+
+std::optional<std::string_view> SentinelFields::find(std::string_view name) const noexcept {
+    for (std::size_t i = 0; i < fields_.size(); i += 2)
+        if (fields_[i].view() == name) return fields_[i + 1].view();
+    return std::nullopt;
+}
+
+std::optional<std::int64_t> SentinelFields::number(std::string_view name) const noexcept {
+    const auto number = parse_decimal(find(name).value_or(""));
+    return number && *number >= 0 ? number : std::nullopt;
+}
+
+std::optional<Endpoint> SentinelFields::endpoint() const {
+    return endpoint_of(find("ip").value_or(""), find("port").value_or(""));
+}
 
 std::optional<Endpoint> endpoint_of(std::string_view host, std::string_view port) {
     const bool is_v6 = host.find(':') != host.npos;

@@ -49,6 +49,22 @@ std::string_view text_of(SentinelRefusal refusal) noexcept;
 // A host, or an IPv6 address without brackets, and a port; nothing if they are none.
 std::optional<Endpoint> endpoint_of(std::string_view host, std::string_view port);
 
+// Names and values in turn, as in a RESP2 reply that is a map. As long as the reply.
+class SentinelFields {
+public:
+    // Nothing but texts, in pairs; nothing if the reply is anything else.
+    static std::optional<SentinelFields> of(const RedisReply& reply) noexcept;
+
+    std::optional<std::string_view> find(std::string_view name) const noexcept;
+    std::optional<std::int64_t> number(std::string_view name) const noexcept;  // not below 0
+    std::optional<Endpoint> endpoint() const;                                  // "ip" and "port"
+
+private:
+    explicit SentinelFields(std::span<const RedisReply> fields) : fields_(fields) {}
+
+    std::span<const RedisReply> fields_;
+};
+
 // The bytes of one question of `sentinel_replies` replies.
 std::string sentinel_question(std::string_view master, bool discover);
 constexpr unsigned sentinel_replies(bool discover) noexcept { return discover ? 4 : 3; }

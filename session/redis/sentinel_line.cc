@@ -81,13 +81,8 @@ void SentinelLine::give_up() {
 void SentinelLine::connect() {
     pipe_ = std::make_unique<RedisPipe>(needs_.loop, to_, known_, needs_.times, this, pipe_events,
                                         needs_.counts);
-    if (needs_.password.empty()) return;
-    std::string command;
-    if (needs_.username.empty())
-        append_command(command, {"AUTH", needs_.password});
-    else
-        append_command(command, {"AUTH", needs_.username, needs_.password});
-    pipe_->ask(auth_tag, command);
+    if (const auto auth = auth_command(needs_.username, needs_.password); !auth.empty())
+        pipe_->ask(auth_tag, auth);
 }
 
 void SentinelLine::on_connected() {

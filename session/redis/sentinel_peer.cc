@@ -126,9 +126,7 @@ void SentinelPeer::subscribe() {
     std::uint64_t tag = ping_tag;
     // One command for each: one that is refused refuses no other.
     for (const std::string_view channel : sentinel_channels()) {
-        std::string command;
-        append_command(command, {"SUBSCRIBE", channel});
-        listen_.pipe()->ask(++tag, command);
+        listen_.pipe()->ask(++tag, redis_command({"SUBSCRIBE", channel}));
     }
 }
 
@@ -155,9 +153,7 @@ void SentinelPeer::on_message(const RedisReply& message) {
 
 void SentinelPeer::on_second() {
     if (!listen_.is_ready() || listen_.pipe()->asked() > 0) return;
-    std::string command;
-    append_command(command, {"PING"});
-    listen_.pipe()->ask(ping_tag, command);
+    listen_.pipe()->ask(ping_tag, redis_command({"PING"}));
 }
 
 }  // namespace baton

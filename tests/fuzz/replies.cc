@@ -10,7 +10,7 @@
 
 #include "session/contract.h"
 #include "session/redis/redis_command.h"
-#include "session/redis/redis_guide.h"
+#include "session/redis/redis_info.h"
 #include "session/redis/redis_reply.h"
 #include "session/redis/sentinel_answer.h"
 #include "tests/fuzz/check.h"
@@ -87,8 +87,8 @@ void check_replies(std::span<const RedisReply> replies) {
         const SentinelNews news = read_sentinel_news(reply, "mymaster");
         check(news.kind != SentinelNews::Kind::switched || news.to.port != 0,
               "a switch goes somewhere");
-        for (const StoreView::Replica& replica : read_replicas(reply.view()))
-            check(!replica.address.empty(), "a replica has an address");
+        for (const ReplicaLine& replica : replica_lines(reply.view()))
+            check(replica.host.size() <= reply.view().size(), "a replica stands in the text");
     }
     for (std::size_t i = 0; i + 1 < replies.size(); ++i) {
         std::size_t foreign = 0;
