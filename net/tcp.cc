@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 namespace baton {
 
@@ -22,35 +23,13 @@ constexpr int reads_per_event = 16;
 
 }  // namespace
 
-bool is_exhausted(int uv_error) noexcept {
-    switch (uv_error) {
-    case UV_EMFILE:
-    case UV_ENFILE:
-    case UV_ENOBUFS:
-    case UV_ENOMEM: return true;
-    default: return false;
-    }
-}
-
-bool is_local(int uv_error) noexcept {
-    switch (uv_error) {
-    case UV_EADDRNOTAVAIL:  // no port is left for this peer
-    case UV_EADDRINUSE:
-    case UV_EAGAIN:
-    case UV_EACCES:  // a firewall on this machine
-    case UV_EPERM:
-    case UV_EAFNOSUPPORT: return true;
-    default: return is_exhausted(uv_error);
-    }
-}
-
 Tcp::Tcp(Loop& loop, TcpCounts& counts)
     : handle_(open_handle<uv_tcp_t>(
           this, [&](uv_tcp_t& handle) { return uv_tcp_init(loop.uv(), &handle); })),
       counts_(counts) {}
 
 Tcp::~Tcp() {
-    if (!reset_) return;
+    if (close_ == Close::orderly) return;
     const linger now{.l_onoff = 1, .l_linger = 0};
     setsockopt(descriptor(), SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 }
@@ -98,7 +77,7 @@ void Tcp::attach(void* holder, const StreamEvents& events) noexcept {
     events_ = &events;
 }
 
-Stream::Unread Tcp::look() const noexcept {
+Stream::Unread Tcp::peek() const noexcept {
     char byte = 0;
     const ssize_t size = ::recv(descriptor(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     if (size > 0) return Unread::bytes;
@@ -121,10 +100,9 @@ std::size_t Tcp::unacknowledged() const noexcept {
 }
 
 void Tcp::read(bool on) noexcept {
-    if (on == reading_) return;
-    reading_ = on;
-    if (ever_read_) ++counts_.read_toggles;
-    ever_read_ = true;
+    if (on == (reading_ == Reading::on)) return;
+    if (reading_ != Reading::never_begun) ++counts_.read_toggles;
+    reading_ = on ? Reading::on : Reading::off;
     auto* stream = reinterpret_cast<uv_stream_t*>(handle_.get());
     if (on)
         uv_read_start(stream, allocate, readable);
@@ -142,7 +120,7 @@ void Tcp::readable(uv_stream_t* stream, ssize_t, const uv_buf_t*) {
     Loop::of(stream->loop).count_event();
     for (int reads = 0; reads < reads_per_event; ++reads) {
         auto* tcp = owner_of<Tcp>(stream);  // looked for again: an event may end it
-        if (tcp == nullptr || !tcp->reading_ || !tcp->receive()) return;
+        if (tcp == nullptr || tcp->reading_ != Reading::on || !tcp->receive()) return;
     }
 }
 
@@ -159,30 +137,39 @@ bool Tcp::receive() {
         return full;
     }
     if (size < 0 && (errno == EAGAIN || errno == EINTR)) return false;
-    const int end = size == 0 ? UV_EOF : uv_translate_sys_error(errno);
-    reading_ = false;
+    const StreamEnd end =
+        size == 0 ? StreamEnd::orderly() : StreamEnd::failed(uv_translate_sys_error(errno));
+    reading_ = Reading::off;
     uv_read_stop(reinterpret_cast<uv_stream_t*>(handle_.get()));
     events_->ended(holder_, end);
     return false;
 }
 
-void Tcp::write(std::span<const iovec> pieces, Then then) {
-    if (broken_ || shutting_) return;
-    if (in_flight_) return keep(pieces, 0);
+std::size_t Tcp::write(std::span<const iovec> pieces, Then then) {
+    if (sending_ != Sending::open) {
+        if (sending_ != Sending::flushing) return 0;
+        const std::size_t total = keep(pieces, 0);
+        if (then == Then::end) half_close();
+        return total;
+    }
     std::size_t total = 0;
     for (const iovec& piece : pieces) total += piece.iov_len;
-    if (total == 0) return;
-    ++counts_.writes;
-    const ssize_t done = send(pieces, total, then);
-    if (done < 0 && errno != EAGAIN && errno != EINTR && errno != ENOBUFS) {
-        broken_ = true;
-        return;
+    if (total != 0) {
+        ++counts_.writes;
+        const ssize_t done = send(pieces, total, then);
+        if (done < 0 && errno != EAGAIN && errno != EINTR && errno != ENOBUFS) {
+            sending_ = Sending::broken;
+            return 0;
+        }
+        const auto taken = done > 0 ? static_cast<std::size_t>(done) : 0;
+        sent_ += taken;
+        if (taken != total) {
+            keep(pieces, taken);
+            if (!send_kept()) return taken;
+        }
     }
-    const auto taken = done > 0 ? static_cast<std::size_t>(done) : 0;
-    sent_ += taken;
-    if (taken == total) return;
-    keep(pieces, taken);
-    send_kept();
+    if (then == Then::end) half_close();
+    return total;
 }
 
 // By send(2), for write(2) takes the long way through the kernel's file layer; and few bytes in one
@@ -212,9 +199,10 @@ int Tcp::descriptor() const noexcept {
     return fd;
 }
 
-// Copies what lies behind the first `skip` bytes.
-void Tcp::keep(std::span<const iovec> pieces, std::size_t skip) {
+// Copies what lies behind the first `skip` bytes; returns how many that are.
+std::size_t Tcp::keep(std::span<const iovec> pieces, std::size_t skip) {
     if (!kept_) kept_ = std::make_unique<Write>();
+    const std::size_t before = unsent_;
     for (const iovec& piece : pieces) {
         const std::size_t passed = std::min(skip, piece.iov_len);
         skip -= passed;
@@ -222,6 +210,7 @@ void Tcp::keep(std::span<const iovec> pieces, std::size_t skip) {
                             piece.iov_len - passed);
         unsent_ += piece.iov_len - passed;
     }
+    return unsent_ - before;
 }
 
 // False if it cannot be sent at all.
@@ -229,13 +218,16 @@ bool Tcp::send_kept() {
     ++counts_.writes;
     const uv_buf_t buffer =
         uv_buf_init(kept_->bytes.data(), static_cast<unsigned>(kept_->bytes.size()));
-    in_flight_ = uv_write(&kept_->request, reinterpret_cast<uv_stream_t*>(handle_.get()), &buffer,
-                          1, wrote) == 0;
-    if (in_flight_)
-        kept_.release();  // the callback's, which always comes
-    else
-        broken_ = true;
-    return in_flight_;
+    const int error =
+        uv_write(&kept_->request, reinterpret_cast<uv_stream_t*>(handle_.get()), &buffer, 1, wrote);
+    if (error != 0) {
+        sending_ = Sending::broken;
+        unsent_ = 0;
+        return false;
+    }
+    kept_.release();  // the callback's, which always comes
+    if (sending_ == Sending::open) sending_ = Sending::flushing;
+    return true;
 }
 
 void Tcp::wrote(uv_write_t* request, int status) {
@@ -243,30 +235,29 @@ void Tcp::wrote(uv_write_t* request, int status) {
     const std::unique_ptr<Write> write{reinterpret_cast<Write*>(request)};
     auto* tcp = owner_of<Tcp>(request->handle);
     if (tcp == nullptr) return;
-    tcp->in_flight_ = false;
-    if (status == 0) {
-        tcp->sent_ += write->bytes.size();
-        tcp->unsent_ -= write->bytes.size();
-        if (tcp->kept_ && tcp->send_kept()) return;
-    }
-    if (status < 0 || tcp->broken_) {
-        // While reading is on, that side tells: what the peer sent before it left is still to be
-        // read.
-        tcp->broken_ = true;
-        tcp->unsent_ = 0;
-        if (!tcp->reading_) tcp->events_->ended(tcp->holder_, status < 0 ? status : UV_EPIPE);
+    if (status < 0) return tcp->broke(status);
+    tcp->sent_ += write->bytes.size();
+    tcp->unsent_ -= write->bytes.size();
+    if (tcp->kept_) {
+        if (!tcp->send_kept()) tcp->broke(UV_EPIPE);
         return;
     }
-    if (tcp->shutting_) tcp->finish_sending();
+    if (std::exchange(tcp->sending_, Sending::open) == Sending::half_closing) tcp->half_close();
     tcp->events_->flushed(tcp->holder_);
 }
 
-void Tcp::shut() noexcept {
-    if (shutting_) return;
-    shutting_ = true;
-    if (!in_flight_) finish_sending();
+// While reading is on, that side tells: what the peer sent before it left is still to be read.
+void Tcp::broke(int uv_error) {
+    sending_ = Sending::broken;
+    unsent_ = 0;
+    if (reading_ != Reading::on) events_->ended(holder_, StreamEnd::failed(uv_error));
 }
 
-void Tcp::finish_sending() noexcept { ::shutdown(descriptor(), SHUT_WR); }
+void Tcp::half_close() noexcept {
+    if (sending_ == Sending::flushing) sending_ = Sending::half_closing;
+    if (sending_ != Sending::open) return;
+    sending_ = Sending::half_closed;
+    ::shutdown(descriptor(), SHUT_WR);
+}
 
 }  // namespace baton

@@ -21,12 +21,6 @@ struct TcpCounts {
     std::uint64_t read_toggles = 0;  // switching reads on or off after the first "on"
 };
 
-// Whether a call of the network's failed for want of something of our own: descriptors, ports, memory, a
-// permission (connect(2)). The peer is not to blame, and may not even have been asked.
-bool is_local(int uv_error) noexcept;
-// Of these, what no other peer's address would change.
-bool is_exhausted(int uv_error) noexcept;
-
 class Tcp final : public Stream {
 public:
     // Takes over a connected, non-blocking socket. Null if libuv refuses it; the socket is closed
@@ -45,21 +39,30 @@ public:
 
     void attach(void* holder, const StreamEvents& events) noexcept override;
     using Stream::write;
-    void write(std::span<const iovec> pieces, Then then) override;
+    std::size_t write(std::span<const iovec> pieces, Then then) override;
     std::size_t unsent() const noexcept override { return unsent_; }
     std::uint64_t sent() const noexcept override { return sent_; }
-    bool broken() const noexcept override { return broken_; }
-    Unread look() const noexcept override;
+    bool broken() const noexcept override { return sending_ == Sending::broken; }
+    Unread peek() const noexcept override;
     Address local_address() const noexcept override;
     std::size_t unacknowledged() const noexcept override;
     void read(bool on) noexcept override;
-    void shut() noexcept override;
-    void reset_on_close() noexcept override { reset_ = true; }
+    void half_close() noexcept override;
+    void reset_on_close() noexcept override { close_ = Close::reset; }
     // For a connection that idles or waits: a peer whose host has vanished is noticed, after 25 s or
     // 5 s, and told as its end (keep-alive, TCP_USER_TIMEOUT; tcp(7)).
     void notice_vanished_peer() noexcept;
 
 private:
+    enum class Sending : std::uint8_t {
+        open,          // nothing is unsent
+        flushing,      // libuv has a write
+        half_closing,  // the same, and the end follows
+        half_closed,
+        broken,
+    };
+    enum class Reading : std::uint8_t { never_begun, off, on };
+    enum class Close : std::uint8_t { orderly, reset };
     // Bytes the kernel did not take at once, with the request that writes them. libuv's from its
     // start to its callback.
     struct Write {
@@ -74,9 +77,9 @@ private:
     bool receive();
     ssize_t send(std::span<const iovec> pieces, std::size_t total, Then then) const noexcept;
     int descriptor() const noexcept;
-    void keep(std::span<const iovec> pieces, std::size_t skip);
+    std::size_t keep(std::span<const iovec> pieces, std::size_t skip);
     bool send_kept();
-    void finish_sending() noexcept;
+    void broke(int uv_error);
 
     Handle<uv_tcp_t> handle_;
     TcpCounts& counts_;
@@ -86,12 +89,9 @@ private:
     std::unique_ptr<Write> kept_;  // behind what is in flight
     std::size_t unsent_ = 0;
     std::uint64_t sent_ = 0;
-    bool reading_ = false;
-    bool ever_read_ = false;
-    bool in_flight_ = false;
-    bool shutting_ = false;
-    bool broken_ = false;
-    bool reset_ = false;
+    Reading reading_ = Reading::never_begun;
+    Sending sending_ = Sending::open;
+    Close close_ = Close::orderly;
 };
 
 }  // namespace baton

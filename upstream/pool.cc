@@ -18,7 +18,7 @@ ServerConnection::~ServerConnection() { counted->sub(); }
 const StreamEvents Pool::events{
     .arrived = [](void* holder, std::span<char>) { drop(*static_cast<ServerConnection*>(holder)); },
     .flushed = [](void*) {},
-    .ended = [](void* holder, int) { drop(*static_cast<ServerConnection*>(holder)); },
+    .ended = [](void* holder, StreamEnd) { drop(*static_cast<ServerConnection*>(holder)); },
 };
 
 // An answer to no question, or the end: either way of no use to the next request (RFC 9112, 9.2).
@@ -55,6 +55,10 @@ bool Pool::idle_too_long(const ServerConnection& connection, std::uint64_t now_m
     return idle_timeout != 0 && now_ms - connection.idle_since_ms >= idle_timeout;
 }
 
+bool Pool::expired(const ServerConnection& connection, std::uint64_t now_ms) const noexcept {
+    return idle_too_long(connection, now_ms) || !fresh(connection, now_ms);
+}
+
 Lease Pool::lend(StreamPtr stream, std::uint64_t now_ms) {
     return std::make_unique<ServerConnection>(*this, std::move(stream), now_ms);
 }
@@ -63,7 +67,20 @@ Lease Pool::take(std::uint64_t now_ms) {
     while (newest_ != nullptr) {
         Lease lease = unlink(*newest_);
         // The sweep comes once a second: until then the server may have reached its own limit.
-        if (idle_too_long(*lease, now_ms) || !fresh(*lease, now_ms)) continue;
+        if (expired(*lease, now_ms)) continue;
+        count(*lease, counters.in_flight);
+        return lease;
+    }
+    return nullptr;
+}
+
+Lease Pool::take_silent(std::uint64_t now_ms) {
+    for (ServerConnection* next = newest_; next != nullptr;) {
+        ServerConnection& connection = *std::exchange(next, next->older);
+        const Stream::Unread unread = connection.stream->peek();
+        if (unread == Stream::Unread::unknown && !expired(connection, now_ms)) continue;
+        Lease lease = unlink(connection);
+        if (unread != Stream::Unread::nothing || expired(*lease, now_ms)) continue;
         count(*lease, counters.in_flight);
         return lease;
     }
@@ -108,7 +125,7 @@ void Pool::resume(ServerConnection& connection) noexcept {
 void Pool::sweep(std::uint64_t now_ms) {
     for (ServerConnection* next = oldest_; next != nullptr;) {
         ServerConnection& connection = *std::exchange(next, next->newer);
-        if (idle_too_long(connection, now_ms) || !fresh(connection, now_ms)) unlink(connection);
+        if (expired(connection, now_ms)) unlink(connection);
     }
 }
 

@@ -54,6 +54,9 @@ public:
     // The newest idle connection, or null. The taker must attach itself before anything else
     // happens.
     Lease take(std::uint64_t now_ms);
+    // The same for what cannot be sent twice: the newest on which nothing has arrived. Those with something to
+    // read are closed; those on which nobody can tell stay where they are.
+    Lease take_silent(std::uint64_t now_ms);
     // A connection whose answer is complete and whose next bytes could only be an answer to
     // nothing. It is kept if the options allow, in the place of the oldest if the pool is full, else
     // closed. Reads stay armed: an idle connection that becomes readable or ends is closed.
@@ -85,6 +88,7 @@ private:
     static void drop(ServerConnection& connection) noexcept;
     // In constant time, wherever in the pool it is.
     Lease unlink(ServerConnection& connection) noexcept;
+    bool expired(const ServerConnection& connection, std::uint64_t now_ms) const noexcept;
     static void count(ServerConnection& connection, Gauge& gauge) noexcept;
     bool fresh(const ServerConnection& connection, std::uint64_t now_ms) const noexcept;
     bool idle_too_long(const ServerConnection& connection, std::uint64_t now_ms) const noexcept;

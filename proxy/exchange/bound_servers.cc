@@ -5,7 +5,7 @@ namespace baton {
 const StreamEvents BoundServers::events{
     .arrived = [](void* bound, std::span<char>) { static_cast<BoundServers*>(bound)->end(); },
     .flushed = [](void*) {},
-    .ended = [](void* bound, int) { static_cast<BoundServers*>(bound)->end(); },
+    .ended = [](void* bound, StreamEnd) { static_cast<BoundServers*>(bound)->end(); },
 };
 
 void BoundServers::keep(Lease lease) {

@@ -46,7 +46,7 @@ public:
     // gone when the event is over.
     virtual std::span<char> take_raw() noexcept = 0;
     virtual void raw(std::span<const char> bytes) = 0;
-    virtual void shut() = 0;  // no more follow
+    virtual void half_close() = 0;  // no more follow
 
     // Bytes written that the client's kernel connection has not taken yet.
     virtual std::size_t unsent() const noexcept = 0;

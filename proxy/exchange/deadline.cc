@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "net/tcp.h"
+#include "net/connect.h"
 
 namespace baton {
 

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "net/result.h"
+#include "net/stream.h"
 #include "proxy/exchange/deadline.h"
 #include "session/store.h"
 
@@ -37,7 +38,7 @@ public:
     End end() const noexcept { return end_; }
 
     // Events of the client side, which calls `advance` next.
-    virtual void client_gone(int uv_error) = 0;
+    virtual void client_gone(StreamEnd end) = 0;
     virtual void client_fault(Error error) = 0;  // its body is not HTTP
     virtual void on_deadline(std::uint64_t now_ms) = 0;
     virtual void stop() = 0;  // the process's grace is over

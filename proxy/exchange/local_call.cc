@@ -41,7 +41,7 @@ LocalCall::LocalCall(Lane& lane, ClientSide& client, Request& request, LocalServ
 }
 
 bool LocalCall::advance() {
-    if (client_.broken()) client_gone(UV_EPIPE);
+    if (client_.broken()) client_gone(StreamEnd::failed(UV_EPIPE));
     if (state_ == State::begun) look_at_head();
     if (state_ == State::receiving) receive();
     if (state_ == State::asking) ask();
@@ -96,10 +96,10 @@ void LocalCall::fail(Error error) {
     send(std::move(reply));
 }
 
-void LocalCall::client_gone(int uv_error) {
+void LocalCall::client_gone(StreamEnd end) {
     // It has given its upload up, and may well read the answer.
-    const bool reads = uv_error == UV_EOF && state_ == State::replying && !request_.complete;
-    if (!reads) fail({Fault::client_gone, uv_error});
+    const bool reads = end.is_orderly() && state_ == State::replying && !request_.complete;
+    if (!reads) fail({Fault::client_gone, end.error});
 }
 
 // The answer ends the connection, and is not lost over the rest of a request that nobody wants.

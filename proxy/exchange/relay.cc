@@ -45,7 +45,7 @@ Relay::~Relay() { lane_.counters.requests_in_flight.sub(); }
 bool Relay::advance() {
     check(!advancing_, "a relay advanced while it was advancing");
     advancing_ = true;
-    if (client_.broken()) client_gone(UV_EPIPE);
+    if (client_.broken()) client_gone(StreamEnd::failed(UV_EPIPE));
     if (session_.looks_again()) keep_session();
     for (bool moved = true; moved && state_ != State::over;) {
         const State before = state_;
@@ -215,10 +215,10 @@ void Relay::reply() {
     if (client_.unsent() == 0) finish(End::complete);
 }
 
-void Relay::client_gone(int uv_error) {
+void Relay::client_gone(StreamEnd end) {
     // It has given its upload up, and may well read the answer.
-    const bool reads = uv_error == UV_EOF && state_ == State::replying && !request_.complete;
-    if (!reads) fail({Fault::client_gone, uv_error});
+    const bool reads = end.is_orderly() && state_ == State::replying && !request_.complete;
+    if (!reads) fail({Fault::client_gone, end.error});
 }
 
 // An answer that is complete, and ends the connection, is not lost over a request that was not.

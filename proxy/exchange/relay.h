@@ -38,7 +38,7 @@ public:
     ~Relay() override;
 
     bool advance() override;
-    void client_gone(int uv_error) override;
+    void client_gone(StreamEnd end) override;
     void client_fault(Error error) override;
     void on_deadline(std::uint64_t now_ms) override;
     void stop() override;

@@ -195,7 +195,8 @@ void Relay::server_lost() {
 }
 
 Error Relay::server_gone(Reason reason) noexcept {
-    const int uv_error = server_.response().end.value_or(0);
+    const auto& end = server_.response().end;
+    const int uv_error = end ? end->error : 0;
     return {.fault = Fault::server_gone,
             .code = uv_error,
             .reason = reason,

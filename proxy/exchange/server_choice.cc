@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "net/tcp.h"
 #include "net/wall_clock.h"
 
 namespace baton {
@@ -36,8 +35,7 @@ ServerChoice::Step ServerChoice::next(const Wish& wish) {
         if (error == 0) return connected();
         if (!connect_failed(error)) return Step::failed;
     } else if (wish.bound != nullptr) {
-        if (Lease bound = bound_connection(*wish.bound))
-            return leased(std::move(bound), Source::bound);
+        if (const Step step = bound_connection(*wish.bound); step == Step::leased) return step;
     }
     return pick(wish);
 }
@@ -56,7 +54,7 @@ ServerChoice::Step ServerChoice::pick(const Wish& wish) {
         const Source idle = wish.resendable ? Source::idle_unlooked : Source::idle;
         if (Lease lease = idle_connection(idle)) return leased(std::move(lease), idle);
         connect_began_ms_ = lane_.loop.now();
-        connecting_.emplace(lane_.loop, lane_.tcp, *server_, pool(), this,
+        connecting_.emplace(lane_.loop, lane_.tcp, addresses(), this,
                             [](void* holder, int uv_error) {
                                 auto* choice = static_cast<ServerChoice*>(holder);
                                 choice->connect_result_ = uv_error;
@@ -74,7 +72,15 @@ ServerChoice::Step ServerChoice::leased(Lease lease, Source source) noexcept {
     return Step::leased;
 }
 
+// Of two addresses the one that worked last comes first.
+Connect::To ServerChoice::addresses() const noexcept {
+    const bool other_first = server_->has_other() && pool().other_first;
+    return {.first = other_first ? server_->other : server_->address,
+            .second = other_first ? server_->address : server_->other};
+}
+
 ServerChoice::Step ServerChoice::connected() {
+    if (server_->has_other()) pool().other_first = connecting_->address() == server_->other;
     Lease lease = pool().lend(connecting_->take(), lane_.loop.now());
     connecting_.reset();
     return leased(std::move(lease), Source::fresh);
@@ -85,15 +91,12 @@ ServerChoice::Step ServerChoice::connected() {
 Lease ServerChoice::idle_connection(Source source) {
     if (connections_ == Connections::fresh) return nullptr;
     const std::uint64_t now = lane_.loop.now();
-    Lease lease = pool().take(now);
-    while (lease && source == Source::idle && lease->stream->look() != Stream::Unread::nothing)
-        lease = pool().take(now);
-    return lease;
+    return source == Source::idle ? pool().take_silent(now) : pool().take(now);
 }
 
 // The connection to one of the upstream's servers on which this client is logged in. If it has ended, the
 // client begins again on another one.
-Lease ServerChoice::bound_connection(BoundServers& bound) {
+ServerChoice::Step ServerChoice::bound_connection(BoundServers& bound) {
     Lease lease = bound.take([&](const Pool& of_lease) {
         for (const Server& server : upstream_->servers()) {
             server_ = &server;
@@ -101,9 +104,13 @@ Lease ServerChoice::bound_connection(BoundServers& bound) {
         }
         return false;
     });
-    if (!lease || lease->stream->look() != Stream::Unread::nothing) return nullptr;
+    if (!lease) return Step::failed;
+    const Stream::Unread unread = lease->stream->peek();
+    // What is read next is no answer, if it is anything.
+    const bool unlooked = unread == Stream::Unread::unknown && !lane_.loop.in_timer();
+    if (unread != Stream::Unread::nothing && !unlooked) return Step::failed;
     tried_.add(server_->index);
-    return lease;
+    return leased(std::move(lease), unlooked ? Source::bound_unlooked : Source::bound);
 }
 
 // Another server is tried, unless it is we who cannot connect to any: then false.

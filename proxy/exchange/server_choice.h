@@ -7,11 +7,11 @@
 #include <cstdint>
 #include <optional>
 
+#include "net/connect.h"
 #include "net/result.h"
 #include "proxy/context/lane.h"
 #include "proxy/exchange/bound_servers.h"
 #include "proxy/route/router.h"
-#include "upstream/connecting.h"
 #include "upstream/pool.h"
 #include "upstream/server_set.h"
 
@@ -47,8 +47,10 @@ public:
     // The server asked last; null before there is one.
     const Server* server() const noexcept { return server_; }
     Pool& pool() const noexcept { return lane_.pools[server_->slot]; }
-    bool is_bound() const noexcept { return source_ == Source::bound; }
-    bool is_unlooked() const noexcept { return source_ == Source::idle_unlooked; }
+    bool is_bound() const noexcept {
+        return source_ == Source::bound || source_ == Source::bound_unlooked;
+    }
+    bool is_unlooked() const noexcept { return source_ >= Source::idle_unlooked; }
 
     // Requests of which a byte was written.
     unsigned tries() const noexcept { return tries_; }
@@ -71,13 +73,15 @@ public:
 
 private:
     enum class Connections : std::uint8_t { any, fresh };
-    enum class Source : std::uint8_t { idle, idle_unlooked, fresh, bound };
+    // Unlooked: something may lie in the kernel already, which would be no answer.
+    enum class Source : std::uint8_t { idle, fresh, bound, idle_unlooked, bound_unlooked };
 
     Step pick(const Wish& wish);
+    Connect::To addresses() const noexcept;
     Step connected();
     Step leased(Lease lease, Source source) noexcept;
     Lease idle_connection(Source source);
-    Lease bound_connection(BoundServers& bound);
+    Step bound_connection(BoundServers& bound);
     bool connect_failed(int uv_error);
     void add_connect_failure(Reason reason) noexcept;
 
@@ -86,7 +90,7 @@ private:
     Happened happened_;
     const Upstream* upstream_ = nullptr;
     const Server* server_ = nullptr;
-    std::optional<Connecting> connecting_;
+    std::optional<Connect> connecting_;
     std::optional<int> connect_result_;
     Lease lease_;
     ServerSet tried_;    // not to be picked again

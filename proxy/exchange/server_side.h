@@ -14,6 +14,7 @@
 
 #include "net/http/http_parser.h"
 #include "net/result.h"
+#include "net/stream.h"
 #include "proxy/head/request_head.h"
 #include "upstream/pool.h"
 
@@ -30,8 +31,7 @@ struct Response {
     Pieces arrived;      // data of the body: what `read_body` has read, gone when the event is over
     bool heard = false;  // a byte of it came
     bool complete = false;
-    // The server has finished sending (UV_EOF), or its connection is dead: an error of libuv's.
-    std::optional<int> end;
+    std::optional<StreamEnd> end;  // of what the server sends
 
     // Whether the connection ends with it, as far as its head says.
     bool ends_connection() const noexcept {
@@ -85,7 +85,7 @@ public:
     struct Raw {
         Lease lease;
         std::span<char> unread;
-        std::optional<int> end;
+        std::optional<StreamEnd> end;
     };
     virtual Raw release_raw() noexcept = 0;
 

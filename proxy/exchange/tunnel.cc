@@ -18,9 +18,9 @@ const StreamEvents Tunnel::server_events{
         },
     .flushed = [](void* holder) { static_cast<Tunnel*>(holder)->client_.turn(); },
     .ended =
-        [](void* holder, int uv_error) {
+        [](void* holder, StreamEnd end) {
             auto* tunnel = static_cast<Tunnel*>(holder);
-            tunnel->server_ended(uv_error);
+            tunnel->server_ended(end);
             tunnel->client_.turn();
         },
 };
@@ -47,10 +47,10 @@ void Tunnel::server_arrived(std::span<char> bytes) noexcept {
 
 // A write that failed while reads are off, or after the server's end, says nothing about what the server
 // sent before: that is still to be read.
-void Tunnel::server_ended(int uv_error) noexcept {
+void Tunnel::server_ended(StreamEnd end) noexcept {
     const bool unread = server_end_ || !reads_server_;
-    if (unread && uv_error != UV_EOF && server().broken()) return;
-    server_end_ = uv_error;
+    if (unread && !end.is_orderly() && server().broken()) return;
+    server_end_ = end;
 }
 
 bool Tunnel::advance() {
@@ -73,8 +73,8 @@ void Tunnel::carry() {
         at_.client_input = now();
     }
     if (const auto bytes = std::exchange(unread_, {}); !bytes.empty()) client_.raw(bytes);
-    if (client_.half_closed()) server().shut();
-    if (server_end_) client_.shut();
+    if (client_.half_closed()) server().half_close();
+    if (server_end_) client_.half_close();
     if (!is_done()) return look_after_session();
     if (client_lost_ || client_.broken()) return fail(Fault::client_gone);
     state_ = State::closing;
@@ -85,7 +85,7 @@ void Tunnel::carry() {
 // gone is dropped as long as the end of what the client sent is on its way: to close in the middle of it
 // would be a reset.
 bool Tunnel::is_done() const noexcept {
-    const bool server_lost = server().broken() || (server_end_ && *server_end_ != UV_EOF);
+    const bool server_lost = server().broken() || (server_end_ && !server_end_->is_orderly());
     if (client_lost_) return server_lost || server().unsent() == 0;
     if (!server_lost && !(client_.half_closed() && server().unsent() == 0)) return false;
     if (server_end_) return true;
@@ -119,7 +119,7 @@ void Tunnel::set_interest() noexcept {
 
 // What the client sent before it stopped to take anything is still to be read, or waits here, and goes to
 // the server.
-void Tunnel::client_gone(int) {
+void Tunnel::client_gone(StreamEnd) {
     const bool unread = client_.half_closed() || !wants_client_;
     if (state_ == State::open && unread && client_.broken()) return;
     if (state_ != State::open) return fail(Fault::client_gone);

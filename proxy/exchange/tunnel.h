@@ -31,7 +31,7 @@ public:
     ~Tunnel() override;
 
     bool advance() override;
-    void client_gone(int uv_error) override;
+    void client_gone(StreamEnd end) override;
     void client_fault(Error) override {}  // there are no messages
     void on_deadline(std::uint64_t now_ms) override;
     void stop() override;
@@ -46,7 +46,7 @@ private:
     static const StreamEvents server_events;
 
     void server_arrived(std::span<char> bytes) noexcept;
-    void server_ended(int uv_error) noexcept;
+    void server_ended(StreamEnd end) noexcept;
     void carry();
     bool is_done() const noexcept;
     void look_after_session();
@@ -60,8 +60,8 @@ private:
 
     Lease lease_;
     Needs needs_;
-    std::span<char> unread_;         // of the server's, during an event
-    std::optional<int> server_end_;  // as of ServerSide::end
+    std::span<char> unread_;  // of the server's, during an event
+    std::optional<StreamEnd> server_end_;
     State state_ = State::open;
     bool reads_server_ = true;
     bool client_lost_ = false;        // all that it had sent is read, and it takes nothing

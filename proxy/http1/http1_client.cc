@@ -53,8 +53,7 @@ const StreamEvents Http1Client::events{
     .arrived = [](void* holder,
                   std::span<char> bytes) { static_cast<Http1Client*>(holder)->on_arrived(bytes); },
     .flushed = [](void* holder) { static_cast<Http1Client*>(holder)->turn(); },
-    .ended = [](void* holder,
-                int uv_error) { static_cast<Http1Client*>(holder)->on_ended(uv_error); },
+    .ended = [](void* holder, StreamEnd end) { static_cast<Http1Client*>(holder)->on_ended(end); },
 };
 
 Http1Client::Http1Client(Lane& lane, Http1Blocks& blocks, ClientOwner& owner, StreamPtr stream,
@@ -99,25 +98,25 @@ void Http1Client::on_arrived(std::span<char> bytes) {
     turn();
 }
 
-void Http1Client::on_ended(int uv_error) {
+void Http1Client::on_ended(StreamEnd end) {
     switch (state_) {
     case State::exchanging:
-        if (uv_error == UV_EOF) {
+        if (end.is_orderly()) {
             half_closed_ = true;
             half_closed_at_ = now();
             if (body_complete() && lane_.snapshot->config().timeouts.client_gone.count() > 0) break;
         }
-        block_->exchange->client_gone(uv_error);
+        block_->exchange->client_gone(end);
         break;
     case State::tunnelling:
-        half_closed_ = half_closed_ || uv_error == UV_EOF;
-        if (uv_error != UV_EOF) tunnel_->client_gone(uv_error);
+        half_closed_ = half_closed_ || end.is_orderly();
+        if (!end.is_orderly()) tunnel_->client_gone(end);
         break;
     case State::flushing:
         half_closed_ = true;
-        if (uv_error != UV_EOF) enter(State::over);
+        if (!end.is_orderly()) enter(State::over);
         break;
-    case State::reading_head: log_refused({Fault::client_gone, uv_error}, {}, 0); [[fallthrough]];
+    case State::reading_head: log_refused({Fault::client_gone, end.error}, {}, 0); [[fallthrough]];
     default: enter(State::over);
     }
     turn();
@@ -125,6 +124,7 @@ void Http1Client::on_ended(int uv_error) {
 
 void Http1Client::on_deadline() {
     armed_for_ = 0;
+    if (state_ == State::idle && owner_.is_stopping()) return stop();
     const std::uint64_t when = deadline();
     if (when == 0) return;
     if (now() < when) return arm(when);
@@ -149,13 +149,16 @@ void Http1Client::bind(Lease lease) {
 void Http1Client::on_bound_ended() {
     bound_ended_ = true;
     // A request that has arrived is answered.
-    if (state_ == State::idle && stream_->look() != Stream::Unread::bytes) enter(State::over);
+    if (is_idle()) enter(State::over);
     turn();
 }
 
 void Http1Client::stop() {
     // A request that has arrived is answered, and the answer says that the connection ends.
-    if (state_ == State::lingering || is_idle()) enter(State::over);
+    if (state_ == State::lingering || is_idle())
+        enter(State::over);
+    else if (state_ == State::idle)
+        arm(now() + 1);  // what has arrived may be none
     turn();
 }
 
@@ -166,9 +169,12 @@ bool Http1Client::close_if_idle() {
     return true;
 }
 
-// What the kernel has and we have not read counts, too.
-bool Http1Client::is_idle() const noexcept {
-    return state_ == State::idle && stream_->look() != Stream::Unread::bytes;
+// What has arrived and was not read yet counts, too, also where nobody can tell what it is.
+bool Http1Client::is_idle() const noexcept { return state_ == State::idle && !may_have_unread(); }
+
+bool Http1Client::may_have_unread() const noexcept {
+    const Stream::Unread unread = stream_->peek();
+    return unread == Stream::Unread::bytes || unread == Stream::Unread::unknown;
 }
 
 void Http1Client::abort() {
@@ -223,7 +229,7 @@ void Http1Client::turn() {
             if (stream_->unsent() > 0) break;
             // Before all else: to close with bytes unread is a reset, which takes along what the kernel
             // has not sent yet.
-            stream_->shut();
+            stream_->half_close();
             enter(client_sends() ? State::lingering : State::over);
             break;
         case State::lingering:
@@ -266,7 +272,16 @@ std::span<char> Http1Client::take_raw() noexcept {
 
 void Http1Client::raw(std::span<const char> bytes) {
     const iovec piece{const_cast<char*>(bytes.data()), bytes.size()};
-    stream_->write({&piece, 1});
+    write({&piece, 1}, Stream::Then::more);
+}
+
+void Http1Client::write(std::span<const iovec> pieces, Stream::Then then) {
+    written_ += stream_->write(pieces, then);
+}
+
+// What was written and has not left does not count; on the wire it may be more.
+std::uint64_t Http1Client::bytes_out() const noexcept {
+    return std::min(written_, stream_->sent() - sent_before_);
 }
 
 void Http1Client::go_on() {
@@ -313,7 +328,7 @@ std::size_t Http1Client::begin(ForwardResponse& response, const Pieces& data, bo
     list.add(lane_.head_out);
     list.add_body(data.view(), data.bytes(), framing_);
     if (complete) list.add_end(framing_);
-    stream_->write(list.view(), then(complete));
+    write(list.view(), then(complete));
     return dropped;
 }
 
@@ -321,7 +336,7 @@ void Http1Client::body(const Pieces& data, bool complete) {
     __attribute__((uninitialized)) WriteList list;
     list.add_body(data.view(), data.bytes(), framing_);
     if (complete) list.add_end(framing_);
-    if (!list.empty()) stream_->write(list.view(), then(complete));
+    if (!list.empty()) write(list.view(), then(complete));
 }
 
 void Http1Client::reply(const Reply& reply) {
@@ -334,7 +349,7 @@ void Http1Client::reply(const Reply& reply) {
                   .close = after_ == After::close,
                   .head_only = head.method == Method::head});
     const iovec piece{lane_.head_out.data(), lane_.head_out.size()};
-    stream_->write({&piece, 1}, then(true));
+    write({&piece, 1}, then(true));
 }
 
 void Http1Client::read_head() {
@@ -370,6 +385,7 @@ void Http1Client::begin_request() {
     request.arrived.clear();
     body_ = RequestBody::coming;
     after_ = After::keep;
+    written_ = 0;
     sent_before_ = stream_->sent();
     if (block_->parser.complete()) complete_body();
     enter(State::exchanging);
@@ -409,7 +425,7 @@ void Http1Client::read_body() {
 }
 
 // There will be no more of it: all that was sent had arrived before the client's end.
-void Http1Client::client_gone_within_body() { block_->exchange->client_gone(UV_EOF); }
+void Http1Client::client_gone_within_body() { block_->exchange->client_gone(StreamEnd::orderly()); }
 
 void Http1Client::end_request() {
     const Exchange::End end = block_->exchange->end();
@@ -423,7 +439,7 @@ void Http1Client::end_request() {
     const bool last = half_closed_ && !next_has_arrived();
     if (after_ == After::close || last || owner_.is_stopping()) return close_after_reply();
     // Who has left for good is answered no more.
-    if (half_closed_ && stream_->look() == Stream::Unread::broken) return enter(State::over);
+    if (half_closed_ && stream_->peek() == Stream::Unread::broken) return enter(State::over);
     if (waiting_bytes() > 0) {
         block_->clear();
         return enter(State::reading_head);
@@ -464,7 +480,7 @@ void Http1Client::refuse(Error error) {
                   .close = true,
                   .head_only = head.bytes != nullptr && head.text(head.method_text) == "HEAD"});
     const iovec piece{out.data(), out.size()};
-    stream_->write({&piece, 1}, Stream::Then::end);
+    write({&piece, 1}, Stream::Then::end);
     log_refused(error, request_id, out.size());
     body_ = RequestBody::refused;
     close_after_reply();
@@ -500,7 +516,7 @@ void Http1Client::log_refused(Error error, std::string_view id, std::size_t byte
 // Whether to close would destroy the answer by a reset: more of what it sends is to come, or lies in
 // the kernel.
 bool Http1Client::client_sends() const noexcept {
-    return !half_closed_ && (linger_ || stream_->look() == Stream::Unread::bytes);
+    return !half_closed_ && (linger_ || may_have_unread());
 }
 
 bool Http1Client::ends_here() const noexcept {

@@ -42,11 +42,9 @@ public:
     void reply(const Reply& reply) override;
     std::span<char> take_raw() noexcept override;
     void raw(std::span<const char> bytes) override;
-    void shut() override { stream_->shut(); }
+    void half_close() override { stream_->half_close(); }
     std::size_t unsent() const noexcept override { return stream_->unsent(); }
-    std::uint64_t bytes_out() const noexcept override {
-        return stream_->sent() + stream_->unsent() - sent_before_;
-    }
+    std::uint64_t bytes_out() const noexcept override;
     bool broken() const noexcept override { return stream_->broken(); }
     void see_progress(Stamps& at) noexcept override;
     BoundServers* bound() noexcept override { return bound_.get(); }
@@ -77,11 +75,12 @@ private:
     static const StreamEvents events;
 
     void on_arrived(std::span<char> bytes);
-    void on_ended(int uv_error);
+    void on_ended(StreamEnd end);
     void on_deadline();
     void on_bound_ended();
 
     void next_input();
+    void write(std::span<const iovec> pieces, Stream::Then then);
     void save_input();
     void read_head();
     void begin_request();
@@ -103,6 +102,7 @@ private:
     bool client_sends() const noexcept;
     bool next_has_arrived() const noexcept;
     bool is_idle() const noexcept;
+    bool may_have_unread() const noexcept;
     static bool gives_way(State state) noexcept;
     void enter(State state);
     void log_refused(Error error, std::string_view id, std::size_t bytes_out);
@@ -133,7 +133,8 @@ private:
     bool linger_ = false;  // once flushed: it is sending what nobody wants
     After after_ = After::keep;
     Framing framing_ = Framing::none;  // of the response's body
-    std::uint64_t sent_before_ = 0;    // bytes, by this request's response
+    std::uint64_t written_ = 0;        // bytes of this request's response
+    std::uint64_t sent_before_ = 0;    // bytes on the wire, by this request's response
     std::uint64_t armed_for_ = 0;      // 0: not
     std::uint64_t since_ = 0;          // when the state was entered
     std::uint64_t half_closed_at_ = 0;

@@ -34,9 +34,9 @@ const StreamEvents Http1Server::events{
             server->happened_(server->holder_);
         },
     .ended =
-        [](void* holder, int uv_error) {
+        [](void* holder, StreamEnd end) {
             auto* server = static_cast<Http1Server*>(holder);
-            server->ended(uv_error);
+            server->ended(end);
             server->happened_(server->holder_);
         },
 };
@@ -66,7 +66,7 @@ void Http1Server::open(Lease lease, const Use& use, void* holder, Happened happe
 // 9112, 9.2): as if the connection had been lost, the request goes to another one.
 void Http1Server::arrived(std::span<char> bytes) noexcept {
     if (unlooked_in_ == lane_.loop.iteration() && lane_.loop.polled_once()) {
-        response_.end = UV_ECONNABORTED;
+        response_.end = StreamEnd::failed(UV_ECONNABORTED);
         return;
     }
     input_ = bytes;
@@ -76,10 +76,10 @@ void Http1Server::arrived(std::span<char> bytes) noexcept {
 
 // A write that failed while reads are off, or after the server's end, says nothing about what the server
 // sent before: that is still to be read.
-void Http1Server::ended(int uv_error) noexcept {
+void Http1Server::ended(StreamEnd end) noexcept {
     const bool unread = response_.end || !reading_;
-    if (unread && uv_error != UV_EOF && stream().broken()) return;
-    response_.end = uv_error;
+    if (unread && !end.is_orderly() && stream().broken()) return;
+    response_.end = end;
 }
 
 void Http1Server::see_progress(Stamps& at) noexcept {
@@ -108,9 +108,7 @@ ServerSide::Sent Http1Server::send(ForwardRequest& request, std::string_view hel
     for (const std::string_view piece : arrived.view()) list.add(piece);
     list.end_body(bytes, sent_framing_);
     if (complete) list.add_end(sent_framing_);
-    const std::uint64_t before = stream().sent();
-    stream().write(list.view());
-    sent.lost = stream().broken() && stream().sent() == before;
+    sent.lost = stream().write(list.view()) == 0;
     return sent;
 }
 
@@ -178,7 +176,8 @@ void Http1Server::keep() {
 
 // After a reset libuv may report the reset to the write side and an orderly end to the other.
 bool Http1Server::end_completes() noexcept {
-    if (response_.end != UV_EOF || stream().broken() || !parser_.end_of_input()) return false;
+    const bool orderly = response_.end && response_.end->is_orderly() && !stream().broken();
+    if (!orderly || !parser_.end_of_input()) return false;
     response_.arrived.clear();
     return response_.complete = true;
 }

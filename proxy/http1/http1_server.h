@@ -42,7 +42,7 @@ private:
     static const StreamEvents events;
 
     void arrived(std::span<char> bytes) noexcept;
-    void ended(int uv_error) noexcept;
+    void ended(StreamEnd end) noexcept;
     bool is_persistent() const noexcept;
 
     Lane& lane_;

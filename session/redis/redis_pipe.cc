@@ -41,9 +41,9 @@ std::string_view beginning_of(std::string_view text) noexcept {
 const StreamEvents RedisPipe::stream_events = {
     [](void* pipe, std::span<char> bytes) { static_cast<RedisPipe*>(pipe)->arrived(bytes); },
     [](void*) {},
-    [](void* pipe, int uv_error) {
+    [](void* pipe, StreamEnd end) {
         static_cast<RedisPipe*>(pipe)->end(
-            End::lost, uv_error == UV_EOF ? "closed by the peer" : uv_strerror(uv_error));
+            End::lost, end.error == UV_EOF ? "closed by the peer" : uv_strerror(end.error));
     },
 };
 
@@ -80,22 +80,21 @@ void RedisPipe::on_resolved(int uv_error, const Address& address) {
 
 void RedisPipe::connect(const Address& address) {
     address_ = address;
-    int error = 0;
-    tcp_ = Tcp::connect(
-        loop_, address, this,
-        [](void* pipe, int uv_error) { static_cast<RedisPipe*>(pipe)->on_connected(uv_error); },
-        counts_, &error);
-    if (tcp_ != nullptr) return;
-    refused_ = error;
+    connecting_.emplace(
+        loop_, counts_, Connect::To{.first = address, .notices_vanished_peer = true}, this,
+        [](void* pipe, int uv_error) { static_cast<RedisPipe*>(pipe)->on_connected(uv_error); });
+    refused_ = connecting_->begin();
+    if (refused_ == 0) return;
     time_.arm(std::chrono::milliseconds{0});  // told from the loop only
 }
 
 void RedisPipe::on_connected(int uv_error) {
     if (uv_error != 0) return end(End::refused, uv_strerror(uv_error));
     connected_ = true;
-    tcp_->notice_vanished_peer();
-    tcp_->attach(this, stream_events);
-    tcp_->read(true);
+    stream_ = connecting_->take();
+    connecting_.reset();
+    stream_->attach(this, stream_events);
+    stream_->read(true);
     time_.disarm();
     flush();
     events_->connected(holder_);
@@ -126,7 +125,7 @@ void RedisPipe::flush() {
          ++question)
         question->at_ms = loop_.now();
     const iovec piece{out_.data(), out_.size()};
-    tcp_->write({&piece, 1});
+    stream_->write({&piece, 1});
     out_.clear();
 }
 
@@ -196,7 +195,9 @@ void RedisPipe::on_time() {
         asked_.front().at_ms + static_cast<std::uint64_t>(times_.answer.count());
     if (due <= loop_.now()) {
         // Timers run before what has arrived is read: this process may be the one that was slow.
-        if (tcp_->look() == Stream::Unread::bytes) return time_.arm(std::chrono::milliseconds{1});
+        const Stream::Unread unread = stream_->peek();
+        if (unread == Stream::Unread::bytes || unread == Stream::Unread::unknown)
+            return time_.arm(std::chrono::milliseconds{1});
         return end(End::answer_slow, "");
     }
     time_.arm(std::chrono::milliseconds{due - loop_.now()});
@@ -211,7 +212,8 @@ void RedisPipe::end(End end, std::string_view text) {
     gone_ = nullptr;
     uv_prepare_stop(turn_.get());
     time_.disarm();
-    tcp_.reset();
+    connecting_.reset();
+    stream_.reset();
     asked_.clear();
     events_->ended(holder_, end, text);
 }

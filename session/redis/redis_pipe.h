@@ -15,9 +15,9 @@
 #include <string_view>
 #include <vector>
 
+#include "net/connect.h"
 #include "net/loop.h"
 #include "net/resolve.h"
-#include "net/tcp.h"
 #include "session/redis/redis_reply.h"
 
 namespace baton {
@@ -98,7 +98,8 @@ private:
     TcpCounts& counts_;
     std::optional<Resolve> resolve_;  // of a name
     Address address_;
-    std::unique_ptr<Tcp> tcp_;
+    std::optional<Connect> connecting_;
+    StreamPtr stream_;
     RedisReader reader_;
     std::deque<Question> asked_;
     // The first ones are of the oldest question, so far; the rest is memory to be used again.

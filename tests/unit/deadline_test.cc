@@ -4,7 +4,7 @@
 
 #include <initializer_list>
 
-#include "net/tcp.h"
+#include "net/connect.h"
 
 namespace baton {
 

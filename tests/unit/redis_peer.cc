@@ -119,7 +119,7 @@ const StreamEvents RedisPeer::Connection::events = {
             static_cast<Connection*>(connection)->arrived({bytes.data(), bytes.size()});
         },
     .flushed = [](void*) {},
-    .ended = [](void* connection, int) { static_cast<Connection*>(connection)->close(); },
+    .ended = [](void* connection, StreamEnd) { static_cast<Connection*>(connection)->close(); },
 };
 
 RedisPeer::Connection::~Connection() = default;

@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,7 +39,7 @@ public:
         static constexpr StreamEvents events{
             .arrived = [](void*, std::span<char>) {},
             .flushed = [](void* pair) { static_cast<Pair*>(pair)->on_flushed(); },
-            .ended = [](void* pair, int error) { static_cast<Pair*>(pair)->end = error; },
+            .ended = [](void* pair, StreamEnd its) { static_cast<Pair*>(pair)->end = its; },
         };
         stream_->attach(this, events);
     }
@@ -50,9 +51,9 @@ public:
     Pair& operator=(const Pair&) = delete;
 
     Tcp& stream() { return *stream_; }
-    void write(const std::string& bytes) {
+    std::size_t write(const std::string& bytes, Stream::Then then = Stream::Then::more) {
         const iovec piece{const_cast<char*>(bytes.data()), bytes.size()};
-        stream_->write({&piece, 1});
+        return stream_->write({&piece, 1}, then);
     }
     // Until it holds; the other end reads up to `most` bytes each turn.
     void turn_until(const std::function<bool()>& holds, std::size_t most) {
@@ -63,6 +64,7 @@ public:
             if (most > 0) {
                 const ssize_t size = ::recv(peer_, room.data(), room.size(), MSG_DONTWAIT);
                 if (size > 0) received += static_cast<std::size_t>(size);
+                peer_ended = size == 0;
             }
             loop_.turn();
         }
@@ -77,8 +79,9 @@ public:
     int peer() const { return peer_; }
 
     std::size_t received = 0;
+    bool peer_ended = false;
     std::vector<std::size_t> unsent_when_flushed;
-    int end = 0;
+    std::optional<StreamEnd> end;
     std::function<void()> on_flush = [] {};
 
 private:
@@ -136,7 +139,7 @@ TEST_CASE("F:flushed is not told where the peer takes nothing, or has left") {
     pair.write(std::string(20'000'000, 'a'));
     pair.write(std::string(1'000, 'b'));
     pair.leave(true);
-    pair.turn_until([&] { return pair.end != 0; }, 0);
+    pair.turn_until([&] { return pair.end.has_value(); }, 0);
     CHECK(pair.unsent_when_flushed.empty());
     CHECK(pair.stream().broken());
     CHECK(pair.stream().unsent() == 0);
@@ -144,25 +147,78 @@ TEST_CASE("F:flushed is not told where the peer takes nothing, or has left") {
 
 TEST_CASE("F:pipelined-end an end of sending is told from a connection that is gone") {
     Pair pair;
-    CHECK(pair.stream().look() == Stream::Unread::nothing);
+    CHECK(pair.stream().peek() == Stream::Unread::nothing);
     SUBCASE("its end") {
         REQUIRE(::shutdown(pair.peer(), SHUT_WR) == 0);
-        CHECK(pair.stream().look() == Stream::Unread::end);
-        CHECK(pair.stream().look() == Stream::Unread::end);
+        CHECK(pair.stream().peek() == Stream::Unread::end);
+        CHECK(pair.stream().peek() == Stream::Unread::end);
         pair.leave(true);
-        CHECK(pair.stream().look() == Stream::Unread::broken);
-        CHECK(pair.stream().look() == Stream::Unread::broken);
+        CHECK(pair.stream().peek() == Stream::Unread::broken);
+        CHECK(pair.stream().peek() == Stream::Unread::broken);
     }
     SUBCASE("a reset") {
         pair.leave(true);
-        CHECK(pair.stream().look() == Stream::Unread::broken);
-        CHECK(pair.stream().look() == Stream::Unread::broken);
+        CHECK(pair.stream().peek() == Stream::Unread::broken);
+        CHECK(pair.stream().peek() == Stream::Unread::broken);
     }
     SUBCASE("bytes before its end") {
         REQUIRE(::send(pair.peer(), "x", 1, 0) == 1);
         pair.leave(false);
-        CHECK(pair.stream().look() == Stream::Unread::bytes);
+        CHECK(pair.stream().peek() == Stream::Unread::bytes);
     }
+}
+
+TEST_CASE("F:half-close the last write of a stream ends it, behind all that was written") {
+    std::size_t size = 0;
+    bool waits = false;
+    SUBCASE("which leaves at once") { size = 100; }
+    SUBCASE("which waits for the peer") { size = 20'000'000; }
+    SUBCASE("behind one that waits for the peer") {
+        size = 20'000'000;
+        waits = true;
+    }
+    Pair pair;
+    std::size_t total = size;
+    if (waits) {
+        CHECK(pair.write(std::string(size, 'a')) == size);
+        CHECK(pair.write("z", Stream::Then::end) == 1);
+        total += 1;
+    } else {
+        CHECK(pair.write(std::string(size, 'a'), Stream::Then::end) == size);
+    }
+    CHECK(pair.write("lost") == 0);
+    pair.turn_until([&] { return pair.peer_ended; }, 1'000'000);
+    CHECK(pair.received == total);
+    CHECK(pair.stream().sent() == total);
+    CHECK(pair.write("lost") == 0);
+    CHECK_FALSE(pair.stream().broken());
+}
+
+TEST_CASE("F:written a write says how much of it was taken: nothing if the peer has left") {
+    Pair pair;
+    CHECK(pair.write("") == 0);
+    CHECK(pair.write("abc") == 3);
+    pair.leave(true);
+    CHECK(pair.write("def") == 0);
+    CHECK(pair.stream().broken());
+    CHECK(pair.write("ghi") == 0);
+    CHECK(pair.stream().sent() == 3);
+}
+
+TEST_CASE("F:end the end of what the peer sends has a kind") {
+    Pair pair;
+    pair.stream().read(true);
+    StreamEnd::Kind kind = StreamEnd::Kind::orderly;
+    int error = UV_EOF;
+    SUBCASE("TCP's own is orderly") { REQUIRE(::shutdown(pair.peer(), SHUT_WR) == 0); }
+    SUBCASE("a reset is none") {
+        kind = StreamEnd::Kind::failed;
+        error = UV_ECONNRESET;
+        pair.leave(true);
+    }
+    pair.turn_until([&] { return pair.end.has_value(); }, 0);
+    CHECK(pair.end->kind == kind);
+    CHECK(pair.end->error == error);
 }
 
 }  // namespace baton

@@ -80,23 +80,24 @@ public:
         holder_ = holder;
         events_ = &events;
     }
-    void write(std::span<const iovec> /*pieces*/, Then /*then*/) override {}
+    std::size_t write(std::span<const iovec> /*pieces*/, Then /*then*/) override { return 0; }
     std::size_t unsent() const noexcept override { return 0; }
     std::uint64_t sent() const noexcept override { return 0; }
     bool broken() const noexcept override { return false; }
-    Unread look() const noexcept override { return Unread::nothing; }
+    Unread peek() const noexcept override { return unread; }
     Address local_address() const noexcept override { return {}; }
     void read(bool on) noexcept override { reading = on; }
-    void shut() noexcept override {}
+    void half_close() noexcept override {}
     void reset_on_close() noexcept override {}
 
     void arrives() {
         char byte = 'x';
         events_->arrived(holder_, {&byte, 1});
     }
-    void ends() { events_->ended(holder_, -1); }
+    void ends() { events_->ended(holder_, StreamEnd::failed(-1)); }
 
     bool reading = false;
+    Unread unread = Unread::nothing;
 
 private:
     int& open_;
@@ -149,6 +150,34 @@ std::string body(const std::vector<std::string_view>& pieces, Framing framing, b
 }
 
 }  // namespace
+
+TEST_CASE("F:peek what cannot be sent twice is given a connection on which nothing has arrived") {
+    using Unread = Stream::Unread;
+    Pooled pooled;
+    pooled.idle(5);
+    pooled.streams[0]->unread = Unread::nothing;
+    pooled.streams[1]->unread = Unread::broken;
+    pooled.streams[2]->unread = Unread::unknown;
+    pooled.streams[3]->unread = Unread::bytes;
+    pooled.streams[4]->unread = Unread::end;
+    const Lease lease = pooled.pool.take_silent(0);
+    CHECK(lease->stream.get() == pooled.streams[0]);
+    // One of which nobody can tell is not thrown away for that, and waits for its event.
+    CHECK(pooled.counts() == "1 busy, 1 idle");
+    CHECK(pooled.pool.take_silent(0) == nullptr);
+    CHECK(pooled.pool.take(0)->stream.get() == pooled.streams[2]);
+}
+
+TEST_CASE("F:peek a connection that has idled too long is closed, whatever has arrived on it") {
+    using Unread = Stream::Unread;
+    for (const Unread unread : {Unread::nothing, Unread::unknown, Unread::bytes}) {
+        Pooled pooled{{.idle_timeout = std::chrono::milliseconds{100}}};
+        pooled.idle(1);
+        pooled.streams[0]->unread = unread;
+        CHECK(pooled.pool.take_silent(100) == nullptr);
+        CHECK(pooled.counts() == "0 busy, 0 idle");
+    }
+}
 
 TEST_CASE("the smooth sequence") {
     CHECK(turns({5, 1, 1}) == "aabacaa");
