@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "net/check.h"
+#include "session/memory/table_draft.h"
 
 namespace baton {
 namespace {
@@ -60,27 +61,6 @@ StoreAnswer committed(std::uint64_t version) {
     return done;
 }
 
-// The version that the transaction made, if it is one of the last.
-std::optional<std::uint64_t> version_made(const TableEntry& entry,
-                                          const TransactionId& transaction) noexcept {
-    const std::uint64_t name = short_name(transaction);
-    if (name == 0) return std::nullopt;
-    const auto at = std::find(entry.changes.begin(), entry.changes.end(), name);
-    if (at == entry.changes.end()) return std::nullopt;
-    return entry.version - static_cast<std::uint64_t>(at - entry.changes.begin());
-}
-
-void note_change(TableEntry& entry, const TransactionId& transaction) noexcept {
-    std::copy_backward(entry.changes.begin(), entry.changes.end() - 1, entry.changes.end());
-    entry.changes.front() = short_name(transaction);
-}
-
-TableAttributes::iterator place_of(TableAttributes& attributes, std::string_view name) noexcept {
-    return std::lower_bound(
-        attributes.begin(), attributes.end(), name,
-        [](const TableAttribute& one, std::string_view other) { return one.name < other; });
-}
-
 [[maybe_unused]] bool is_sorted_and_unique(const Attributes& attributes) noexcept {
     return std::adjacent_find(attributes.begin(), attributes.end(),
                               [](const auto& a, const auto& b) { return a.first >= b.first; }) ==
@@ -113,79 +93,6 @@ bool add_within(std::atomic<std::size_t>& total, std::size_t more, std::size_t m
 }
 
 }  // namespace
-
-// What `entry` would hold after a change, or why it cannot be made.
-class MemoryTable::Draft {
-public:
-    // The old attributes stay whole, in case the new ones find no room.
-    Draft(const TableEntry& entry, const SessionChange& change)
-        : attributes_(entry.attributes), version_(entry.version + 1) {
-        attributes_.reserve(attributes_.size() + change.set.size() + change.increments.size());
-        for (const auto& [name, value] : change.set) {
-            see(name, entry, change);
-            put(name, value);
-        }
-        for (const std::string& name : change.unset) {
-            see(name, entry, change);
-            const auto at = find(name);
-            if (at == attributes_.end()) continue;
-            attributes_.erase(at);
-            removed_ = true;
-        }
-        for (const Increment& increment : change.increments) add(increment);
-        attributes_.shrink_to_fit();
-        // A short string that was moved over a long one has its memory.
-        for (TableAttribute& one : attributes_) {
-            one.name.shrink_to_fit();
-            one.value.shrink_to_fit();
-        }
-    }
-
-    const std::vector<std::string>& changed_since_base() const noexcept { return changed_; }
-    const std::vector<std::string>& no_integers() const noexcept { return no_integers_; }
-    bool removed() const noexcept { return removed_; }
-    const TableAttributes& attributes() const noexcept { return attributes_; }
-    TableAttributes take() && { return std::move(attributes_); }
-
-private:
-    TableAttributes::iterator find(std::string_view name) noexcept {
-        const auto at = place_of(attributes_, name);
-        return at != attributes_.end() && at->name == name ? at : attributes_.end();
-    }
-
-    // Who removed an absent one is no longer known: it may have been any removal.
-    void see(std::string_view name, const TableEntry& entry, const SessionChange& change) {
-        if (!change.base) return;
-        const auto at = find(name);
-        const std::uint64_t version = at == attributes_.end() ? entry.removed_version : at->version;
-        if (version > *change.base) changed_.emplace_back(name);
-    }
-
-    void put(std::string_view name, std::string_view value) {
-        auto at = place_of(attributes_, name);
-        if (at == attributes_.end() || at->name != name)
-            at = attributes_.insert(at, TableAttribute{std::string{name}, {}, 0});
-        at->value = std::string{value};
-        at->version = version_;
-    }
-
-    void add(const Increment& increment) {
-        const auto at = find(increment.name);
-        const auto now = at == attributes_.end() ? 0 : parse_integer(at->value);
-        // Neither is beyond 2^53: their sum is no overflow.
-        const std::int64_t sum = now.value_or(0) + increment.delta;
-        if (!now || sum > integer_max || sum < -integer_max)
-            no_integers_.push_back(increment.name);
-        else
-            put(increment.name, std::to_string(sum));
-    }
-
-    TableAttributes attributes_;
-    std::uint64_t version_;
-    bool removed_ = false;
-    std::vector<std::string> changed_;
-    std::vector<std::string> no_integers_;
-};
 
 StoreAnswer MemoryTable::load(const SessionKey& key, std::int64_t now_ms, ShownBy shown_by) {
     TableShard& shard = shard_of(key);
@@ -291,7 +198,7 @@ std::optional<StoreAnswer> MemoryTable::try_commit(const SessionKey& key,
     if (entry == nullptr) return answer(StoreAnswer::Kind::gone);
     if (entry->order == TableOrder::tombstones) return ended(*entry, StoreAnswer::Kind::gone);
     if (const auto made = version_made(*entry, change.transaction)) return committed(*made);
-    Draft draft{*entry, change};
+    TableDraft draft{*entry, change};
     if (auto refused = refusal(draft, *entry, change)) return refused;
     if (change.rotation && find(target, change.rotation->to, now_ms) != nullptr)
         return answer(StoreAnswer::Kind::exists);
@@ -315,7 +222,7 @@ bool MemoryTable::is_within_limits(const TableAttributes& attributes) const noex
     return attributes.size() <= limits_.attributes_max && bytes <= limits_.data_max;
 }
 
-std::optional<StoreAnswer> MemoryTable::refusal(const Draft& draft, const TableEntry& entry,
+std::optional<StoreAnswer> MemoryTable::refusal(const TableDraft& draft, const TableEntry& entry,
                                                 const SessionChange& change) const {
     using Kind = StoreAnswer::Kind;
     if (!draft.no_integers().empty())
@@ -393,7 +300,7 @@ void MemoryTable::sweep(std::int64_t now_ms) {
     }
 }
 
-void MemoryTable::write(TableShard& shard, TableEntry& entry, Draft draft,
+void MemoryTable::write(TableShard& shard, TableEntry& entry, TableDraft draft,
                         const SessionChange& change, std::int64_t now_ms) {
     if (draft.removed()) entry.removed_version = entry.version + 1;
     ++entry.version;

@@ -31,6 +31,8 @@
 
 namespace baton {
 
+class TableDraft;
+
 struct TableLimits {
     std::size_t sessions_max = 100'000;
     std::size_t memory_max = std::size_t{256} << 20;  // bytes, all sessions with their bookkeeping
@@ -95,15 +97,14 @@ private:
                                           std::int64_t now_ms, Shortage& shortage);
     // Makes a tombstone of a session. The room is the caller's to give back.
     void end(TableShard& shard, TableEntry& entry, std::int64_t now_ms);
-    class Draft;
     // Nothing if there is a `lack` of room: for another try.
     std::optional<StoreAnswer> try_commit(const SessionKey& key, const SessionChange& change,
                                           std::int64_t now_ms, Lack& lack);
     // Why a commit cannot be carried out, if it cannot.
-    std::optional<StoreAnswer> refusal(const Draft& draft, const TableEntry& entry,
+    std::optional<StoreAnswer> refusal(const TableDraft& draft, const TableEntry& entry,
                                        const SessionChange& change) const;
     // Puts a commit's outcome into the entry. Its room is taken already.
-    void write(TableShard& shard, TableEntry& entry, Draft draft, const SessionChange& change,
+    void write(TableShard& shard, TableEntry& entry, TableDraft draft, const SessionChange& change,
                std::int64_t now_ms);
     // Takes a session out to give it another key, and leaves a tombstone.
     TableEntry take_out(TableShard& shard, TableEntry& entry, const std::optional<SessionId>& alias,

@@ -1,5 +1,6 @@
 #include "session/memory/table_shard.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -100,6 +101,20 @@ void TableShard::publish() noexcept {
     }
     const std::int64_t earliest = by_expiry_.empty() ? never : by_expiry_.begin()->first;
     earliest_expiry_ms_.store(earliest, std::memory_order_relaxed);
+}
+
+std::optional<std::uint64_t> version_made(const TableEntry& entry,
+                                          const TransactionId& transaction) noexcept {
+    const std::uint64_t name = short_name(transaction);
+    if (name == 0) return std::nullopt;
+    const auto at = std::find(entry.changes.begin(), entry.changes.end(), name);
+    if (at == entry.changes.end()) return std::nullopt;
+    return entry.version - static_cast<std::uint64_t>(at - entry.changes.begin());
+}
+
+void note_change(TableEntry& entry, const TransactionId& transaction) noexcept {
+    std::copy_backward(entry.changes.begin(), entry.changes.end() - 1, entry.changes.end());
+    entry.changes.front() = short_name(transaction);
 }
 
 }  // namespace baton

@@ -56,6 +56,11 @@ struct TableEntry {
     std::multimap<std::int64_t, TableEntry*>::iterator expiry;
 };
 
+// The version that the transaction made, if it is one of the last.
+std::optional<std::uint64_t> version_made(const TableEntry& entry,
+                                          const TransactionId& transaction) noexcept;
+void note_change(TableEntry& entry, const TransactionId& transaction) noexcept;
+
 // What entries take, or give back when they go.
 struct TableRoom {
     std::size_t sessions = 0;
