@@ -1,12 +1,9 @@
 #include "session/redis/redis_guide.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "session/redis/redis_command.h"
-#include "session/redis/redis_info.h"
-#include "session/redis/redis_rights.h"
 #include "session/redis/redis_scripts.h"
 
 namespace baton {
@@ -14,16 +11,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A password or an ACL that is mended is noticed within this.
-constexpr std::chrono::milliseconds rest_of_the_refused = 2s;
-// A server that says it is no master may become one, or Sentinel may not have heard yet.
-constexpr std::chrono::milliseconds rest_of_replicas = 200ms;
 // A failover that takes longer is none any more.
 constexpr std::uint64_t failover_max_ms = 60'000;
 // Asked at once: their answers take less than a connection's time-out.
 constexpr std::size_t revocations_at_once = 1000;
-// A write of our own: a session of no attributes, which has expired before the next one is tried.
-constexpr std::int64_t probe_life_ms = 500;
 // How long after a master became ready a worker may still tell of what it did at the one before.
 constexpr std::uint64_t late_reports_ms = 10'000;
 
@@ -36,34 +27,11 @@ constexpr std::uint64_t promotion_hold_ms = 3000;
 // Sentinels make the old one a replica meanwhile.
 constexpr std::uint64_t deposed_hold_ms = 10'000;
 constexpr std::uint64_t deposed_step_ms = 1500;  // a round comes each second
-// A Sentinel whose message led to no other master holds nobody up for this long.
-constexpr std::uint64_t doubt_ms = 60'000;
-// An address that was tried is forgotten after this.
-constexpr std::uint64_t rests_known_ms = 60'000;
 
-constexpr std::uint64_t tag_replication = 1;
 constexpr std::uint64_t tag_revocation = 2;
-constexpr std::uint64_t tag_settings = 3;
 constexpr std::uint64_t tag_script = 4;
-constexpr std::uint64_t tag_rights = 5;
-constexpr std::uint64_t tag_probe = 6;
-
-// Nothing that will pass by itself.
-bool is_hopeless(RedisLoss loss) noexcept {
-    return loss == RedisLoss::refused || loss == RedisLoss::too_old;
-}
 
 }  // namespace
-
-std::string_view text_of(StoreState state) noexcept {
-    switch (state) {
-    case StoreState::ready: return "ready";
-    case StoreState::read_only: return "readonly";
-    case StoreState::failover: return "failover";
-    case StoreState::down: return "down";
-    }
-    return "?";
-}
 
 const RedisLink::Events RedisGuide::link_events = {
     [](void* contact) {
@@ -94,9 +62,11 @@ RedisGuide::Contact::Contact(RedisGuide& its_guide, MasterChoice its_choice)
       link(its_guide.loop_, its_guide.needs_.access, this, link_events, its_guide.tcp_) {}
 
 RedisGuide::RedisGuide(Loop& loop, Needs needs)
-    : loop_(loop), needs_(std::move(needs)), rest_(loop, *this), second_(loop, *this) {
-    last_probe_.lane = uv_hrtime();
-}
+    : loop_(loop),
+      needs_(std::move(needs)),
+      retry_(loop, *this),
+      second_(loop, *this),
+      monitor_(needs_.access, needs_.prefix, needs_.address.port == 0) {}
 
 void RedisGuide::start() {
     if (needs_.address.port == 0)
@@ -109,30 +79,30 @@ void RedisGuide::start() {
 }
 
 StoreState RedisGuide::state() const noexcept {
-    if (announced_) return refuses_writes_ ? StoreState::read_only : StoreState::ready;
-    const bool recent = ever_ready_ && loop_.now() < lost_at_ms_ + failover_max_ms;
+    if (is_ready()) return monitor_.refuses_writes() ? StoreState::read_only : StoreState::ready;
+    const bool recent = ever_ready() && loop_.now() < lost_at_ms_ + failover_max_ms;
     return recent ? StoreState::failover : StoreState::down;
 }
 
 StoreView RedisGuide::view() const {
     StoreView view;
     view.state = state();
-    view.ever_ready = ever_ready_;
-    const auto& shown = announced_ ? std::optional{last_->choice} : tried_;
+    view.ever_ready = ever_ready();
+    const auto& shown = is_ready() ? std::optional{last_->choice} : tried_;
     if (shown) {
         view.master = shown->master.text();
         view.epoch = shown->epoch;
     }
-    if (!announced_) view.trouble = trouble_;
+    if (!is_ready()) view.trouble = trouble_;
     view.dissent = dissent_;
-    if (announced_) view.other_trouble = other_trouble_;
-    view.missing_rights = missing_rights_;
-    view.replicas = replicas_;
+    if (is_ready()) view.other_trouble = other_trouble_;
+    view.missing_rights = monitor_.missing_rights();
+    view.replicas = monitor_.replicas();
     if (sentinels_) view.sentinels = sentinels_->view();
     view.failovers = failovers_;
     view.last_failover_ms = last_failover_ms_;
     view.losses = losses_;
-    view.data_losses = data_losses_;
+    view.data_losses = monitor_.data_losses();
     view.revocations = to_revoke_.size() + revoking_.size() + refused_revocations_.size();
     return view;
 }
@@ -153,12 +123,12 @@ void RedisGuide::on_found(const SentinelRound& round) {
     note_dissent(round);
     if (!round.candidates.empty()) {
         const bool in_use = master() != nullptr && round.candidates[0].master == master()->peer();
-        if (in_use && !round.out_of_date) give_up(all_hold_);
+        if (in_use && !round.out_of_date) give_up(CommandHolds::Of::all);
         return consider(round.candidates);
     }
     const auto& known = last_ ? std::optional{last_->choice} : tried_;
     if (!needs_.last_known || !known) {
-        if (!announced_) trouble_ = text_of(round.why);
+        if (!is_ready()) trouble_ = text_of(round.why);
         return;
     }
     consider({&*known, 1});
@@ -172,16 +142,16 @@ void RedisGuide::consider(std::span<const MasterChoice> candidates) {
             trial_->choice = choice;
             return;
         }
-        if (!rests(choice.master)) return try_out(choice);
+        if (!delays_.has(choice.master, loop_.now())) return try_out(choice);
     }
     trial_.reset();
-    if (announced_) announce();
+    if (is_ready()) announce();
 }
 
 void RedisGuide::keep(const MasterChoice& choice) {
     trial_.reset();
     if (last_->choice != choice) set_last(choice, true);
-    if (announced_) announce();  // for a store that has lost its connection
+    if (is_ready()) announce();  // for a store that has lost its connection
 }
 
 void RedisGuide::try_out(const MasterChoice& choice) {
@@ -207,159 +177,75 @@ void RedisGuide::set_last(const MasterChoice& choice, bool reachable) {
 
 // It is ready, and a master by its own word.
 void RedisGuide::adopt(Contact& contact) {
-    if (std::exchange(announced_, false)) {
-        lost_at_ms_ = loop_.now();
-        ++losses_;
-        needs_.lead({});
-    }
+    if (note_loss()) needs_.lead({});
     set_last(contact.choice, true);
     master_ = std::move(trial_);
-    std::erase_if(rests_, [&](const Rest& one) { return one.at == contact.choice.master; });
-    all_hold_ = changes_hold_ = {};
+    delays_.remove(contact.choice.master);
+    holds_.clear();
     deposed_since_ms_.reset();
     trouble_.clear();
     other_trouble_.clear();
-    missing_rights_.clear();
-    replicas_.clear();
     ready_since_ms_ = loop_.now();
     to_revoke_ = revocations_.recent(loop_.now());
     revoking_.clear();
     refused_revocations_.clear();
-    if (ready_at_ != master()->peer()) ask_settings();
-    // A master that comes back empty has lost them, too. Who was away for long has missed their ends.
-    if (loop_.now() >= lost_at_ms_ + failover_max_ms) keys_ = 0;
-    probing_ = false;
-    ask_replication();
-    ask_rights();
-    if (refuses_writes_) probe_writes();
+    monitor_.begin(*master(), {.is_another = ready_at_ != master()->peer(),
+                               .was_away_long = loop_.now() >= lost_at_ms_ + failover_max_ms});
     revoke();
 }
 
 // Sentinels that are not followed, and a master that is in use against the word of most of them.
 void RedisGuide::note_dissent(const SentinelRound& round) {
     dissent_ = round.dissent;
-    if (dissent_ && announced_ && dissent_warning_.due(loop_.now()))
+    if (dissent_ && is_ready() && dissent_warning_.due(loop_.now()))
         log::warn("session store: sentinels name another master",
                   {{"master", last_->choice.master.text()},
                    {"named", dissent_->master.text()},
                    {"sentinels", static_cast<std::int64_t>(dissent_->sentinels)},
                    {"known", static_cast<std::int64_t>(dissent_->known)}});
-    if (!announced_ || !round.deposed) return deposed_since_ms_.reset();
+    if (!is_ready() || !round.deposed) return deposed_since_ms_.reset();
     if (!deposed_since_ms_) deposed_since_ms_ = loop_.now();
     if (loop_.now() < *deposed_since_ms_ + deposed_hold_ms)
-        begin(changes_hold_, deposed_step_ms, {});
+        hold(CommandHolds::Of::changes, deposed_step_ms, {});
 }
-
-// ------------------------------------------------------------ what Sentinels tell by themselves
 
 // Nobody is left because of a message. But what is asked meanwhile might be answered by a master
 // that is one no more.
 void RedisGuide::on_told(const SentinelNews& news, const Endpoint& sentinel) {
-    if (!announced_ || news.to == last_->choice.master) return;
+    if (!is_ready() || news.to == last_->choice.master) return;
     switch (news.kind) {
-    case SentinelNews::Kind::switched: return begin(all_hold_, switch_hold_ms, sentinel);
+    case SentinelNews::Kind::switched: return hold(CommandHolds::Of::all, switch_hold_ms, sentinel);
     case SentinelNews::Kind::promoting:
-        if (news.from == last_->choice.master) begin(changes_hold_, promotion_hold_ms, sentinel);
+        if (news.from == last_->choice.master)
+            hold(CommandHolds::Of::changes, promotion_hold_ms, sentinel);
         return;
     case SentinelNews::Kind::aborted:
-        if (changes_hold_.by == sentinel) give_up(changes_hold_);
+        if (holds_.changes().by == sentinel) give_up(CommandHolds::Of::changes);
         return;
     default: return;
     }
 }
 
-void RedisGuide::begin(Hold& hold, std::uint64_t ms, const Endpoint& by) {
-    look_at_holds();
-    const std::uint64_t now = loop_.now();
-    std::erase_if(doubted_, [&](const auto& one) { return one.second <= now; });
-    const bool doubted = std::any_of(doubted_.begin(), doubted_.end(),
-                                     [&](const auto& one) { return one.first == by; });
-    if (doubted) return;
-    hold = {std::max(hold.until_ms, now + ms), by};
-    lead();
+void RedisGuide::hold(CommandHolds::Of what, std::uint64_t ms, const Endpoint& by) {
+    if (holds_.begin(what, ms, by, loop_.now())) lead();
 }
 
-// It led to no other master. Else a Sentinel that is wrong all the time would hold everybody up all
-// the time.
-void RedisGuide::give_up(Hold& hold) {
-    if (hold.until_ms == 0) return;
-    if (hold.by.port != 0) doubted_.emplace_back(hold.by, loop_.now() + doubt_ms);
-    hold = {};
-    lead();
-}
-
-// The stores know by themselves when it is over.
-void RedisGuide::look_at_holds() {
-    for (Hold* hold : {&all_hold_, &changes_hold_})
-        if (hold->until_ms <= loop_.now()) give_up(*hold);
-}
-
-// ------------------------------------------------------------ while there is a master
-
-void RedisGuide::ask_replication() {
-    master()->ask(tag_replication,
-                  redis_command({"INFO", "replication", "stats"}) + redis_command({"DBSIZE"}), 2);
-}
-
-void RedisGuide::note_replicas(std::string_view info) {
-    replicas_.clear();
-    for (const ReplicaLine& line : replica_lines(info))
-        replicas_.push_back({std::string{line.host}.append(":").append(line.port),
-                             std::string{line.state}, line.lag});
-}
-
-void RedisGuide::ask_settings() {
-    std::string commands;
-    for (const std::string_view name : risky_settings)
-        append_command(commands, {"CONFIG", "GET", name});
-    master()->ask(tag_settings, commands, std::size(risky_settings));
-}
-
-void RedisGuide::ask_rights() {
-    std::string commands;
-    append_rights_probes(commands, needs_.prefix);
-    master()->ask(tag_rights, commands, static_cast<unsigned>(redis_rights().size()));
-}
-
-void RedisGuide::on_rights(std::span<const RedisReply> replies) {
-    const std::string before =
-        std::exchange(missing_rights_, missing_rights(replies, needs_.prefix));
-    if (missing_rights_.empty()) return;
-    if (missing_rights_ == before && !rights_warning_.due(loop_.now())) return;
-    const std::string_view user = needs_.access.username;
-    log::error("session store: the user lacks rights", {{"master", master()->peer().text()},
-                                                        {"user", user.empty() ? "default" : user},
-                                                        {"rights", missing_rights_}});
-}
-
-// A flush, or a master that came back empty: nothing breaks, but everybody is logged out. What the
-// server has dropped by itself is not gone: sessions that were made together expire together. Its count
-// begins anew when somebody resets it.
-void RedisGuide::on_keys(std::int64_t keys, std::int64_t dropped) {
-    constexpr std::int64_t worth_a_word = 100;
-    const std::int64_t since = dropped >= dropped_ ? dropped - dropped_ : dropped;
-    dropped_ = dropped;
-    if (keys_ >= worth_a_word && keys_ - keys - since > keys_ / 2) {
-        ++data_losses_;
-        log::error("session store: most keys are gone",
-                   {{"master", master()->peer().text()}, {"keys", keys}, {"before", keys_}});
-    }
-    keys_ = keys;
+void RedisGuide::give_up(CommandHolds::Of what) {
+    if (holds_.give_up(what, loop_.now())) lead();
 }
 
 // Before anybody asks it for a session.
 void RedisGuide::revoke() {
     if (!revoking_.empty()) return;
     if (to_revoke_.empty()) {
-        if (!announced_) announce();
+        if (!is_ready()) announce();
         return;
     }
-    std::string commands;
     master()->ask(tag_script, redis_command({"SCRIPT", "LOAD", text_of(RedisScript::kill)}));
     while (!to_revoke_.empty() && revoking_.size() < revocations_at_once) {
-        commands.clear();
-        append_kill(commands, redis_key(needs_.prefix, to_revoke_.back()));
-        master()->ask(tag_revocation, commands);
+        std::string command;
+        append_kill(command, redis_key(needs_.prefix, to_revoke_.back()));
+        master()->ask(tag_revocation, command);
         revoking_.push_back(to_revoke_.back());
         to_revoke_.pop_back();
     }
@@ -391,58 +277,65 @@ void RedisGuide::warn_of_wait() {
 
 void RedisGuide::announce() {
     warn_of_wait();
-    if (!std::exchange(announced_, true)) {
+    const Phase before = std::exchange(phase_, Phase::ready);
+    if (before != Phase::ready) {
         const Endpoint& at = master()->peer();
         const std::string epoch =
             last_->choice.epoch ? std::to_string(*last_->choice.epoch) : "none";
-        if (ever_ready_ && ready_at_ != at) {
+        if (ever_ready() && ready_at_ != at) {
             ++failovers_;
             last_failover_ms_ = loop_.now();
             log::info("session store: new master",
                       {{"master", at.text()}, {"before", ready_at_.text()}, {"epoch", epoch}});
         }
-        ever_ready_ = true;
         ready_at_ = at;
-        if (!std::exchange(seen_ready_, true))
+        if (before == Phase::down)
             log::info("session store ready", {{"master", at.text()}, {"epoch", epoch}});
     }
     lead();
 }
 
 void RedisGuide::lead() {
-    if (!announced_) return;
-    needs_.lead({.address = last_->choice.master,
-                 .epoch = last_->choice.epoch.value_or(0),
-                 .all_wait_until_ms = all_hold_.until_ms,
-                 .changes_wait_until_ms = std::max(all_hold_.until_ms, changes_hold_.until_ms)});
+    if (!is_ready()) return;
+    needs_.lead(
+        {.address = last_->choice.master,
+         .epoch = last_->choice.epoch.value_or(0),
+         .all_wait_until_ms = holds_.all().until_ms,
+         .changes_wait_until_ms = std::max(holds_.all().until_ms, holds_.changes().until_ms)});
 }
 
 // ------------------------------------------------------------ what goes wrong
 
 void RedisGuide::on_lost(Contact& contact, RedisLoss loss, std::string_view text) {
     if (&contact == master_.get()) lose_master();
-    if (announced_)
+    if (is_ready())
         other_trouble_ = contact.choice.master.text() + ": " + text_of(loss, text);
     else
         trouble_ = text_of(loss, text);
     warn(contact, loss, text);
-    let_rest(contact.choice.master, loss);
+    delays_.add(contact.choice.master, loss, loop_.now());
+    arm_retry(loop_.now());
+}
+
+// False if it was not ready.
+bool RedisGuide::note_loss() {
+    if (!is_ready()) return false;
+    phase_ = Phase::lost;
+    lost_at_ms_ = loop_.now();
+    ++losses_;
+    return true;
 }
 
 void RedisGuide::lose_master() {
-    if (std::exchange(announced_, false)) {
-        lost_at_ms_ = loop_.now();
-        ++losses_;
-    }
-    all_hold_ = changes_hold_ = {};
-    replicas_.clear();
-    missing_rights_.clear();
+    note_loss();
+    holds_.clear();
+    monitor_.end();
     set_last(last_->choice, false);
 }
 
 void RedisGuide::warn(const Contact& contact, RedisLoss loss, std::string_view text) {
     const std::string server = contact.choice.master.text();
-    if (announced_) {
+    if (is_ready()) {
         if (trial_warning_.due(loop_.now()))
             log::warn("session store: the master that sentinels name cannot be used",
                       {{"named", server},
@@ -452,7 +345,7 @@ void RedisGuide::warn(const Contact& contact, RedisLoss loss, std::string_view t
     }
     log::OncePerMinute& warning = lost_warnings_[static_cast<std::size_t>(loss)];
     const bool due = warning.due(loop_.now());
-    if (!std::exchange(seen_ready_, false) && !due) return;
+    if (std::exchange(phase_, Phase::down) != Phase::lost && !due) return;
     const log::Fields all = {{"master", server}, {"reason", text_of(loss)}, {"error", text}};
     const log::Fields reason = {{"master", server}, {"reason", text_of(loss)}};
     const log::Fields& fields = text.empty() ? reason : all;
@@ -460,37 +353,14 @@ void RedisGuide::warn(const Contact& contact, RedisLoss loss, std::string_view t
                       : log::warn("session store not ready", fields);
 }
 
-void RedisGuide::let_rest(const Endpoint& at, RedisLoss loss) {
-    const std::uint64_t now = loop_.now();
-    std::erase_if(rests_, [&](const Rest& one) {
-        return one.at != at && one.until_ms + rests_known_ms <= now;
-    });
-    auto rest =
-        std::find_if(rests_.begin(), rests_.end(), [&](const Rest& one) { return one.at == at; });
-    if (rest == rests_.end()) rest = rests_.insert(rest, Rest{at, BackOff{uv_hrtime()}, 0});
-    auto time = rest->back_off.next();
-    if (is_hopeless(loss)) time = rest_of_the_refused;
-    if (loss == RedisLoss::not_master || loss == RedisLoss::busy)
-        time = std::max(time, rest_of_replicas);
-    rest->until_ms = now + static_cast<std::uint64_t>(time.count());
-    arm_rest(now);
+// For the delay that ends first, of those that end at `from_ms` or later.
+void RedisGuide::arm_retry(std::uint64_t from_ms) {
+    if (const auto end_ms = delays_.next_end_ms(from_ms))
+        retry_.arm(std::chrono::milliseconds{*end_ms - loop_.now()});
 }
 
-bool RedisGuide::rests(const Endpoint& at) const noexcept {
-    return std::any_of(rests_.begin(), rests_.end(),
-                       [&](const Rest& one) { return one.at == at && one.until_ms > loop_.now(); });
-}
-
-// For the rest that is over first, of those that are at `from_ms` or later.
-void RedisGuide::arm_rest(std::uint64_t from_ms) {
-    std::optional<std::uint64_t> first;
-    for (const Rest& one : rests_)
-        if (one.until_ms >= from_ms) first = std::min(first.value_or(one.until_ms), one.until_ms);
-    if (first) rest_.arm(std::chrono::milliseconds{*first - loop_.now()});
-}
-
-void RedisGuide::on_rest_over() {
-    arm_rest(loop_.now() + 1);
+void RedisGuide::on_retry() {
+    arm_retry(loop_.now() + 1);
     seek();
 }
 
@@ -498,34 +368,10 @@ void RedisGuide::reported(const RedisReport& report) {
     switch (report.kind) {
     case RedisReport::Kind::wants_master: return seek();
     case RedisReport::Kind::killed: return on_killed(report.key);
-    case RedisReport::Kind::refused: refuses_writes_ = true; return;
-    case RedisReport::Kind::written: refuses_writes_ = false; return;
-    case RedisReport::Kind::denied:
-        // More of them may follow that are not told.
-        ask_rights_until_ms_ = loop_.now() + 2000;
-        if (master() != nullptr) ask_rights();
-        return;
+    case RedisReport::Kind::refused: return monitor_.set_refuses_writes(true);
+    case RedisReport::Kind::written: return monitor_.set_refuses_writes(false);
+    case RedisReport::Kind::denied: return monitor_.on_denied(master(), loop_.now());
     }
-}
-
-// Nobody may write for a while, and the worker whose write was refused may be another one than that
-// whose next write is not. So we write ourselves, with what a worker needs for its sessions.
-void RedisGuide::probe_writes() {
-    if (std::exchange(probing_, true)) return;
-    ++last_probe_.count;
-    std::string commands;
-    append_create(commands, needs_.prefix + ":s:probe-" + needs_.access.client_name, {},
-                  {.idle_ms = probe_life_ms, .slack_ms = 0, .absolute_ms = 0, .attributes = {}},
-                  last_probe_);
-    master()->ask(tag_script, redis_command({"SCRIPT", "LOAD", text_of(RedisScript::create)}));
-    master()->ask(tag_probe, commands);
-}
-
-// Nothing else is a proof.
-void RedisGuide::on_probed(const RedisReply& reply) {
-    probing_ = false;
-    const auto told = read_create(reply, {});
-    if (told && told->kind == StoreAnswer::Kind::created) refuses_writes_ = false;
 }
 
 // The master before may have been the one that was told of it: a worker's report comes later.
@@ -537,42 +383,18 @@ void RedisGuide::on_killed(const SessionKey& key) {
 }
 
 void RedisGuide::on_second() {
-    look_at_holds();
+    // The stores know by themselves when a hold is over.
+    if (holds_.give_up_expired(loop_.now())) lead();
     if (master() == nullptr) return;
-    ask_replication();
-    // Whether they are there now, or are missing.
-    if (!missing_rights_.empty() || loop_.now() < ask_rights_until_ms_) ask_rights();
-    if (refuses_writes_) probe_writes();
+    monitor_.on_second(*master(), loop_.now());
     if (!revoking_.empty() || refused_revocations_.empty()) return;
     to_revoke_ = std::exchange(refused_revocations_, {});
     revoke();
 }
 
 void RedisGuide::on_answered(std::uint64_t tag, std::span<RedisReply> replies) {
-    switch (tag) {
-    case tag_replication:
-        note_replicas(replies[0].view());
-        if (replies[0].is_error() || replies[1].is_error()) return;  // of keys it says nothing
-        return on_keys(replies[1].number(0), read_dropped_keys(replies[0].view()));
-    case tag_revocation: return on_revoked(replies[0]);
-    case tag_probe: return on_probed(replies[0]);
-    case tag_settings: return on_settings(replies);
-    case tag_rights: return on_rights(replies);
-    default: return;
-    }
-}
-
-// Once for each master. A user that may not ask them is no trouble.
-void RedisGuide::on_settings(std::span<const RedisReply> replies) {
-    const auto value = [&](std::string_view name) -> std::optional<std::string> {
-        for (const RedisReply& reply : replies)
-            if (reply.elements.size() == 2 && reply.elements[0].view() == name)
-                return std::string{reply.elements[1].view()};
-        return std::nullopt;
-    };
-    for (const std::string& warning : setting_warnings(value, sentinels_ != nullptr))
-        log::warn("session store: risky setting",
-                  {{"master", master()->peer().text()}, {"setting", warning}});
+    if (tag == tag_revocation) return on_revoked(replies[0]);
+    monitor_.on_answered(*master(), tag, replies, loop_.now());
 }
 
 }  // namespace baton

@@ -15,54 +15,22 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "net/log.h"
 #include "net/loop.h"
 #include "net/tcp.h"
-#include "session/redis/back_off.h"
+#include "session/redis/command_holds.h"
 #include "session/redis/master_choice.h"
+#include "session/redis/master_monitor.h"
 #include "session/redis/redis_link.h"
 #include "session/redis/redis_store.h"
+#include "session/redis/retry_delays.h"
 #include "session/redis/revocations.h"
 #include "session/redis/sentinel.h"
+#include "session/redis/store_view.h"
 
 namespace baton {
-
-// How the store is, as operators are told.
-enum class StoreState : std::uint8_t {
-    ready,
-    read_only,  // it refuses writes for now
-    failover,   // it was ready, and its master is being looked for
-    down,
-};
-std::string_view text_of(StoreState state) noexcept;
-
-// What the guide knows, for operators. Times are the loop's.
-struct StoreView {
-    StoreState state = StoreState::down;
-    bool ever_ready = false;
-    std::string master;  // "host:port", empty if there is none
-    std::optional<std::uint64_t> epoch;
-    std::string trouble;  // why it is not ready
-    // It is ready, and the Sentinels name another master: what they say, and why it is not used.
-    std::optional<SentinelDissent> dissent;
-    std::string missing_rights;  // of our user there: "+hdel +rename"
-    std::string other_trouble;   // "10.0.0.6:6379: refused: WRONGPASS"; empty: none was tried
-    struct Replica {
-        std::string address;
-        std::string state;     // "online", …
-        std::int64_t lag = 0;  // s, since it was last heard of; -1: not told
-    };
-    std::vector<Replica> replicas;
-    std::vector<SentinelView> sentinels;
-    std::uint64_t failovers = 0;         // masters that took another's place
-    std::uint64_t last_failover_ms = 0;  // 0: none
-    std::uint64_t losses = 0;            // of a master that was ready
-    std::uint64_t data_losses = 0;       // most of its keys were gone from one second to the next
-    std::size_t revocations = 0;         // not yet told to this master
-};
 
 class RedisGuide {
 public:
@@ -101,16 +69,10 @@ private:
         RedisLink link;
         Contact(RedisGuide& its_guide, MasterChoice its_choice);
     };
-    // A server that was of no use is not tried again before the rest is over.
-    struct Rest {
-        Endpoint at;
-        BackOff back_off;
-        std::uint64_t until_ms = 0;
-    };
-    // Questions wait for the word of all Sentinels, because one of them told of something.
-    struct Hold {
-        std::uint64_t until_ms = 0;  // 0: they do not
-        Endpoint by;                 // port 0: by what all of them say
+    enum class Phase : std::uint8_t {
+        down,   // no master is ready, and the log has said so or never said otherwise
+        lost,   // it was ready, which the log said last
+        ready,  // and all stores know of it
     };
     static const RedisLink::Events link_events;
     static const SentinelWatch::Events sentinel_events;
@@ -125,18 +87,18 @@ private:
     void set_last(const MasterChoice& choice, bool reachable);
     void note_dissent(const SentinelRound& round);
 
-    void begin(Hold& hold, std::uint64_t ms, const Endpoint& by);
-    void give_up(Hold& hold);
-    void look_at_holds();
+    void hold(CommandHolds::Of what, std::uint64_t ms, const Endpoint& by);
+    void give_up(CommandHolds::Of what);
 
     void on_lost(Contact& contact, RedisLoss loss, std::string_view text);
+    bool note_loss();
     void lose_master();
     void warn(const Contact& contact, RedisLoss loss, std::string_view text);
-    void let_rest(const Endpoint& at, RedisLoss loss);
-    bool rests(const Endpoint& at) const noexcept;
-    void arm_rest(std::uint64_t from_ms);
-    void on_rest_over();
+    void arm_retry(std::uint64_t from_ms);
+    void on_retry();
 
+    bool is_ready() const noexcept { return phase_ == Phase::ready; }
+    bool ever_ready() const noexcept { return ready_at_.port != 0; }
     // The master's, while it is ready; else null.
     RedisLink* master() const noexcept;
     void on_answered(std::uint64_t tag, std::span<RedisReply> replies);
@@ -147,15 +109,6 @@ private:
     void lead();
     void warn_of_wait();
     void on_second();
-    void ask_replication();
-    void note_replicas(std::string_view info);
-    void ask_settings();
-    void ask_rights();
-    void on_rights(std::span<const RedisReply> replies);
-    void on_keys(std::int64_t keys, std::int64_t dropped);
-    void probe_writes();
-    void on_probed(const RedisReply& reply);
-    void on_settings(std::span<const RedisReply> replies);
 
     Loop& loop_;
     const Needs needs_;
@@ -163,9 +116,10 @@ private:
     std::unique_ptr<Contact> master_;           // the one in use, or that was
     std::unique_ptr<Contact> trial_;            // one that may be the next
     std::unique_ptr<SentinelWatch> sentinels_;  // none with an address of its own
-    std::vector<Rest> rests_;
-    Timer<&RedisGuide::on_rest_over> rest_;
+    RetryDelays delays_;                        // of servers that were of no use
+    Timer<&RedisGuide::on_retry> retry_;
     Timer<&RedisGuide::on_second> second_;
+    MasterMonitor monitor_;
     Revocations revocations_;
     std::vector<SessionKey> to_revoke_;            // at this master
     std::deque<SessionKey> revoking_;              // asked, in the order of their answers
@@ -173,36 +127,22 @@ private:
 
     std::optional<LastMaster> last_;     // the master that is in use, or was last
     std::optional<MasterChoice> tried_;  // who was gone to last
-    Hold all_hold_;                      // all questions: it told of a switch
-    Hold changes_hold_;                  // changes: it told of a promotion
-    std::vector<std::pair<Endpoint, std::uint64_t>> doubted_;  // Sentinels, and until when
-    std::optional<std::uint64_t> deposed_since_ms_;            // the master, by a majority
+    CommandHolds holds_;
+    std::optional<std::uint64_t> deposed_since_ms_;  // the master, by a majority
     std::optional<SentinelDissent> dissent_;
     std::string other_trouble_;
-    bool announced_ = false;  // all stores know of the master, and it is ready
+    Phase phase_ = Phase::down;
     bool wait_judged_ = false;
-    bool ever_ready_ = false;
-    bool seen_ready_ = false;      // since the last failure that was logged
-    bool refuses_writes_ = false;  // as the last one showed, of whomever it was
-    bool probing_ = false;         // a write of our own is asked
     std::uint64_t lost_at_ms_ = 0;
     std::uint64_t ready_since_ms_ = 0;
-    Endpoint ready_at_;  // the last master that was ready
+    Endpoint ready_at_;  // the last master that was ready; port 0: none ever was
     std::string trouble_;
-    std::string missing_rights_;  // at this master
-    std::uint64_t ask_rights_until_ms_ = 0;
-    std::vector<StoreView::Replica> replicas_;
     std::uint64_t failovers_ = 0;
     std::uint64_t last_failover_ms_ = 0;
     std::uint64_t losses_ = 0;
-    std::int64_t keys_ = 0;     // of the master, a second ago
-    std::int64_t dropped_ = 0;  // by itself, since it began to count: expired, evicted
-    TransactionId last_probe_;
-    std::uint64_t data_losses_ = 0;
     std::array<log::OncePerMinute, redis_losses_count> lost_warnings_;  // one for each reason
     log::OncePerMinute trial_warning_;
     log::OncePerMinute dissent_warning_;
-    log::OncePerMinute rights_warning_;
 };
 
 }  // namespace baton
