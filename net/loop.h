@@ -72,8 +72,11 @@ public:
     Loop& operator=(const Loop&) = delete;
 
     uv_loop_t* uv() noexcept { return &loop_; }
-    // Until `stop`.
-    void run() noexcept { uv_run(&loop_, UV_RUN_DEFAULT); }
+    // Until `stop`. What was posted before is done before any event.
+    void run() {
+        run_tasks();
+        uv_run(&loop_, UV_RUN_DEFAULT);
+    }
     // One turn; waits for an event if `wait`. For tests.
     void turn(bool wait = false) noexcept { uv_run(&loop_, wait ? UV_RUN_ONCE : UV_RUN_NOWAIT); }
     void stop() noexcept { uv_stop(&loop_); }

@@ -23,8 +23,8 @@ std::string counted_as(std::string_view address) {
 
 }  // namespace
 
-bool UnknownLimit::count(std::string_view address, std::int64_t now_ms) {
-    if (!enabled()) return true;
+bool UnknownLimit::count(std::string_view address, std::size_t max, std::int64_t now_ms) {
+    if (max == 0) return true;
     std::string key = counted_as(address);
     const std::int64_t minute = now_ms / 60'000;
     const std::lock_guard lock{mutex_};
@@ -34,7 +34,7 @@ bool UnknownLimit::count(std::string_view address, std::int64_t now_ms) {
         counts_.clear();
     }
     const auto found = counts_.find(key);
-    if (found != counts_.end()) return ++found->second <= max_;
+    if (found != counts_.end()) return ++found->second <= max;
     if (counts_.size() < addresses_max) counts_.emplace(std::move(key), 1);
     return true;
 }

@@ -22,6 +22,8 @@ struct HeadLimits {
     // Bytes of a request's body, 0 for any number: a Content-Length over it is refused with the
     // head, a chunked body as soon as it announces more. Responses have no such limit.
     std::uint64_t body_max = 0;
+
+    bool operator==(const HeadLimits&) const = default;
 };
 
 // What to do with fields whose name holds `_`: some servers fold it to `-`, so that X_Real_IP

@@ -27,6 +27,7 @@ public:
     virtual void abort() = 0;
 
     virtual const Peer& peer() const noexcept = 0;
+    // The terms under which it was accepted.
     virtual const ListenerConfig& listener() const noexcept = 0;
     virtual bool is_relayed() const noexcept = 0;  // else baton answers its requests itself
 

@@ -16,20 +16,20 @@
 namespace baton {
 
 class Clients;
-struct ListenerConfig;
 
-// Open connections of each client at each listener that bounds them, over all workers. A client is an
+// Open connections of each client at each listener that bounds them, over all workers: at the address that
+// it is bound to. A client is an
 // IPv4 address, or the first 64 bits of an IPv6 address (what one customer is given). Any thread.
 class ClientCounts {
 public:
     // One more of `client` at `listener`, unless it has `max` there already.
-    bool take(const ListenerConfig& listener, const Address& client, std::size_t max);
-    void give_back(const ListenerConfig& listener, const Address& client) noexcept;
+    bool take(const Address& listener, const Address& client, std::size_t max);
+    void give_back(const Address& listener, const Address& client) noexcept;
 
 private:
     std::mutex mutex_;
     // Those that have at least one; guarded by mutex_.
-    std::map<std::pair<const ListenerConfig*, std::string>, std::size_t> open_;
+    std::map<std::pair<std::string, std::string>, std::size_t> open_;
 };
 
 // Shared by all workers.

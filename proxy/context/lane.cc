@@ -29,12 +29,10 @@ void DateLine::write(std::uint64_t now_ms) {
     until_ms_ = now_ms + static_cast<std::uint64_t>(1000 - wall_ms % 1000);
 }
 
-Lane::Lane(Loop& the_loop, std::size_t its_index, std::shared_ptr<const Snapshot> the_snapshot,
-           std::unique_ptr<Store> the_store, UnknownLimit& the_unknown_limit, log::Writer* writer,
-           log::Writer::Sink access_sink)
+Lane::Lane(Loop& the_loop, std::size_t its_index, std::unique_ptr<Store> the_store,
+           UnknownLimit& the_unknown_limit, log::Writer* writer, log::Writer::Sink access_sink)
     : loop(the_loop),
       index(its_index),
-      snapshot(std::move(the_snapshot)),
       store(std::move(the_store)),
       pools(its_index),
       access_log(writer, access_sink),
@@ -44,9 +42,13 @@ Lane::Lane(Loop& the_loop, std::size_t its_index, std::shared_ptr<const Snapshot
     store->attach(this, {[](void* lane, StoreTicket ticket, StoreAnswer answer) {
                       static_cast<Lane*>(lane)->waiters.answer(ticket, std::move(answer));
                   }});
-    pools.begin_use(snapshot->upstreams());
     head_out.reserve(std::size_t{16} << 10);
     lines_out.reserve(std::size_t{8} << 10);
+}
+
+void Lane::take(std::shared_ptr<const Snapshot> newest) {
+    snapshot = SnapshotRef{std::move(newest), pools};
+    pools.drop_unused();
 }
 
 }  // namespace baton

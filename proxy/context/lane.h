@@ -15,6 +15,7 @@
 #include "proxy/context/access_log.h"
 #include "proxy/context/date_line.h"
 #include "proxy/context/request_ids.h"
+#include "proxy/context/snapshot_ref.h"
 #include "proxy/context/stats.h"
 #include "proxy/context/store_waiters.h"
 #include "proxy/route/snapshot.h"
@@ -29,17 +30,19 @@ namespace baton {
 std::string_view logged_target(const Head& head, bool query) noexcept;
 
 struct Lane {
-    Lane(Loop& the_loop, std::size_t its_index, std::shared_ptr<const Snapshot> the_snapshot,
-         std::unique_ptr<Store> the_store, UnknownLimit& the_unknown_limit, log::Writer* writer,
-         log::Writer::Sink access_sink);
+    // Serves nobody before it has taken a snapshot.
+    Lane(Loop& the_loop, std::size_t its_index, std::unique_ptr<Store> the_store,
+         UnknownLimit& the_unknown_limit, log::Writer* writer, log::Writer::Sink access_sink);
     Lane(const Lane&) = delete;  // the store holds its address
     Lane& operator=(const Lane&) = delete;
 
     Loop& loop;
     const std::size_t index;  // of its cell in every identity
-    std::shared_ptr<const Snapshot> snapshot;
     std::unique_ptr<Store> store;
     Pools pools;
+    SnapshotRef snapshot;  // the newest; a request keeps the one that it began with
+    // Between two iterations: requests that begin from here on have this one.
+    void take(std::shared_ptr<const Snapshot> newest);
     AccessLog access_log;
     Counters counters;
     TcpCounts tcp;

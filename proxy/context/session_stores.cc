@@ -38,7 +38,10 @@ RedisAccess access(const RedisConfig& redis, const std::string& who) {
 }  // namespace
 
 SessionStores::SessionStores(Loop& control, const Config& config)
-    : control_(control), config_(config), table_(table_limits(config.session)) {
+    : control_(control),
+      redis_(config.redis),
+      session_(config.session),
+      table_(table_limits(config.session)) {
     if (config.session.store != SessionStore::redis) return;
     const RedisConfig& redis = config.redis;
     RedisGuide::Needs needs;
@@ -66,10 +69,10 @@ std::unique_ptr<Store> SessionStores::make(Loop& loop) {
         return store;
     }
     RedisStore::Needs needs;
-    needs.access = access(config_.redis, std::to_string(followers_.size()));
-    needs.prefix = config_.redis.prefix;
-    needs.limits = {config_.session.attributes_max, config_.session.data_max};
-    needs.wait_queue_max = config_.session.wait_queue_max;
+    needs.access = access(redis_, std::to_string(followers_.size()));
+    needs.prefix = redis_.prefix;
+    needs.limits = {session_.attributes_max, session_.data_max};
+    needs.wait_queue_max = session_.wait_queue_max;
     needs.report = [this](const RedisReport& report) {
         control_.post([this, report] { guide_->reported(report); });
     };

@@ -44,7 +44,8 @@ private:
     };
 
     Loop& control_;
-    const Config& config_;
+    const RedisConfig redis_;
+    const SessionConfig session_;
     MemoryTable table_;
     EndedSessions ended_;
     std::unique_ptr<RedisGuide> guide_;

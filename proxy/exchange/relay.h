@@ -136,7 +136,7 @@ private:
 
     Request& request_;
     ServerSide& server_;
-    std::shared_ptr<const Snapshot> snapshot_;
+    SnapshotRef snapshot_;
     const Route* route_ = nullptr;
     ServerChoice choice_;
     RequestSession session_;

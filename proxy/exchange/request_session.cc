@@ -189,7 +189,8 @@ void RequestSession::unavailable() {
 bool RequestSession::is_guessing() {
     for (const unsigned allowed = found_ == Found::live ? 1 : 0; look_up_.unknown > allowed;
          --look_up_.unknown)
-        if (!needs_.lane->unknown_limit->count(needs_.client, now())) return true;
+        if (!needs_.lane->unknown_limit->count(needs_.client, needs_.config->unknown_max, now()))
+            return true;
     return false;
 }
 

@@ -14,10 +14,11 @@ void empty(std::string& bytes) {
 
 }  // namespace
 
-Http1Block::Http1Block(Lane& lane, const HeadLimits& limits)
-    : parser(HeadGuard::Kind::request, limits),
-      server(lane, limits),
-      grown_size_(limits.head + room_size),
+Http1Block::Http1Block(Lane& lane, std::shared_ptr<const HeadLimits> its_limits)
+    : limits(std::move(its_limits)),
+      parser(HeadGuard::Kind::request, *limits),
+      server(lane, *limits),
+      grown_size_(limits->head + room_size),
       room_(std::make_unique_for_overwrite<char[]>(room_size)) {}
 
 Http1Block::~Http1Block() = default;
@@ -51,6 +52,12 @@ void Http1Block::clear() {
     request.drop_held();
 }
 
+void Http1Blocks::use(const HeadLimits& limits) {
+    if (limits_ && *limits_ == limits) return;
+    limits_ = std::make_shared<const HeadLimits>(limits);
+    free_.clear();
+}
+
 std::unique_ptr<Http1Block> Http1Blocks::take() {
     if (free_.empty()) return std::make_unique<Http1Block>(lane_, limits_);
     std::unique_ptr<Http1Block> block = std::move(free_.back());
@@ -62,7 +69,7 @@ void Http1Blocks::give_back(std::unique_ptr<Http1Block> block) {
     block->clear();
     empty(block->reading);
     empty(block->later);
-    if (free_.size() < free_max) free_.push_back(std::move(block));
+    if (block->limits == limits_ && free_.size() < free_max) free_.push_back(std::move(block));
 }
 
 }  // namespace baton

@@ -30,7 +30,7 @@ public:
     // largest.
     static constexpr std::size_t room_size = std::size_t{16} << 10;
 
-    Http1Block(Lane& lane, const HeadLimits& limits);
+    Http1Block(Lane& lane, std::shared_ptr<const HeadLimits> limits);
     ~Http1Block();
     Http1Block(const Http1Block&) = delete;
     Http1Block& operator=(const Http1Block&) = delete;
@@ -46,6 +46,7 @@ public:
     // given back.
     void clear();
 
+    const std::shared_ptr<const HeadLimits> limits;
     HttpParser parser;
     Request request;
     Http1Server server;
@@ -71,7 +72,9 @@ private:
 // One loop's free list.
 class Http1Blocks {
 public:
-    Http1Blocks(Lane& lane, const HeadLimits& limits) : lane_(lane), limits_(limits) {}
+    explicit Http1Blocks(Lane& lane) : lane_(lane) {}
+    // Of the blocks that are taken from now on. Needed before the first.
+    void use(const HeadLimits& limits);
     std::unique_ptr<Http1Block> take();
     void give_back(std::unique_ptr<Http1Block> block);
 
@@ -80,7 +83,7 @@ private:
     static constexpr std::size_t free_max = 256;
 
     Lane& lane_;
-    HeadLimits limits_;
+    std::shared_ptr<const HeadLimits> limits_;
     std::vector<std::unique_ptr<Http1Block>> free_;
 };
 

@@ -57,12 +57,13 @@ const StreamEvents Http1Client::events{
 };
 
 Http1Client::Http1Client(Lane& lane, Http1Blocks& blocks, ClientOwner& owner, StreamPtr stream,
-                         Peer peer, const ListenerConfig& listener, LocalService* service)
+                         Peer peer, std::shared_ptr<const ListenerConfig> listener,
+                         LocalService* service)
     : lane_(lane),
       blocks_(blocks),
       owner_(owner),
       stream_(std::move(stream)),
-      listener_(listener),
+      listener_(std::move(listener)),
       service_(service),
       peer_(std::move(peer)),
       timer_(lane.loop, *this),

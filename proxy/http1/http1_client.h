@@ -23,14 +23,14 @@ class Http1Client final : public ClientSide, public ClientConnection {
 public:
     // `service` answers its requests; null: they are relayed. All but the stream and the peer outlive it.
     Http1Client(Lane& lane, Http1Blocks& blocks, ClientOwner& owner, StreamPtr stream, Peer peer,
-                const ListenerConfig& listener, LocalService* service);
+                std::shared_ptr<const ListenerConfig> listener, LocalService* service);
     ~Http1Client() override;
 
     void stop() override;
     bool close_if_idle() override;
     void abort() override;
     const Peer& peer() const noexcept override { return peer_; }
-    const ListenerConfig& listener() const noexcept override { return listener_; }
+    const ListenerConfig& listener() const noexcept override { return *listener_; }
     bool is_relayed() const noexcept override { return service_ == nullptr; }
 
     Address local_address() const noexcept override { return stream_->local_address(); }
@@ -116,7 +116,7 @@ private:
     Http1Blocks& blocks_;
     ClientOwner& owner_;
     StreamPtr stream_;
-    const ListenerConfig& listener_;
+    std::shared_ptr<const ListenerConfig> listener_;
     LocalService* service_;
     Peer peer_;
     Timer<&Http1Client::on_deadline> timer_;

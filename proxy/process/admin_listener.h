@@ -22,15 +22,17 @@ public:
     // `index`: among the registry's loops. `view` outlives it.
     // `emptied(holder)`: stopped, and the last connection is gone.
     AdminListener(Loop& loop, std::size_t index, const ProcessView& view,
-                  std::shared_ptr<const Snapshot> snapshot, std::unique_ptr<Store> store,
-                  UnknownLimit& unknown_limit, void* holder, Clients::Emptied emptied);
+                  std::unique_ptr<Store> store, UnknownLimit& unknown_limit, void* holder,
+                  Clients::Emptied emptied);
 
     // Whose holders give a descriptor to who connects here when there is none. It outlives this.
     void take_descriptors_from(const ConnectionGate& gate) noexcept {
         gate_.descriptors_from = &gate;
     }
+    // Needed once before a connection comes.
+    void take(std::shared_ptr<const Snapshot> newest);
     // Takes the listening socket, which is bound to `address`.
-    void listen(int fd, const Address& address);
+    void listen(int fd, const Address& address, const ListenerConfig& config);
     const Address& address() const noexcept { return address_; }
     // As of Clients.
     void finish() { clients_.finish(); }

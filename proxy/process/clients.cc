@@ -49,7 +49,7 @@ Clients::Clients(Lane& lane, ConnectionGate& gate, void* holder, Emptied emptied
       holder_(holder),
       emptied_(emptied),
       place_(gate.holders.size()),
-      blocks_(lane, head_limits(lane.snapshot->config().limits)) {
+      blocks_(lane) {
     gate.holders.push_back(this);
 }
 
@@ -59,12 +59,26 @@ void Clients::listen(int fd, const Address& address, const ListenerConfig& confi
                                                     this, listener_events));
 }
 
+// Two listeners of one configured address, which has a port of 0 then, are told apart by their order.
+void Clients::take(const LimitsConfig& limits, std::span<const ListenerConfig> terms) {
+    blocks_.use(head_limits(limits));
+    std::vector<bool> taken(terms.size());
+    for (const auto& listener : listeners_) {
+        for (std::size_t i = 0; i < terms.size(); ++i) {
+            if (taken[i] || !(terms[i].address == listener->configured())) continue;
+            taken[i] = true;
+            listener->take_terms(terms[i]);
+            break;
+        }
+    }
+}
+
 void Clients::adopt(Listener& listener, int fd, const Address& address) {
     Peer peer;
     peer.address = address;
     peer.host = address.host();
     peer.local_port = listener.address().port();
-    const auto& trusted = listener.config().trusted_proxies;
+    const auto& trusted = listener.terms()->trusted_proxies;
     peer.trusted = std::any_of(trusted.begin(), trusted.end(),
                                [&](const Network& network) { return network.contains(address); });
     if (!admit(listener, peer)) {
@@ -73,22 +87,23 @@ void Clients::adopt(Listener& listener, int fd, const Address& address) {
     }
     auto stream = Tcp::adopt(lane_.loop, fd, lane_.tcp);
     if (!stream) {
-        if (is_counted(listener.config(), peer))
-            gate_.per_client.give_back(listener.config(), address);
+        if (is_counted(*listener.terms(), peer))
+            gate_.per_client.give_back(listener.address(), address);
         return gate_.give_back();
     }
     auto client =
         std::make_unique<Http1Client>(lane_, blocks_, *this, std::move(stream), std::move(peer),
-                                      listener.config(), listener.service());
+                                      listener.terms(), listener.service());
     client->index = clients_.size();
     clients_.push_back(std::move(client));
 }
 
 // Unless its client has as many as it may have.
 bool Clients::admit(const Listener& listener, const Peer& peer) {
-    const ListenerConfig& config = listener.config();
+    const ListenerConfig& config = *listener.terms();
     if (!is_counted(config, peer)) return true;
-    if (gate_.per_client.take(config, peer.address, config.connections_per_client_max)) return true;
+    if (gate_.per_client.take(config.address, peer.address, config.connections_per_client_max))
+        return true;
     lane_.counters.connections_refused.add();
     if (refusal_warning_.due(lane_.loop.now()))
         log::warn("connection refused, its client has too many",
@@ -169,7 +184,7 @@ void Clients::retire(ClientConnection& connection) noexcept {
     }
     clients_.pop_back();
     if (is_counted(gone->listener(), gone->peer()))
-        gate_.per_client.give_back(gone->listener(), gone->peer().address);
+        gate_.per_client.give_back(gone->listener().address, gone->peer().address);
     gate_.give_back();
     for (const auto& listener : listeners_) listener->resume();
     tell_if_empty();

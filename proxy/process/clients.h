@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "proxy/context/client_connection.h"
@@ -25,9 +26,12 @@ public:
     Clients& operator=(const Clients&) = delete;
 
     // Takes a listening socket, and serves who connects to it: requests are relayed, or answered by
-    // `service` if there is one, which outlives them. So does `config`.
+    // `service` if there is one, which outlives them.
     void listen(int fd, const Address& address, const ListenerConfig& config,
                 LocalService* service = nullptr);
+
+    // The newest limits, and the terms of listeners: of those whose addresses are among them.
+    void take(const LimitsConfig& limits, std::span<const ListenerConfig> terms);
 
     // The end will come: still listens, but answers say that their connection ends.
     void drain() noexcept;

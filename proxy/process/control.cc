@@ -44,9 +44,8 @@ Control::Control(Config config)
     : worker_count_(config.workers != 0 ? config.workers
                                         : std::max(1U, uv_available_parallelism())),
       registry_(worker_count_ + 1),
-      snapshot_(std::make_shared<const Snapshot>(std::move(config), registry_)),
+      snapshot_(snapshot_of(std::move(config))),
       stores_(loop_, snapshot_->config()),
-      unknown_limit_(snapshot_->config().session.unknown_max),
       second_(loop_, *this),
       drained_(loop_, *this),
       grace_(loop_, *this),
@@ -137,10 +136,10 @@ bool Control::open_admin() {
     if (!open_one(snapshot_->config().admin.address, 1, sockets)) return false;
     if (sockets.fds.empty()) return true;
     admin_ = std::make_unique<AdminListener>(
-        loop_, worker_count_, view_, snapshot_, std::make_unique<MemoryStore>(stores_.table()),
-        unknown_limit_, this, [](void* control) { static_cast<Control*>(control)->loop_.stop(); });
+        loop_, worker_count_, view_, std::make_unique<MemoryStore>(stores_.table()), unknown_limit_,
+        this, [](void* control) { static_cast<Control*>(control)->loop_.stop(); });
     admin_->take_descriptors_from(gate_);
-    admin_->listen(sockets.fds[0], sockets.address);
+    admin_->listen(sockets.fds[0], sockets.address, snapshot_->config().admin);
     return true;
 }
 
@@ -148,7 +147,6 @@ void Control::start_workers() {
     for (unsigned i = 0; i < worker_count_; ++i) {
         workers_.push_back(std::make_unique<Worker>(
             Worker::Needs{.index = i,
-                          .snapshot = snapshot_,
                           .make_store = [this](Loop& loop) { return stores_.make(loop); },
                           .unknown_limit = &unknown_limit_,
                           .lost_rotations = &lost_rotations_,
@@ -165,12 +163,29 @@ void Control::start_workers() {
             workers_.back()->listen_for_api(api_sockets_.fds[i], api_sockets_.address,
                                             snapshot_->config().session_api.listener);
     }
-    view_ = {snapshot_.get(), &registry_, {}, &gate_, &stores_.table(), nullptr, &writer_, false};
+    view_ = {nullptr, &registry_, {}, &gate_, &stores_.table(), nullptr, &writer_, false};
     if (stores_.guide() != nullptr) view_.stores = &stores_;
     for (const auto& worker : workers_) view_.lanes.push_back(&std::as_const(*worker).lane());
     working_ = with_traffic_ = worker_count_;
+    publish(snapshot_);
     stores_.start();
     for (const auto& worker : workers_) worker->start();
+}
+
+std::shared_ptr<const Snapshot> Control::snapshot_of(Config config) {
+    return std::make_shared<const Snapshot>(std::move(config), registry_);
+}
+
+void Control::publish(std::shared_ptr<const Snapshot> newest) {
+    snapshot_ = view_.snapshot = std::move(newest);
+    if (admin_) admin_->take(snapshot_);
+    const auto waiting = std::make_shared<std::size_t>(workers_.size());
+    for (const auto& worker : workers_)
+        worker->publish(snapshot_, [this, waiting] {
+            loop_.post([this, waiting] {
+                if (--*waiting == 0) registry_.forget_unused();
+            });
+        });
 }
 
 void Control::on_signal(int number) {

@@ -27,6 +27,13 @@ public:
     // Serves until it is told to stop. The process's exit status: 0, or 1 if it could not start.
     int run();
 
+    // The control thread. Every worker takes the snapshot between two iterations of its loop: requests that
+    // begin after that have it. When all have, identities that nobody uses any more are forgotten.
+    void publish(std::shared_ptr<const Snapshot> newest);
+    // A snapshot with this process's identities. The control thread, or before `run`.
+    std::shared_ptr<const Snapshot> snapshot_of(Config config);
+    Loop& loop() noexcept { return loop_; }
+
 private:
     enum class State : std::uint8_t { serving, draining, stopping };
 

@@ -49,6 +49,12 @@ unsigned waiting_at(int fd) noexcept {
     return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 ? info.tcpi_unacked : 1;
 }
 
+std::shared_ptr<const ListenerConfig> terms_at(const Address& bound, const ListenerConfig& config) {
+    auto terms = std::make_shared<ListenerConfig>(config);
+    terms->address = bound;
+    return terms;
+}
+
 bool fail(const Address& address, const char* what, ListenerSockets& out, std::string& complaint) {
     complaint = std::string{"cannot "} + what + " " + address.text() + ": " + bind_error(errno);
     for (const int fd : out.fds) ::close(fd);
@@ -90,8 +96,8 @@ Listener::Listener(Loop& loop, int fd, Address address, const ListenerConfig& co
                    LocalService* service, ConnectionGate& gate, void* holder, const Events& events)
     : loop_(loop),
       fd_(fd),
-      address_(address),
-      config_(config),
+      configured_(config.address),
+      terms_(terms_at(address, config)),
       service_(service),
       gate_(gate),
       holder_(holder),
@@ -102,6 +108,14 @@ Listener::Listener(Loop& loop, int fd, Address address, const ListenerConfig& co
     if (config.defer_accept)
         setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &deferred_max, sizeof(deferred_max));
     on_retry();
+}
+
+void Listener::take_terms(const ListenerConfig& config) {
+    if (config.defer_accept != terms_->defer_accept) {
+        const int wait = config.defer_accept ? deferred_max : 0;
+        setsockopt(fd_, IPPROTO_TCP, TCP_DEFER_ACCEPT, &wait, sizeof(wait));
+    }
+    terms_ = terms_at(address(), config);
 }
 
 Listener::~Listener() {
@@ -159,7 +173,7 @@ void Listener::tell_full() noexcept {
 
 void Listener::warn() noexcept {
     if (warning_.due(loop_.now()))
-        log::warn("accepting paused", {{"address", address_.text()}, {"reason", paused_why_}});
+        log::warn("accepting paused", {{"address", address().text()}, {"reason", paused_why_}});
 }
 
 void Listener::resume() noexcept {

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -47,15 +48,19 @@ public:
         // Somebody waits to be let in.
         Room (*full)(void* holder, Lack lack);
     };
-    // Takes the socket. `events` must outlive it (a constant).
+    // Takes the socket, which is bound to `address`. `events` must outlive it (a constant).
     Listener(Loop& loop, int fd, Address address, const ListenerConfig& config,
              LocalService* service, ConnectionGate& gate, void* holder, const Events& events);
     ~Listener();
     Listener(const Listener&) = delete;
     Listener& operator=(const Listener&) = delete;
 
-    const ListenerConfig& config() const noexcept { return config_; }
-    const Address& address() const noexcept { return address_; }
+    // What clients are held to who connect from now on. Its address is the one that the socket is bound to.
+    const std::shared_ptr<const ListenerConfig>& terms() const noexcept { return terms_; }
+    void take_terms(const ListenerConfig& config);
+    const Address& address() const noexcept { return terms_->address; }
+    // The address in the configuration, whose port may be 0.
+    const Address& configured() const noexcept { return configured_; }
     // Who answers what comes in here; null: requests are relayed.
     LocalService* service() const noexcept { return service_; }
 
@@ -77,8 +82,8 @@ private:
 
     Loop& loop_;
     int fd_;
-    Address address_;
-    const ListenerConfig& config_;
+    const Address configured_;
+    std::shared_ptr<const ListenerConfig> terms_;
     LocalService* service_;
     ConnectionGate& gate_;
     void* holder_;

@@ -12,8 +12,8 @@ constexpr std::chrono::milliseconds flush_every{200};
 }  // namespace
 
 Worker::Worker(Needs needs)
-    : lane_(loop_, needs.index, std::move(needs.snapshot), needs.make_store(loop_),
-            *needs.unknown_limit, needs.writer, needs.access_sink),
+    : lane_(loop_, needs.index, needs.make_store(loop_), *needs.unknown_limit, needs.writer,
+            needs.access_sink),
       clients_(lane_, *needs.gate, this,
                [](void* worker) { static_cast<Worker*>(worker)->on_emptied(); }),
       api_(lane_),
@@ -42,6 +42,20 @@ void Worker::listen_for_api(int fd, const Address& address, const ListenerConfig
     api_clients_.listen(fd, address, config, &api_);
 }
 
+void Worker::take(std::shared_ptr<const Snapshot> newest) {
+    const Config& config = newest->config();
+    lane_.take(newest);
+    clients_.take(config.limits, config.listeners);
+    api_clients_.take(config.limits, {&config.session_api.listener, 1});
+}
+
+void Worker::publish(std::shared_ptr<const Snapshot> newest, std::function<void()> taken) {
+    loop_.post([this, newest = std::move(newest), taken = std::move(taken)]() mutable {
+        take(std::move(newest));
+        taken();
+    });
+}
+
 void Worker::start() {
     thread_ = std::thread{[this] { loop_.run(); }};
 }
@@ -52,6 +66,7 @@ void Worker::join() {
 
 void Worker::on_second() {
     lane_.pools.sweep(loop_.now());
+    lane_.pools.drop_unused();
 }
 
 void Worker::on_flush() { lane_.access_log.flush(); }

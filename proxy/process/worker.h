@@ -18,8 +18,7 @@ namespace baton {
 class Worker {
 public:
     struct Needs {
-        std::size_t index = 0;  // among the registry's loops
-        std::shared_ptr<const Snapshot> snapshot;
+        std::size_t index = 0;                                         // among the registry's loops
         std::function<std::unique_ptr<Store>(Loop& loop)> make_store;  // of this worker's loop
         UnknownLimit* unknown_limit = nullptr;
         LostRotations* lost_rotations = nullptr;  // or none
@@ -43,6 +42,11 @@ public:
     void listen(int fd, const Address& address, const ListenerConfig& config);
     // The same, of the session API.
     void listen_for_api(int fd, const Address& address, const ListenerConfig& config);
+
+    // This worker's thread, between two iterations, or before `start`: needed once before that.
+    void take(std::shared_ptr<const Snapshot> newest);
+    // Any thread. The same later on this worker's thread, which then calls `taken`.
+    void publish(std::shared_ptr<const Snapshot> newest, std::function<void()> taken);
 
     void start();  // a thread that runs the loop until the worker has stopped
     void join();

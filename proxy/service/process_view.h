@@ -3,6 +3,7 @@
 // What the control thread may see of the process while its workers run: all of it is const, or
 // counted in atomics.
 
+#include <memory>
 #include <vector>
 
 #include "net/log.h"
@@ -14,7 +15,7 @@
 namespace baton {
 
 struct ProcessView {
-    const Snapshot* snapshot = nullptr;
+    std::shared_ptr<const Snapshot> snapshot;  // the newest
     const Registry* registry = nullptr;
     std::vector<const Lane*> lanes;  // of the workers: counters
     const ConnectionGate* gate = nullptr;

@@ -45,9 +45,9 @@ public:
     Work(Lane& lane, std::string_view scope, StoreTicket ticket, ApiCall call, SessionAsked asked,
          std::optional<std::uint64_t> base)
         : lane_(lane),
-          config_(lane.snapshot->config().session),
+          snapshot_(lane.snapshot),
           scope_(scope),
-          cookie_(lane.snapshot->config().cookie_of(scope)),
+          cookie_(snapshot_->config().cookie_of(scope)),
           ticket_(ticket),
           call_(call),
           asked_(std::move(asked)),
@@ -92,7 +92,7 @@ private:
 
     std::optional<StoreAnswer> question() {
         Store& store = *lane_.store;
-        const StoreAsk ask{ticket_, lane_.epoch_now_ms(), config_.failover_wait.count()};
+        const StoreAsk ask{ticket_, lane_.epoch_now_ms(), config().failover_wait.count()};
         switch (call_) {
         case ApiCall::read: return store.load(key_of(id_), ShownBy::server, ask);
         case ApiCall::create: return store.create(key_of(id_), session(), ask);
@@ -105,9 +105,9 @@ private:
 
     NewSession session() const {
         NewSession session;
-        session.idle_ms = asked_.idle_ms.value_or(config_.idle.count());
+        session.idle_ms = asked_.idle_ms.value_or(config().idle.count());
         session.slack_ms = touch_slack_ms(session.idle_ms);
-        session.absolute_ms = config_.absolute.count();
+        session.absolute_ms = config().absolute.count();
         session.attributes = asked_.set;
         return session;
     }
@@ -149,12 +149,14 @@ private:
         return json_reply(200, {{"version", version}}, etag(version));
     }
 
+    const SessionConfig& config() const noexcept { return snapshot_->config().session; }
+
     SessionKey key_of(const SessionId& id) const noexcept {
         return session_key(scope_, cookie_, id);
     }
 
     Lane& lane_;
-    const SessionConfig& config_;
+    SnapshotRef snapshot_;
     std::string_view scope_;
     std::string_view cookie_;
     StoreTicket ticket_;

@@ -27,7 +27,7 @@ struct Answer {
 struct Admin {
     explicit Admin(Setup setup = {})
         : proxy(std::move(setup)),
-          view{proxy.snapshot().get(),
+          view{proxy.snapshot(),
                &proxy.registry(),
                {&std::as_const(proxy.worker()).lane()},
                &proxy.gate(),
@@ -35,13 +35,14 @@ struct Admin {
                nullptr,
                &proxy.writer(),
                false},
-          listener(proxy.worker().loop(), 2, view, proxy.snapshot(),
-                   std::make_unique<MemoryStore>(proxy.table()), unknown_limit, this,
+          listener(proxy.worker().loop(), 2, view, std::make_unique<MemoryStore>(proxy.table()),
+                   unknown_limit, this,
                    [](void* admin) { static_cast<Admin*>(admin)->emptied = true; }) {
         ListenerSockets sockets;
         std::string complaint;
         REQUIRE(open_listener(*parse_address("127.0.0.1:0"), 1, sockets, complaint));
-        listener.listen(sockets.fds[0], sockets.address);
+        listener.take(proxy.snapshot());
+        listener.listen(sockets.fds[0], sockets.address, proxy.config().admin);
     }
 
     Peer connect() { return proxy.connect_client(listener.address()); }
@@ -67,7 +68,7 @@ struct Admin {
     }
 
     Proxy proxy;
-    UnknownLimit unknown_limit{0};
+    UnknownLimit unknown_limit;
     ProcessView view;
     bool emptied = false;
     AdminListener listener;
@@ -116,12 +117,12 @@ TEST_CASE("admin: the servers with what is known of them") {
                  }}};
     Worker other{
         {.index = 1,
-         .snapshot = admin.proxy.snapshot(),
          .make_store = [&](Loop&) { return std::make_unique<MemoryStore>(admin.proxy.table()); },
          .unknown_limit = &admin.unknown_limit,
          .gate = &admin.proxy.gate(),
          .api_gate = &admin.proxy.gate(),
          .writer = &admin.proxy.writer()}};
+    other.take(admin.proxy.snapshot());
     admin.view.lanes.push_back(&std::as_const(other).lane());
     std::string in_flight = "0";
     std::string requests = "0";

@@ -197,6 +197,7 @@ TEST_CASE("F:idle-crowd a service of our own makes room, too, and counts nothing
     ConnectionGate gate;
     gate.max = 2;
     Clients clients{proxy.worker().lane(), gate, nullptr, [](void*) {}};
+    clients.take(proxy.config().limits, {});
     ListenerSockets sockets;
     std::string complaint;
     REQUIRE(open_listener(*parse_address("127.0.0.1:0"), 1, sockets, complaint));
@@ -239,10 +240,10 @@ TEST_CASE("F:idle-crowd one client has only so many connections, another one as 
 }
 
 TEST_CASE("F:idle-crowd what counts as one client") {
-    ListenerConfig here;
-    ListenerConfig there;
+    const Address here = *parse_address("127.0.0.1:80");
+    const Address there = *parse_address("127.0.0.1:81");
     ClientCounts counts;
-    const auto take = [&](const ListenerConfig& listener, const char* address) {
+    const auto take = [&](const Address& listener, const char* address) {
         return counts.take(listener, *parse_address(address), 1);
     };
     CHECK(take(here, "10.0.0.1:1"));
@@ -338,6 +339,7 @@ TEST_CASE("F:api-count what a service of our own refuses stands in no number of 
     ConnectionGate gate;
     gate.max = 10;
     Clients clients{proxy.worker().lane(), gate, nullptr, [](void*) {}};
+    clients.take(proxy.config().limits, {});
     ListenerSockets sockets;
     std::string complaint;
     REQUIRE(open_listener(*parse_address("127.0.0.1:0"), 1, sockets, complaint));

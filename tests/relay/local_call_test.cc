@@ -61,6 +61,7 @@ struct Local {
         std::string complaint;
         REQUIRE(open_listener(*parse_address("127.0.0.1:0"), 1, sockets, complaint));
         address = sockets.address;
+        clients.take(proxy.config().limits, {});
         clients.listen(sockets.fds[0], address, proxy.config().listeners[0], &service);
     }
 

@@ -128,7 +128,7 @@ private:
 };
 
 ProcessView view_of(Proxy& proxy) {
-    return {proxy.snapshot().get(),
+    return {proxy.snapshot(),
             &proxy.registry(),
             {&std::as_const(proxy.worker()).lane()},
             &proxy.gate(),
@@ -479,14 +479,14 @@ TEST_CASE("metrics: a tunnel is in flight as long as it lives") {
 
 TEST_CASE("metrics: numbers are sums over all workers") {
     Proxy proxy{{.servers = 2, .change = two_hosts}};
-    UnknownLimit no_limit{0};
+    UnknownLimit no_limit;
     Worker other{{.index = 1,
-                  .snapshot = proxy.snapshot(),
                   .make_store = [&](Loop&) { return std::make_unique<MemoryStore>(proxy.table()); },
                   .unknown_limit = &no_limit,
                   .gate = &proxy.gate(),
                   .api_gate = &proxy.gate(),
                   .writer = &proxy.writer()}};
+    other.take(proxy.snapshot());
     ProcessView view = view_of(proxy);
     view.lanes.push_back(&std::as_const(other).lane());
     std::uint64_t weight = 1;

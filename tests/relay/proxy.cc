@@ -288,16 +288,15 @@ Proxy::Proxy(Setup setup)
         store = std::make_unique<MemoryStore>(table_);
     }
     store->share(&ended_);
-    unknown_limit_ = std::make_unique<UnknownLimit>(snapshot_->config().session.unknown_max);
     worker_ = std::make_unique<Worker>(
-        Worker::Needs{.snapshot = snapshot_,
-                      .make_store = [&](Loop&) { return std::move(store); },
-                      .unknown_limit = unknown_limit_.get(),
+        Worker::Needs{.make_store = [&](Loop&) { return std::move(store); },
+                      .unknown_limit = &unknown_limit_,
                       .lost_rotations = &lost_rotations_,
                       .gate = &gate_,
                       .api_gate = &gate_,
                       .writer = &writer_,
                       .access_sink = setup.access_log ? writer_.open(log_path_) : -1});
+    worker_->take(snapshot_);
     ListenerSockets sockets;
     std::string complaint;
     if (!open_listener(snapshot_->config().listeners[0].address, 1, sockets, complaint))
@@ -406,6 +405,13 @@ void Proxy::turn(int times) {
         worker_->loop().turn();
         if (i % 4 == 3) ::poll(nullptr, 0, 1);
     }
+}
+
+void Proxy::publish(const std::function<void(Config&)>& change) {
+    Config config = snapshot_->config();
+    change(config);
+    snapshot_ = std::make_shared<const Snapshot>(std::move(config), registry_);
+    worker_->take(snapshot_);
 }
 
 void Proxy::store_answers() {

@@ -148,6 +148,9 @@ public:
     void turn_until(const std::function<bool()>& condition, const char* what);
     void turn(int times = 8);
 
+    // The worker takes a snapshot of the configuration as changed.
+    void publish(const std::function<void(Config&)>& change);
+
     // Delivers the oldest question's answer, or `instead`.
     void store_answers();
     void store_answers(StoreAnswer instead);
@@ -189,7 +192,7 @@ private:
     log::Writer writer_;
     MemoryTable table_;
     EndedSessions ended_;
-    std::unique_ptr<UnknownLimit> unknown_limit_;
+    UnknownLimit unknown_limit_;
     LostRotations lost_rotations_;
     ConnectionGate gate_;
     Registry registry_{loops};

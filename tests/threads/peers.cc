@@ -171,6 +171,12 @@ void AppServer::serve(int fd) {
             const std::lock_guard lock{mutex_};
             ++received_[target];
         }
+        if (!request.field("Upgrade").empty()) {
+            wire.send(
+                "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "
+                "websocket\r\n\r\n");
+            continue;
+        }
         if (target.starts_with("/held")) gate_.wait();
         const std::string data = request.field("Baton-Session-Data");
         const unsigned long count =

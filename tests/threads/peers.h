@@ -77,7 +77,8 @@ private:
 };
 
 // An application server that counts the requests of each session, a thread for each connection. It
-// answers with the target and the count. Targets under /held wait at the gate.
+// answers with the target and the count. Targets under /held wait at the gate. A client
+// that asks for a tunnel gets one, and goes on in the same way within it.
 class AppServer {
 public:
     explicit AppServer(Gate& gate);

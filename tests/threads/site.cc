@@ -85,7 +85,6 @@ Site::Site(const std::vector<Address>& servers, const std::string& access_log)
     for (unsigned i = 0; i < workers; ++i) {
         workers_.push_back(std::make_unique<Worker>(Worker::Needs{
             .index = i,
-            .snapshot = snapshot_,
             .make_store = [&](Loop&) { return std::make_unique<MemoryStore>(table_); },
             .unknown_limit = &unknown_limit_,
             .gate = &gate_,
@@ -98,6 +97,7 @@ Site::Site(const std::vector<Address>& servers, const std::string& access_log)
                         if (--working_ == 0) loop_.stop();
                     });
                 }}));
+        workers_.back()->take(snapshot_);
         workers_.back()->listen(sockets.fds[i], address_, snapshot_->config().listeners[0]);
     }
     for (const auto& worker : workers_) worker->start();

@@ -96,7 +96,7 @@ private:
     Registry registry_{workers};
     std::shared_ptr<const Snapshot> snapshot_;
     MemoryTable table_;
-    UnknownLimit unknown_limit_{0};
+    UnknownLimit unknown_limit_;
     ConnectionGate gate_;
     Address address_;
     std::vector<std::unique_ptr<Worker>> workers_;

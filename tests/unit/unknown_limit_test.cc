@@ -13,8 +13,16 @@ namespace {
 constexpr std::int64_t minute = 60'000;
 constexpr std::int64_t start = 28'333'333 * minute;
 
+struct Limit {
+    std::size_t max;
+    UnknownLimit counts{};
+    bool count(std::string_view address, std::int64_t now_ms) {
+        return counts.count(address, max, now_ms);
+    }
+};
+
 // How many unknown ids `address` may show before one is too many.
-int allowed(UnknownLimit& limit, std::string_view address, std::int64_t now = start) {
+int allowed(Limit& limit, std::string_view address, std::int64_t now = start) {
     int count = 0;
     while (count < 100 && limit.count(address, now)) ++count;
     return count;
@@ -23,25 +31,26 @@ int allowed(UnknownLimit& limit, std::string_view address, std::int64_t now = st
 }  // namespace
 
 TEST_CASE("so many unknown ids a minute from one address, and not one more") {
-    UnknownLimit limit{3};
-    CHECK(limit.enabled());
+    Limit limit{3};
     CHECK(allowed(limit, "10.0.0.1") == 3);
     CHECK(allowed(limit, "10.0.0.2") == 3);
     CHECK(allowed(limit, "10.0.0.1", start + minute - 1) == 0);
     CHECK(allowed(limit, "10.0.0.1", start + minute) == 3);
     CHECK(allowed(limit, "10.0.0.2", start + minute) == 3);
-    UnknownLimit one{1};
+    Limit one{1};
     CHECK(allowed(one, "10.0.0.1") == 1);
+    // The limit of the newest configuration counts.
+    one.max = 5;
+    CHECK(allowed(one, "10.0.0.1") == 3);
 }
 
 TEST_CASE("no limit is no limit") {
-    UnknownLimit limit{0};
-    CHECK(!limit.enabled());
+    Limit limit{0};
     CHECK(allowed(limit, "10.0.0.1") == 100);
 }
 
 TEST_CASE("an IPv6 address counts by its first 64 bits, however it is written") {
-    UnknownLimit limit{4};
+    Limit limit{4};
     for (const char* address :
          {"2001:db8::1", "2001:db8::2", "2001:0DB8:0:0:ffff::", "2001:db8:0:0:1:2:3:4"}) {
         CAPTURE(address);
@@ -53,7 +62,7 @@ TEST_CASE("an IPv6 address counts by its first 64 bits, however it is written") 
 }
 
 TEST_CASE("an IPv4 address counts by itself, mapped into IPv6 or not") {
-    UnknownLimit limit{2};
+    Limit limit{2};
     CHECK(limit.count("10.0.0.1", start));
     CHECK(limit.count("::ffff:10.0.0.1", start));
     CHECK(!limit.count("::ffff:a00:1", start));
@@ -65,21 +74,21 @@ TEST_CASE("an IPv4 address counts by itself, mapped into IPv6 or not") {
 }
 
 TEST_CASE("what is no address counts as it stands") {
-    UnknownLimit limit{2};
+    Limit limit{2};
     CHECK(allowed(limit, "") == 2);
     CHECK(allowed(limit, "unknown") == 2);
     CHECK(allowed(limit, "10.0.0.1.example") == 2);
 }
 
 TEST_CASE("a clock a moment behind does not begin the last minute anew") {
-    UnknownLimit limit{2};
+    Limit limit{2};
     CHECK(allowed(limit, "10.0.0.1", start + minute) == 2);
     CHECK(!limit.count("10.0.0.1", start + minute - 1));
     CHECK(!limit.count("10.0.0.1", start + minute));
 }
 
 TEST_CASE("beyond 65,536 addresses further ones are not counted, those that are still are") {
-    UnknownLimit limit{1};
+    Limit limit{1};
     for (int n = 0; n < 65'536; ++n) {
         const std::string address = "10." + std::to_string(n / 65'536) + "." +
                                     std::to_string(n / 256 % 256) + "." + std::to_string(n % 256);
@@ -92,7 +101,7 @@ TEST_CASE("beyond 65,536 addresses further ones are not counted, those that are 
 }
 
 TEST_CASE("four threads count together") {
-    UnknownLimit limit{1'000};
+    Limit limit{1'000};
     std::atomic<int> good = 0;
     std::vector<std::thread> threads;
     for (int t = 0; t < 4; ++t) {
