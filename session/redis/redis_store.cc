@@ -56,6 +56,7 @@ RedisStore::RedisStore(Loop& loop, Needs needs)
       back_off_(random_number()),
       retry_(loop, *this),
       waiting_timer_(loop, *this),
+      waiting_(needs_.wait_queue_max),
       lane_(random_number()) {}
 
 void RedisStore::follow(const RedisMaster& master) {
@@ -114,7 +115,7 @@ std::optional<StoreAnswer> RedisStore::create(const SessionKey& key, NewSession 
     if (!is_within(needs_.limits, session.attributes)) return only(StoreAnswer::Kind::limit);
     Question create = question(Kind::create, key, ask);
     create.script = RedisScript::create;
-    create.ends = session.replaces;
+    if (session.replaces) create.ends = EndedId{*session.replaces, EndedId::As::dead};
     // Made for what a server wants to keep, not just because somebody came.
     create.known = session.replaces || !session.attributes.empty();
     const std::string replaced =
@@ -132,8 +133,8 @@ std::optional<StoreAnswer> RedisStore::commit(const SessionKey& key, SessionChan
     if (change.transaction == TransactionId{}) change.transaction = next_transaction();
     const std::string to =
         change.rotation ? redis_key(needs_.prefix, change.rotation->to) : std::string{};
-    if (change.rotation) commit.ends = key;
-    commit.leads_on = change.rotation && change.rotation->alias;
+    if (change.rotation)
+        commit.ends = {key, change.rotation->alias ? EndedId::As::redirect : EndedId::As::dead};
     append_commit(commit.command, redis_key(needs_.prefix, key), to, change, needs_.limits);
     return ask_or_wait(std::move(commit));
 }
@@ -141,7 +142,7 @@ std::optional<StoreAnswer> RedisStore::commit(const SessionKey& key, SessionChan
 std::optional<StoreAnswer> RedisStore::kill(const SessionKey& key, const StoreAsk& ask) {
     Question kill = question(Kind::kill, key, ask);
     kill.script = RedisScript::kill;
-    kill.ends = key;
+    kill.ends = EndedId{key, EndedId::As::dead};
     append_kill(kill.command, redis_key(needs_.prefix, key));
     return ask_or_wait(std::move(kill));
 }
@@ -162,12 +163,7 @@ void RedisStore::forget(StoreTicket ticket) noexcept {
         for (Question& question : *questions)
             if (question.ticket == ticket) question.ticket = 0;
     std::erase_if(unsure_, [&](const Question& question) { return question.ticket == ticket; });
-    // What a server has asked for is done without its client, too.
-    std::erase_if(waiting_, [&](Question& question) {
-        if (question.ticket != ticket) return false;
-        question.ticket = 0;
-        return question.kind == Kind::load;
-    });
+    waiting_.forget(ticket);
     counters_.waiting.set(waiting_.size());
 }
 
@@ -197,24 +193,11 @@ bool RedisStore::may_ask(const Question& question) const noexcept {
 }
 
 bool RedisStore::may_wait(const Question& question) {
-    return question.give_up_at_ms > loop_.now() && find_room(question);
-}
-
-// Who gives way is told when those that wait are looked after: not from within a question.
-bool RedisStore::find_room(const Question& question) {
-    if (waiting_.size() < needs_.wait_queue_max) return true;
-    if (!question.known) return false;
-    const auto newest = std::find_if(waiting_.rbegin(), waiting_.rend(),
-                                     [](const Question& one) { return !one.known; });
-    if (newest == waiting_.rend()) return false;
-    over_.push_back(std::move(*newest));
-    waiting_.erase(std::next(newest).base());
-    return true;
+    return question.give_up_at_ms > loop_.now() && waiting_.make_room(question, over_);
 }
 
 void RedisStore::send(Question question) {
-    if (question.asked_before) counters_.retries.add();
-    question.asked_before = true;
+    if (question.sends++ > 0) counters_.retries.add();
     if (question.kind == Kind::load) {
         const auto loads = static_cast<unsigned>(std::max<std::size_t>(question.several.size(), 1));
         const unsigned replies = 2 * loads;
@@ -236,7 +219,7 @@ void RedisStore::send(Question question) {
 void RedisStore::wait(Question question) {
     keep_looking();
     counters_.waited.add();
-    waiting_.push_back(std::move(question));
+    waiting_.add(std::move(question));
     counters_.waiting.set(waiting_.size());
 }
 
@@ -369,9 +352,10 @@ void RedisStore::note_done(const Question& question, const StoreAnswer& told) {
     if (written && std::exchange(refused_at_ms_, 0) != 0)
         needs_.report({RedisReport::Kind::written});
     if (!question.ends || (!written && told.kind != StoreAnswer::Kind::done)) return;
-    resting_.remove(*question.ends);
-    note_ended(*question.ends);
-    if (!question.leads_on) needs_.report({RedisReport::Kind::killed, *question.ends});
+    const auto& [key, as] = *question.ends;
+    resting_.remove(key);
+    note_ended(key);
+    if (as == EndedId::As::dead) needs_.report({RedisReport::Kind::killed, key});
 }
 
 void RedisStore::on_trouble(Question question, const RedisReply& reply, RedisTrouble trouble) {
@@ -449,7 +433,7 @@ void RedisStore::on_lost(RedisLoss loss, std::string_view text) {
         too_large.give_up_at_ms = 0;
         if (too_large.several.empty()) note_too_large(too_large.key);
     } else if (loss == RedisLoss::bad_reply && !asked_.empty()) {
-        if (std::exchange(asked_.front().was_bad, true)) asked_.front().give_up_at_ms = 0;
+        if (++asked_.front().bad_replies > 1) asked_.front().give_up_at_ms = 0;
     }
     put_aside();
 }
@@ -469,30 +453,13 @@ void RedisStore::put_aside() {
             rests(question))
             done.push_front(std::move(question));
         else
-            waiting_.push_front(std::move(question));
+            waiting_.add_first(std::move(question));
     }
     std::move(done.begin(), done.end(), std::back_inserter(over_));
-    drop_excess();
+    waiting_.drop_excess(over_);
     counters_.waiting.set(waiting_.size());
     if (!waiting_.empty()) keep_looking();
     answer_over();
-}
-
-// More was asked than may wait: the newest unknown ones go, then the newest of the others.
-void RedisStore::drop_excess() {
-    for (const bool known : {false, true}) {
-        if (waiting_.size() <= needs_.wait_queue_max) return;
-        std::size_t excess = waiting_.size() - needs_.wait_queue_max;
-        std::deque<Question> kept;
-        std::deque<Question> dropped;
-        for (; !waiting_.empty(); waiting_.pop_back()) {
-            const bool goes = excess > 0 && waiting_.back().known == known;
-            if (goes) --excess;
-            (goes ? dropped : kept).push_front(std::move(waiting_.back()));
-        }
-        waiting_ = std::move(kept);
-        std::move(dropped.begin(), dropped.end(), std::back_inserter(over_));
-    }
 }
 
 // One after the other: who is answered may forget another one of them.
@@ -510,14 +477,14 @@ void RedisStore::on_retry() {
 
 // Sends what can be sent, and answers what has waited long enough.
 void RedisStore::on_waiting() {
-    std::deque<Question> before = std::exchange(waiting_, {});
+    std::deque<Question> before = waiting_.take_all();
     for (Question& question : before) {
         if (may_ask(question) && question.not_before_ms <= loop_.now())
             send(std::move(question));
         else if (std::max(question.give_up_at_ms, held_until_ms(question)) <= loop_.now())
             over_.push_back(std::move(question));
         else
-            waiting_.push_back(std::move(question));
+            waiting_.add(std::move(question));
     }
     counters_.waiting.set(waiting_.size());
     const auto still = std::stable_partition(

@@ -7,10 +7,6 @@
 // change has a name of its own, by which the server knows that it was made already. A change that the
 // server meets later than its answer is waited for is not made; and before that time nobody is told
 // that it was not.
-//
-// The queue of those that wait is bounded, and its places are for those who have something to lose: if
-// it is full, the newest question about a session that this loop has not met alive lately gives way to
-// one about a session that it has. So nobody fills it with invented ids.
 
 #include <cstddef>
 #include <cstdint>
@@ -33,7 +29,7 @@
 #include "session/redis/recent_keys.h"
 #include "session/redis/redis_command.h"
 #include "session/redis/redis_link.h"
-#include "session/redis/redis_scripts.h"
+#include "session/redis/store_queue.h"
 #include "session/store.h"
 
 namespace baton {
@@ -110,28 +106,8 @@ public:
     bool is_ready() const noexcept { return link_.is_ready(); }
 
 private:
-    enum class Kind : std::uint8_t { load, create, commit, kill, touch, script };
-    struct Question {
-        Kind kind = Kind::load;
-        bool asked_before = false;
-        std::uint8_t scripts_loaded = 0;  // for it, as the server did not know them
-        StoreTicket ticket = 0;           // 0: nobody waits for the answer
-        SessionKey key{};
-        std::uint64_t give_up_at_ms = 0;
-        std::uint64_t not_before_ms = 0;
-        // Of a change: from then on the server does not carry out what was sent.
-        std::uint64_t late_at_ms = 0;
-        std::uint64_t unsure_until_ms = 0;    // the same, of a change whose answer was lost
-        std::string command;                  // of all but one `load`
-        std::vector<SessionKey> several;      // of `load`, if it is for more than `key`
-        std::unique_ptr<NewSession> session;  // of `create`
-        RedisScript script = RedisScript::create;
-        bool known = false;              // about a session that was met alive lately
-        std::uint8_t came_late = 0;      // so often
-        bool was_bad = false;            // its answer, once
-        std::optional<SessionKey> ends;  // whose id is no session's any more once it is done
-        bool leads_on = false;           // that id is not dead yet: it leads to the new one
-    };
+    using Kind = StoreCommand::Kind;
+    using Question = StoreCommand;
     static const RedisLink::Events link_events;
 
     Question question(Kind kind, const SessionKey& key, const StoreAsk& ask) const;
@@ -139,7 +115,6 @@ private:
     std::uint64_t held_until_ms(const Question& question) const noexcept;
     bool may_ask(const Question& question) const noexcept;
     bool may_wait(const Question& question);
-    bool find_room(const Question& question);
     void send(Question question);
     void wait(Question question);
     void answer(const Question& question, StoreAnswer answer);
@@ -161,7 +136,6 @@ private:
     void on_lost(RedisLoss loss, std::string_view text);
     void leave(RedisLoss loss, std::string_view text);
     void put_aside();
-    void drop_excess();
     void answer_over();
     void keep_looking();
     void on_retry();
@@ -178,10 +152,10 @@ private:
     BackOff back_off_;
     Timer<&RedisStore::on_retry> retry_;
     Timer<&RedisStore::on_waiting> waiting_timer_;
-    std::deque<Question> asked_;    // in the order of their answers
-    std::deque<Question> waiting_;  // for a connection, or for another try
-    std::deque<Question> over_;     // to be answered now: they cannot be asked any more
-    std::deque<Question> unsure_;   // as these, once the server would refuse them as late
+    std::deque<Question> asked_;   // in the order of their answers
+    StoreQueue waiting_;           // for a connection, or for another try
+    std::deque<Question> over_;    // to be answered now: they cannot be asked any more
+    std::deque<Question> unsure_;  // as these, once the server would refuse them as late
     SeenKeys seen_;
     RestingKeys resting_;   // sessions that were too large to be read
     bool looking_ = false;  // after those that wait
