@@ -10,6 +10,7 @@
 #include "net/log.h"
 #include "net/resolve.h"
 #include "proxy/command/command_session_key.h"
+#include "proxy/command/exit_status.h"
 #include "proxy/command/redis_check.h"
 #include "proxy/config/config_load.h"
 #include "proxy/config/file_text.h"
@@ -20,8 +21,6 @@
 namespace {
 
 using namespace baton;
-
-constexpr int exit_usage = 2;
 
 const char usage[] =
     "usage: baton -c FILE            run with this configuration, in the foreground\n"

@@ -6,13 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "proxy/command/exit_status.h"
 #include "session/id.h"
 #include "session/redis/redis_command.h"
 
 namespace baton {
 namespace {
-
-constexpr int exit_usage = 2;
 
 int refuse(const std::string& complaint) {
     std::fprintf(stderr, "baton: %s\n", complaint.c_str());

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "proxy/command/exit_status.h"
 #include "proxy/command/redis_check_server.h"
 #include "proxy/command/redis_facts.h"
 #include "proxy/command/redis_probe.h"
@@ -19,7 +20,6 @@
 namespace baton {
 namespace {
 
-constexpr int exit_usage = 2;
 // What a failover takes beyond the time after which a Sentinel gives the master up.
 constexpr std::chrono::milliseconds failover_takes = 2s;
 
