@@ -43,6 +43,10 @@ int Connect::begin() {
     return first_error_;
 }
 
+StreamPtr Connect::take() {
+    return to_.layer == nullptr ? std::move(tcp_) : to_.layer(loop_, std::move(tcp_));
+}
+
 void Connect::ended(int uv_error) {
     if (uv_error == 0) {
         if (to_.notices_vanished_peer) tcp_->notice_vanished_peer();

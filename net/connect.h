@@ -27,6 +27,7 @@ public:
         // For a connection that idles or waits: a peer whose host has vanished is noticed, after 25 s or 5 s,
         // and is the connection's end.
         bool notices_vanished_peer = false;
+        StreamLayer layer = nullptr;
     };
     // Nothing happens before `begin`. `connected(holder, uv_error)` comes once, from within an event, 0 if
     // there is a connection; it may destroy this.
@@ -40,7 +41,7 @@ public:
     // always the first one: the other family may be missing on this host.
     int begin();
     // Once connected.
-    StreamPtr take() noexcept { return std::move(tcp_); }
+    StreamPtr take();
     const Address& address() const noexcept { return tried_ == 2 ? to_.second : to_.first; }
 
 private:

@@ -17,6 +17,8 @@
 
 namespace baton {
 
+class Loop;
+
 // How the peer's bytes came to their end.
 struct StreamEnd {
     enum class Kind : std::uint8_t {
@@ -53,7 +55,8 @@ struct StreamEvents {
 
 class Stream {
 public:
-    virtual ~Stream() = default;  // closes the connection
+    // Closes the connection: if everything has left, that is an orderly end.
+    virtual ~Stream() = default;
 
     // From now on `holder` gets the events. `events` must outlive the stream (a constant).
     virtual void attach(void* holder, const StreamEvents& events) noexcept = 0;
@@ -105,5 +108,9 @@ public:
 };
 
 using StreamPtr = std::unique_ptr<Stream>;
+
+// What lies between a connection and those who use it, as encryption does: makes a stream over the one below.
+// Null: nothing does.
+using StreamLayer = StreamPtr (*)(Loop& loop, StreamPtr below);
 
 }  // namespace baton

@@ -46,6 +46,8 @@ struct Lane {
     AccessLog access_log;
     Counters counters;
     TcpCounts tcp;
+    StreamLayer client_layer = nullptr;  // of the connections that are accepted
+    StreamLayer server_layer = nullptr;  // of those to servers
     RequestIds ids;
     DateLine date;
     std::array<std::string, 2> via_lines;  // of a request, by its minor version

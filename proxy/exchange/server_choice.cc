@@ -76,7 +76,8 @@ ServerChoice::Step ServerChoice::leased(Lease lease, Source source) noexcept {
 Connect::To ServerChoice::addresses() const noexcept {
     const bool other_first = server_->has_other() && pool().other_first;
     return {.first = other_first ? server_->other : server_->address,
-            .second = other_first ? server_->address : server_->other};
+            .second = other_first ? server_->address : server_->other,
+            .layer = lane_.server_layer};
 }
 
 ServerChoice::Step ServerChoice::connected() {

@@ -34,6 +34,7 @@ public:
     // Takes the listening socket, which is bound to `address`.
     void listen(int fd, const Address& address, const ListenerConfig& config);
     const Address& address() const noexcept { return address_; }
+    Lane& lane() noexcept { return lane_; }
     // As of Clients.
     void finish() { clients_.finish(); }
     void stop() { clients_.stop(); }

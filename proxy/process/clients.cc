@@ -85,7 +85,9 @@ void Clients::adopt(Listener& listener, int fd, const Address& address) {
         close_by_reset(fd);
         return gate_.give_back();
     }
-    auto stream = Tcp::adopt(lane_.loop, fd, lane_.tcp);
+    StreamPtr stream = Tcp::adopt(lane_.loop, fd, lane_.tcp);
+    if (stream && lane_.client_layer != nullptr)
+        stream = lane_.client_layer(lane_.loop, std::move(stream));
     if (!stream) {
         if (is_counted(*listener.terms(), peer))
             gate_.per_client.give_back(listener.address(), address);

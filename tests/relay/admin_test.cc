@@ -41,6 +41,7 @@ struct Admin {
         ListenerSockets sockets;
         std::string complaint;
         REQUIRE(open_listener(*parse_address("127.0.0.1:0"), 1, sockets, complaint));
+        if (speaks_records()) listener.lane().client_layer = over_records;
         listener.take(proxy.snapshot());
         listener.listen(sockets.fds[0], sockets.address, proxy.config().admin);
     }

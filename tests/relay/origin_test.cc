@@ -97,6 +97,7 @@ TEST_CASE("F:origin a body that drips until total is over is the client's") {
 }
 
 TEST_CASE("F:origin a reader so slow that total is over is the client's") {
+    if (only_tcp("the test itself writes to its socket, or reads from it")) return;
     Proxy proxy{{.change = [](Config& config) {
         config.upstreams[0].timeouts.total = 200ms;
         config.upstreams[0].timeouts.idle = 100ms;
@@ -175,6 +176,7 @@ TEST_CASE("F:origin a server that gives a slow upload up is not to blame, one th
 
 // While the client reads nothing, nothing is read from the server: its end shows when the client goes on.
 TEST_CASE("F:origin a server that gives a slow reader up is not to blame, one that dies in it is") {
+    if (only_tcp("the test itself writes to its socket, or reads from it")) return;
     const bool slow = is_slow();
     Proxy proxy;
     Peer client = proxy.connect_client();
@@ -197,6 +199,7 @@ TEST_CASE("F:origin a server that gives a slow reader up is not to blame, one th
 }
 
 TEST_CASE("F:origin an idle tunnel is no server's fault, half-closed or not") {
+    if (only_tcp("the test itself writes to its socket, or reads from it")) return;
     Proxy proxy{{.change = [](Config& config) { config.timeouts.tunnel_idle = 50ms; }}};
     Peer client = proxy.connect_client();
     client.sends(upgrade);

@@ -62,17 +62,23 @@ Peer::Peer(Peer&& other) noexcept
       fd_(std::exchange(other.fd_, -1)),
       got_(std::move(other.got_)),
       ended_(other.ended_),
-      reset_(other.reset_) {}
+      reset_(other.reset_),
+      records_(std::move(other.records_)),
+      unsent_(std::move(other.unsent_)) {}
 
 Peer& Peer::operator=(Peer&& other) noexcept {
     std::swap(fd_, other.fd_);
     std::swap(got_, other.got_);
     std::swap(ended_, other.ended_);
     std::swap(reset_, other.reset_);
+    std::swap(records_, other.records_);
+    std::swap(unsent_, other.unsent_);
     return *this;
 }
 
 Peer& Peer::sends(std::string_view text) {
+    const std::string records = speaks_records() ? as_records(text) : std::string{};
+    if (speaks_records()) text = records;
     while (!text.empty()) {
         const ssize_t sent = ::send(fd_, text.data(), text.size(), MSG_NOSIGNAL);
         if (sent > 0) {
@@ -87,6 +93,33 @@ Peer& Peer::sends(std::string_view text) {
     return *this;
 }
 
+// Of records it is taken when the last byte of the last one is.
+std::size_t Peer::offers(std::string_view text) {
+    constexpr int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
+    if (!speaks_records()) {
+        const ssize_t sent = ::send(fd_, text.data(), text.size(), flags);
+        return sent > 0 ? static_cast<std::size_t>(sent) : 0;
+    }
+    if (unsent_.empty()) unsent_ = as_records(text);
+    const ssize_t sent = ::send(fd_, unsent_.data(), unsent_.size(), flags);
+    if (sent > 0) unsent_.erase(0, static_cast<std::size_t>(sent));
+    return unsent_.empty() ? text.size() : 0;
+}
+
+ssize_t Peer::takes(char* room, std::size_t size) {
+    if (!speaks_records()) return ::recv(fd_, room, size, MSG_DONTWAIT);
+    const ssize_t got = ::recv(fd_, room, size, MSG_DONTWAIT);
+    if (got < 0 && records_.plain.empty()) return got;
+    if (got > 0) records_.feed({room, static_cast<std::size_t>(got)});
+    if (records_.plain.empty()) {
+        errno = got == 0 && !records_.ended ? ECONNABORTED : EAGAIN;
+        return records_.ended ? 0 : -1;
+    }
+    const std::size_t given = records_.plain.copy(room, size);
+    records_.plain.erase(0, given);
+    return static_cast<ssize_t>(given);
+}
+
 Peer& Peer::dribbles(std::string_view text) {
     for (const char& byte : text) {
         sends({&byte, 1});
@@ -99,8 +132,14 @@ Peer& Peer::dribbles(std::string_view text) {
 bool Peer::fill() {
     char room[65536];
     const ssize_t size = ::recv(fd_, room, sizeof(room), MSG_DONTWAIT);
-    if (size > 0) got_.append(room, static_cast<std::size_t>(size));
+    if (size > 0 && !speaks_records()) got_.append(room, static_cast<std::size_t>(size));
+    if (size > 0 && speaks_records()) {
+        records_.feed({room, static_cast<std::size_t>(size)});
+        got_ += std::exchange(records_.plain, {});
+        ended_ = records_.ended;
+    }
     if (size == 0) ended_ = true;
+    if (size == 0 && speaks_records() && !records_.ended) reset_ = true;
     if (size < 0 && errno != EAGAIN) ended_ = reset_ = true;
     return size > 0;
 }
@@ -190,13 +229,20 @@ void Peer::expects_nothing() {
     CHECK_FALSE(ended_);
 }
 
+void Peer::send_end() noexcept {
+    const std::string_view end = end_record();
+    if (speaks_records()) ::send(fd_, end.data(), end.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 Peer& Peer::closes() {
+    send_end();
     ::close(std::exchange(fd_, -1));
     proxy_->turn(2);
     return *this;
 }
 
 Peer& Peer::shuts() {
+    send_end();
     ::shutdown(fd_, SHUT_WR);
     proxy_->turn(2);
     return *this;
@@ -297,6 +343,8 @@ Proxy::Proxy(Setup setup)
                       .writer = &writer_,
                       .access_sink = setup.access_log ? writer_.open(log_path_) : -1});
     worker_->take(snapshot_);
+    if (speaks_records())
+        worker_->lane().client_layer = worker_->lane().server_layer = over_records;
     ListenerSockets sockets;
     std::string complaint;
     if (!open_listener(snapshot_->config().listeners[0].address, 1, sockets, complaint))

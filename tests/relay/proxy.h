@@ -21,6 +21,7 @@
 #include "proxy/process/worker.h"
 #include "session/ended_sessions.h"
 #include "session/memory/memory_table.h"
+#include "tests/relay/records.h"
 
 namespace baton::test {
 
@@ -35,7 +36,11 @@ public:
     Peer& operator=(Peer&& other) noexcept;
 
     Peer& sends(std::string_view text);
-    // The same, one byte a write, with the loop turned between.
+    // Sends what is taken now. Returns how much of `text` that was; what follows must be offered next.
+    std::size_t offers(std::string_view text);
+    // Reads what has arrived now: 0 at an orderly end, -1 and errno as recv(2).
+    ssize_t takes(char* room, std::size_t size);
+    // As `sends`, one byte a write, with the loop turned between.
     Peer& dribbles(std::string_view text);
     // Waits until `text` has come (anywhere behind what was expected before) and passes over it.
     Peer& expects(std::string_view text);
@@ -47,7 +52,7 @@ public:
     std::string bytes(std::size_t size);
     // Waits for the other end to finish; returns everything that came before and was not expected.
     std::string until_end();
-    // True if the end was a reset.
+    // True if the end was a reset, or a truncated one.
     bool was_reset() const noexcept { return reset_; }
     Peer& closes();  // both directions; unread bytes make it a reset, as always
     Peer& shuts();   // no more bytes from this end
@@ -60,12 +65,15 @@ public:
 
 private:
     bool fill();
+    void send_end() noexcept;
 
     Proxy* proxy_;
     int fd_;
     std::string got_;
     bool ended_ = false;
     bool reset_ = false;
+    RecordReader records_;
+    std::string unsent_;  // records
 };
 
 // A store that answers when the test says so, or never.

@@ -59,14 +59,14 @@ struct Flow {
         while (sent < size) {
             const std::size_t part = std::min(sizeof(block), size - sent);
             for (std::size_t i = 0; i < part; ++i) block[i] = byte_at(sent + i);
-            const ssize_t some = ::send(from.fd(), block, part, MSG_NOSIGNAL | MSG_DONTWAIT);
-            if (some <= 0) return;
-            sent += static_cast<std::size_t>(some);
+            const std::size_t some = from.offers({block, part});
+            if (some == 0) return;
+            sent += some;
         }
     }
     void receive_some() {
         char block[300'000];
-        const ssize_t some = ::recv(to.fd(), block, sizeof(block), MSG_DONTWAIT);
+        const ssize_t some = to.takes(block, sizeof(block));
         if (some < 0 && errno == EAGAIN) return;
         if (some <= 0) {
             end = some == 0 ? 0 : errno;
@@ -179,7 +179,7 @@ TEST_CASE("F:tunnel-end a server that talks to a client that is gone still gets 
             [&] {
                 flow.send_some();
                 if (flow.sent == size && !std::exchange(closed, true)) tunnel.client.closes();
-                if (closed) ::send(tunnel.server.fd(), "tick", 4, MSG_NOSIGNAL | MSG_DONTWAIT);
+                if (closed) tunnel.server.offers("tick");
                 flow.receive_some();
                 return flow.end >= 0;
             },
@@ -238,7 +238,7 @@ TEST_CASE("F:tunnel-end what has arrived from one end that resets reaches the ot
                 tunnel.proxy.turn(5);
                 tunnel.proxy.turn_until(
                     [&] {
-                        if (chatter) ::send(to.fd(), "tick", 4, MSG_NOSIGNAL | MSG_DONTWAIT);
+                        if (chatter) to.offers("tick");
                         flow.receive_some();
                         return flow.end >= 0;
                     },
@@ -278,8 +278,7 @@ TEST_CASE("F:tunnel-end a client that talks to a server that is gone still gets 
                         else
                             tunnel.server.closes();
                     }
-                    if (closed || flow.sent < size)
-                        ::send(tunnel.client.fd(), "tick", 4, MSG_NOSIGNAL | MSG_DONTWAIT);
+                    if (closed || flow.sent < size) tunnel.client.offers("tick");
                     flow.receive_some();
                     return flow.end >= 0;
                 },
