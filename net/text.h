@@ -50,10 +50,11 @@ std::optional<std::int64_t> parse_decimal(std::string_view text) noexcept;
 class Decimal {
 public:
     template <class Number>
-    explicit Decimal(Number number) noexcept
-        : size_(static_cast<std::size_t>(
-              std::to_chars(digits_.data(), digits_.data() + digits_.size(), number).ptr -
-              digits_.data())) {}
+    explicit Decimal(Number number) noexcept {
+        const char* end =
+            std::to_chars(digits_.data(), digits_.data() + digits_.size(), number).ptr;
+        size_ = static_cast<std::size_t>(end - digits_.data());
+    }
     std::string_view view() const noexcept { return {digits_.data(), size_}; }
 
 private:
