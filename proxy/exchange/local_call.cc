@@ -125,15 +125,18 @@ Deadline LocalCall::deadline() noexcept {
     return next_deadline(progress, {.client = config.timeouts, .upload = config.limits.upload});
 }
 
-// No page may be guessed out of it.
-void LocalCall::send(Reply reply) {
+Reply local_reply(Reply reply) {
     Reply sent{.status = reply.status,
                .content_type = reply.content_type,
                .body = std::move(reply.body),
                .ends_connection = reply.ends_connection};
     sent.add("X-Content-Type-Options", "nosniff");
     sent.fields += reply.fields;
-    client_.reply(sent);
+    return sent;
+}
+
+void LocalCall::send(Reply reply) {
+    client_.reply(local_reply(std::move(reply)));
     state_ = State::replying;
 }
 

@@ -52,6 +52,9 @@ protected:
     ~LocalService() = default;
 };
 
+// A service's reply as its client is sent it: no page may be guessed out of it.
+Reply local_reply(Reply reply);
+
 class LocalCall final : public Exchange {
 public:
     LocalCall(Lane& lane, ClientSide& client, Request& request, LocalService& service);

@@ -37,7 +37,7 @@ Progress::Phase Relay::phase() const noexcept {
 // Whether the client has left it to the server to ask for the body (RFC 9110, 10.1.1).
 bool Relay::awaits_continue() const noexcept {
     const Head& head = request_.head;
-    return head.has(FieldName::expect) && head.minor == 1 && interims_ == 0 &&
+    return route_ != nullptr && head.has(FieldName::expect) && head.minor == 1 && interims_ == 0 &&
            receiving_ == ResponseSide::none && request_.body_bytes == 0 &&
            route_->upstream_config->request_buffer == 0;
 }

@@ -51,7 +51,9 @@ ServerChoice::Step ServerChoice::pick(const Wish& wish) {
         }
         if (server_ == nullptr) return Step::failed;
         tried_.add(server_->index);
-        const Source idle = wish.resendable ? Source::idle_unlooked : Source::idle;
+        // The failure of a connect may be told before this iteration has looked for events.
+        const bool unlooked = wish.resendable && !has_failed();
+        const Source idle = unlooked ? Source::idle_unlooked : Source::idle;
         if (Lease lease = idle_connection(idle)) return leased(std::move(lease), idle);
         connect_began_ms_ = lane_.loop.now();
         connecting_.emplace(lane_.loop, lane_.tcp, addresses(), this,

@@ -49,6 +49,9 @@ std::uint64_t after(std::uint64_t since, Milliseconds limit) noexcept {
 
 }  // namespace
 
+static_assert(sizeof(Relay) <= Http1Block::exchange_size);
+static_assert(sizeof(LocalCall) <= Http1Block::exchange_size);
+
 const StreamEvents Http1Client::events{
     .arrived = [](void* holder,
                   std::span<char> bytes) { static_cast<Http1Client*>(holder)->on_arrived(bytes); },
@@ -217,9 +220,10 @@ void Http1Client::turn() {
             if (tunnel_->advance()) {
                 end_tunnel();
                 moved = true;
-            } else if (block_) {
-                // What it brought along has been taken.
-                blocks_.give_back(std::move(block_));
+            } else {
+                // What it brought along has been taken; a tunnel that closes takes no more.
+                input_ = {};
+                if (block_) blocks_.give_back(std::move(block_));
             }
             break;
         case State::flushing:
@@ -475,7 +479,7 @@ void Http1Client::refuse(Error error) {
     const Head& head = block_->request.head;
     const std::string_view request_id{id.data(), id.size()};
     append_reply(out,
-                 service_ != nullptr ? service_->fault_reply(error)
+                 service_ != nullptr ? local_reply(service_->fault_reply(error))
                                      : fault_reply(error.fault, request_id, {}),
                  {.date_line = lane_.date_line(),
                   .close = true,
