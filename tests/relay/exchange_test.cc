@@ -574,6 +574,39 @@ TEST_CASE("a request that matches no route is a 404, and the connection goes on"
     CHECK(proxy.faults(Fault::no_route) == 1);
 }
 
+TEST_CASE("a client that asks for no route again and again, and reads nothing, is waited for") {
+    Proxy proxy{{.access_log = false,
+                 .change = [](Config& config) { config.routes[0].hosts = {"only.example"}; }}};
+    Peer client = proxy.connect_client();
+    const int small = 4096;
+    ::setsockopt(client.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    std::string requests;
+    for (int i = 0; i < 200; ++i)
+        requests +=
+            "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n";
+    std::size_t at = 0;
+    for (int refused = 0; refused < 20;) {
+        const std::size_t taken = client.offers(std::string_view{requests}.substr(at));
+        refused = taken == 0 ? refused + 1 : 0;
+        at = (at + taken) % requests.size();
+        proxy.turn(1);
+    }
+    const std::uint64_t answered = proxy.faults(Fault::no_route);
+    CHECK(answered > 0);
+    proxy.turn();
+    CHECK(proxy.faults(Fault::no_route) == answered);
+
+    const int large = 1 << 20;
+    ::setsockopt(client.fd(), SOL_SOCKET, SO_RCVBUF, &large, sizeof large);
+    std::vector<char> room(large);
+    proxy.turn_until(
+        [&] {
+            client.takes(room.data(), room.size());
+            return proxy.faults(Fault::no_route) > answered;
+        },
+        "the next answer");
+}
+
 TEST_CASE("an absolute target is sent on in origin form, its authority as Host") {
     Proxy proxy;
     struct Case {

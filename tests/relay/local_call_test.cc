@@ -287,6 +287,7 @@ TEST_CASE("local: a longer body is a 413, and the connection ends") {
         const std::string head = client.head();
         CHECK(head.starts_with("HTTP/1.1 413 Content Too Large\r\n"));
         CHECK(head.find("Connection: close\r\n") != std::string::npos);
+        CHECK(head.find("X-Content-Type-Options: nosniff\r\n") != std::string::npos);
         CHECK(head.find("Cache-Control: no-store\r\n") != std::string::npos);
         CHECK(head.find("Content-Length: 22\r\n") != std::string::npos);
         CHECK(client.until_end() == "413 Content Too Large\n");
@@ -470,6 +471,7 @@ TEST_CASE("local: bytes that are no request are a 400, and the connection ends")
         const std::string head = client.head();
         CHECK(head.starts_with("HTTP/1.1 " + row.status + "\r\n"));
         CHECK(head.find("Connection: close\r\n") != std::string::npos);
+        CHECK(head.find("X-Content-Type-Options: nosniff\r\n") != std::string::npos);
         CHECK(client.until_end() == row.status + "\n");
         CHECK(local.service.asked.size() == 1);
         client.closes();
@@ -490,6 +492,7 @@ TEST_CASE("local: a head or a body that does not come in time is a 408") {
         const std::string head = client.head();
         CHECK(head.starts_with("HTTP/1.1 408 Request Timeout\r\n"));
         CHECK(head.find("Connection: close\r\n") != std::string::npos);
+        CHECK(head.find("X-Content-Type-Options: nosniff\r\n") != std::string::npos);
         CHECK(client.until_end() == "408 Request Timeout\n");
         client.closes();
         local.until_gone();
