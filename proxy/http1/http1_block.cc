@@ -68,7 +68,7 @@ std::unique_ptr<Http1Block> Http1Blocks::take() {
 void Http1Blocks::give_back(std::unique_ptr<Http1Block> block) {
     block->clear();
     empty(block->reading);
-    empty(block->later);
+    empty(block->pending);
     if (block->limits == limits_ && free_.size() < free_max) free_.push_back(std::move(block));
 }
 

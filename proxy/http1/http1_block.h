@@ -51,8 +51,8 @@ public:
     Request request;
     Http1Server server;
     std::unique_ptr<Exchange, ExchangeEnd> exchange;
-    std::string reading;  // input that had to wait and is read now
-    std::string later;    // input that waits behind it
+    std::string reading;  // input that was pending and is read now
+    std::string pending;  // input that waits behind it
 
     // Where the exchange lives.
     static constexpr std::size_t exchange_size = 2048;

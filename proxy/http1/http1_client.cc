@@ -5,49 +5,11 @@
 #include <utility>
 
 #include "net/check.h"
-#include "net/wall_clock.h"
 #include "proxy/exchange/local_call.h"
 #include "proxy/exchange/relay.h"
-#include "proxy/http1/head_text.h"
-#include "proxy/http1/write_list.h"
+#include "proxy/http1/refused_head.h"
 
 namespace baton {
-
-namespace {
-
-// How long what a client still sends is read and dropped after a last answer (RFC 9112, 9.6): a
-// client that writes its whole body before it reads would have its answer destroyed by a reset. The
-// numbers are those of nginx: without a byte, and in all.
-constexpr std::uint64_t linger_idle_ms = 5'000;
-constexpr std::uint64_t linger_idles = 6;
-
-// Whether the bytes hold a whole head, be it well-formed or not: a line that is not empty and, some
-// lines later, an empty one.
-class HeadSearch {
-public:
-    bool ends_in(std::string_view bytes) noexcept {
-        for (const char byte : bytes) {
-            if (byte == '\n') {
-                if (begun_ && line_is_empty_) return true;
-                line_is_empty_ = true;
-            } else if (byte != '\r') {
-                begun_ = true;
-                line_is_empty_ = false;
-            }
-        }
-        return false;
-    }
-
-private:
-    bool begun_ = false;
-    bool line_is_empty_ = true;
-};
-
-std::uint64_t after(std::uint64_t since, Milliseconds limit) noexcept {
-    return limit.count() == 0 ? 0 : since + static_cast<std::uint64_t>(limit.count());
-}
-
-}  // namespace
 
 static_assert(sizeof(Relay) <= Http1Block::exchange_size);
 static_assert(sizeof(LocalCall) <= Http1Block::exchange_size);
@@ -70,7 +32,8 @@ Http1Client::Http1Client(Lane& lane, Http1Blocks& blocks, ClientOwner& owner, St
       service_(service),
       peer_(std::move(peer)),
       timer_(lane.loop, *this),
-      since_(now()) {
+      response_(lane, *stream_),
+      progress_(now()) {
     owner_.idle.add(*this);
     stream_->attach(this, events);
     stream_->read(true);
@@ -82,22 +45,22 @@ Http1Client::~Http1Client() {
 }
 
 void Http1Client::on_arrived(std::span<char> bytes) {
-    last_input_at_ = now();
+    progress_.received(now());
     switch (state_) {
-    case State::flushing: linger_ = true; return;
+    case State::flushing: after_ = After::linger; return;
     case State::over: return;
     case State::lingering: break;
     case State::exchanging:
         if (body_ == RequestBody::refused) return;
         // Behind what waits already; a request's own body never waits here.
-        if (waiting_bytes() > 0 || body_complete()) {
-            block_->later.append(bytes.data(), bytes.size());
+        if (input_.size() > 0 || body_complete()) {
+            input_.append(bytes);
             break;
         }
         [[fallthrough]];
     case State::idle:
     case State::reading_head:
-    case State::tunnelling: input_ = bytes; break;
+    case State::tunnelling: input_.arrived(bytes); break;
     }
     turn();
 }
@@ -107,7 +70,7 @@ void Http1Client::on_ended(StreamEnd end) {
     case State::exchanging:
         if (end.is_orderly()) {
             half_closed_ = true;
-            half_closed_at_ = now();
+            progress_.half_closed(now());
             if (body_complete() && lane_.snapshot->config().timeouts.client_gone.count() > 0) break;
         }
         block_->exchange->client_gone(end);
@@ -120,7 +83,7 @@ void Http1Client::on_ended(StreamEnd end) {
         half_closed_ = true;
         if (!end.is_orderly()) enter(State::over);
         break;
-    case State::reading_head: log_refused({Fault::client_gone, end.error}, {}, 0); [[fallthrough]];
+    case State::reading_head: note_refused({Fault::client_gone, end.error}, {}, 0); [[fallthrough]];
     default: enter(State::over);
     }
     turn();
@@ -143,18 +106,11 @@ void Http1Client::on_deadline() {
 
 // Where this side is a proxy, its connection carries many people, and has no server connection of its own.
 void Http1Client::bind(Lease lease) {
-    if (peer_.trusted || after_ == After::close) return;
+    if (peer_.trusted || after_ != After::keep) return;
     if (!bound_)
         bound_ = std::make_unique<BoundServers>(
             this, [](void* client) { static_cast<Http1Client*>(client)->on_bound_ended(); });
     bound_->keep(std::move(lease));
-}
-
-void Http1Client::on_bound_ended() {
-    bound_ended_ = true;
-    // A request that has arrived is answered.
-    if (is_idle()) enter(State::over);
-    turn();
 }
 
 void Http1Client::stop() {
@@ -173,14 +129,6 @@ bool Http1Client::close_if_idle() {
     return true;
 }
 
-// What has arrived and was not read yet counts, too, also where nobody can tell what it is.
-bool Http1Client::is_idle() const noexcept { return state_ == State::idle && !may_have_unread(); }
-
-bool Http1Client::may_have_unread() const noexcept {
-    const Stream::Unread unread = stream_->peek();
-    return unread == Stream::Unread::bytes || unread == Stream::Unread::unknown;
-}
-
 void Http1Client::abort() {
     if (state_ == State::exchanging || state_ == State::tunnelling)
         running().stop();
@@ -197,12 +145,12 @@ void Http1Client::turn() {
         switch (state_) {
         case State::idle:
         case State::reading_head:
-            next_input();
+            input_.next();
             if (!input_.empty()) {
                 read_head();
                 moved = true;
             } else if (half_closed_) {
-                log_refused({Fault::client_gone, UV_EOF}, {}, 0);
+                note_refused({Fault::client_gone, UV_EOF}, {}, 0);
                 enter(State::over);
             }
             break;
@@ -213,7 +161,7 @@ void Http1Client::turn() {
                 moved = true;
             } else {
                 // More of its body may lie behind what was just read.
-                moved = body_ == RequestBody::coming && waiting_bytes() > 0;
+                moved = body_ == RequestBody::coming && input_.size() > 0;
             }
             break;
         case State::tunnelling:
@@ -222,7 +170,7 @@ void Http1Client::turn() {
                 moved = true;
             } else {
                 // What it brought along has been taken; a tunnel that closes takes no more.
-                input_ = {};
+                input_.take_all();
                 if (block_) blocks_.give_back(std::move(block_));
             }
             break;
@@ -243,118 +191,26 @@ void Http1Client::turn() {
     }
     turning_ = false;
     if (state_ == State::over) return owner_.retire(*this);
-    save_input();
+    input_.save();
     set_reading();
     arm(deadline());
 }
 
-// Goes on with what had to wait.
-void Http1Client::next_input() {
-    if (!input_.empty() || !block_) return;
-    block_->reading.clear();
-    if (block_->later.empty()) return;
-    block_->reading.swap(block_->later);
-    input_ = block_->reading;
-}
-
-// What lies in the loop's buffer is gone when the event is over.
-void Http1Client::save_input() {
-    if (input_.empty()) return;
-    const char* own = block_->reading.data();
-    if (input_.data() >= own && input_.data() < own + block_->reading.size()) return;
-    block_->later.insert(0, input_.data(), input_.size());
-    input_ = {};
-}
-
-std::size_t Http1Client::waiting_bytes() const noexcept {
-    return input_.size() + (block_ ? block_->later.size() : 0);
-}
-
 std::span<char> Http1Client::take_raw() noexcept {
-    next_input();
-    return std::exchange(input_, {});
-}
-
-void Http1Client::raw(std::span<const char> bytes) {
-    const iovec piece{const_cast<char*>(bytes.data()), bytes.size()};
-    write({&piece, 1}, Stream::Then::more);
-}
-
-void Http1Client::write(std::span<const iovec> pieces, Stream::Then then) {
-    written_ += stream_->write(pieces, then);
-}
-
-// What was written and has not left does not count; on the wire it may be more.
-std::uint64_t Http1Client::bytes_out() const noexcept {
-    return std::min(written_, stream_->sent() - sent_before_);
-}
-
-void Http1Client::go_on() {
-    constexpr std::string_view text = "HTTP/1.1 100 Continue\r\n\r\n";
-    raw(text);
-}
-
-// Passed on to those who know it (RFC 9110, 15.2).
-void Http1Client::interim(const ForwardResponse& response) {
-    if (block_->request.head.minor == 0) return;
-    lane_.head_out.clear();
-    append_response_head(lane_.head_out, response);
-    raw(lane_.head_out);
-}
-
-// A body of unknown length ends with the connection where the client knows no chunks.
-Framing Http1Client::framing_to_client(Body body) const noexcept {
-    if (body.framing != Framing::chunked && body.framing != Framing::until_close)
-        return body.framing;
-    return block_->request.head.minor == 0 ? Framing::until_close : Framing::chunked;
-}
-
-// What was not read of the request would be taken for the next one.
-Http1Client::After Http1Client::after_response(bool may_keep) const noexcept {
-    const bool keeps = may_keep && body_complete() && block_->request.connection.persistent;
-    return keeps && !ends_here() ? After::keep : After::close;
-}
-
-// `end` if the bytes complete the response and the connection closes then.
-Stream::Then Http1Client::then(bool complete) const noexcept {
-    return complete && after_ == After::close ? Stream::Then::end : Stream::Then::more;
+    input_.next();
+    return input_.take_all();
 }
 
 std::size_t Http1Client::begin(ForwardResponse& response, const Pieces& data, bool complete) {
-    framing_ = framing_to_client(response.body);
-    after_ =
-        after_response(!response.close && !response.upgrade && framing_ != Framing::until_close);
-    response.body.framing = framing_;
-    response.client_is_1_0 = block_->request.head.minor == 0;
-    response.close = after_ == After::close;
-    lane_.head_out.clear();
-    const std::size_t dropped = append_response_head(lane_.head_out, response);
-    __attribute__((uninitialized)) WriteList list;
-    list.add(lane_.head_out);
-    list.add_body(data.view(), data.bytes(), framing_);
-    if (complete) list.add_end(framing_);
-    write(list.view(), then(complete));
-    return dropped;
-}
-
-void Http1Client::body(const Pieces& data, bool complete) {
-    __attribute__((uninitialized)) WriteList list;
-    list.add_body(data.view(), data.bytes(), framing_);
-    if (complete) list.add_end(framing_);
-    if (!list.empty()) write(list.view(), then(complete));
+    after_ = after_response(!response.close && !response.upgrade &&
+                            !response_.is_until_close(response.body.framing));
+    response.close = after_ != After::keep;
+    return response_.begin(response, data, complete);
 }
 
 void Http1Client::reply(const Reply& reply) {
-    const Head& head = block_->request.head;
     after_ = after_response(!reply.ends_connection);
-    lane_.head_out.clear();
-    append_reply(lane_.head_out, reply,
-                 {.date_line = lane_.date_line(),
-                  .client_is_1_0 = head.minor == 0,
-                  .close = after_ == After::close,
-                  .head_only = head.method == Method::head});
-    const iovec piece{lane_.head_out.data(), lane_.head_out.size()};
-    write({&piece, 1}, then(true));
+    response_.reply(reply, after_ != After::keep);
 }
 
 void Http1Client::read_head() {
@@ -362,7 +218,7 @@ void Http1Client::read_head() {
     if (state_ == State::idle) enter(State::reading_head);
     if (head_begun_us_ == 0) head_begun_us_ = lane_.clock_us();
     const std::size_t before = block_->partial().size();
-    std::string_view received{input_.data(), input_.size()};
+    std::string_view received{input_.bytes().data(), input_.bytes().size()};
     if (before > 0) {
         block_->add(received);
         received = block_->partial();
@@ -373,11 +229,11 @@ void Http1Client::read_head() {
         if (before == 0) block_->add(received);
         // The log may want what was read of it, when the loop's buffer holds another's bytes.
         block_->request.head.bytes = block_->partial().data();
-        input_ = {};
+        input_.take_all();
         return;
     }
     block_->settle(received.substr(0, *size));
-    input_ = input_.subspan(*size - before);
+    input_.take(*size - before);
     begin_request();
 }
 
@@ -390,8 +246,7 @@ void Http1Client::begin_request() {
     request.arrived.clear();
     body_ = RequestBody::coming;
     after_ = After::keep;
-    written_ = 0;
-    sent_before_ = stream_->sent();
+    response_.next(request.head);
     if (block_->parser.complete()) complete_body();
     enter(State::exchanging);
     void* room = block_->exchange_room();
@@ -402,50 +257,39 @@ void Http1Client::begin_request() {
         block_->exchange.reset(new (room) Relay(lane_, *this, request, block_->server, begun_us));
 }
 
-void Http1Client::complete_body() {
-    body_ = RequestBody::complete;
-    block_->request.complete = true;
-}
-
 void Http1Client::read_body() {
-    next_input();
-    if (input_.empty()) {
-        if (half_closed_) client_gone_within_body();
-        return;
-    }
-    const auto size = block_->parser.read_body(input_, block_->request.arrived);
+    input_.next();
+    if (input_.empty())
+        return half_closed_ ? block_->exchange->client_gone(StreamEnd::orderly()) : void();
+    const auto size = block_->parser.read_body(input_.bytes(), block_->request.arrived);
     if (!size) {
         body_ = RequestBody::refused;
-        input_ = {};
-        block_->later.clear();
+        input_.drop();
         block_->request.arrived.clear();
         return block_->exchange->client_fault(size.error());
     }
     block_->request.body_bytes += *size;
-    input_ = input_.subspan(*size);
+    input_.take(*size);
     if (block_->parser.complete())
         complete_body();
-    else if (half_closed_ && waiting_bytes() == 0)
-        client_gone_within_body();
+    else if (half_closed_ && input_.size() == 0)
+        block_->exchange->client_gone(StreamEnd::orderly());
 }
-
-// There will be no more of it: all that was sent had arrived before the client's end.
-void Http1Client::client_gone_within_body() { block_->exchange->client_gone(StreamEnd::orderly()); }
 
 void Http1Client::end_request() {
     const Exchange::End end = block_->exchange->end();
     if (end == Exchange::End::tunnel) return begin_tunnel();
     // Said so when its head was released.
-    check(end != Exchange::End::complete || body_complete() || after_ == After::close,
+    check(end != Exchange::End::complete || body_complete() || after_ != After::keep,
           "a connection with half a request was to be kept");
     block_->exchange.reset();
     if (end == Exchange::End::cut) stream_->reset_on_close();
     if (end == Exchange::End::cut || end == Exchange::End::dropped) return enter(State::over);
-    const bool last = half_closed_ && !next_has_arrived();
-    if (after_ == After::close || last || owner_.is_stopping()) return close_after_reply();
+    const bool last = half_closed_ && !input_.has_head();
+    if (after_ != After::keep || last || owner_.is_stopping()) return close_after_reply();
     // Who has left for good is answered no more.
     if (half_closed_ && stream_->peek() == Stream::Unread::broken) return enter(State::over);
-    if (waiting_bytes() > 0) {
+    if (input_.size() > 0) {
         block_->clear();
         return enter(State::reading_head);
     }
@@ -463,7 +307,7 @@ void Http1Client::begin_tunnel() {
 void Http1Client::end_tunnel() {
     const Exchange::End end = tunnel_->end();
     tunnel_.reset();
-    linger_ = end == Exchange::End::linger;
+    after_ = end == Exchange::End::linger ? After::linger : After::close;
     if (end != Exchange::End::cut) return close_after_reply();
     stream_->reset_on_close();
     enter(State::over);
@@ -473,86 +317,48 @@ void Http1Client::end_tunnel() {
 void Http1Client::refuse(Error error) {
     std::array<char, 32> id;
     lane_.ids.next(id);
-    std::string& out = lane_.head_out;
-    out.clear();
     // The method is known even where the rest of the head was refused.
-    const Head& head = block_->request.head;
+    Head& head = block_->request.head;
+    const bool head_only = head.bytes != nullptr && head.text(head.method_text) == "HEAD";
+    head.method = head_only ? Method::head : Method::unknown;
     const std::string_view request_id{id.data(), id.size()};
-    append_reply(out,
-                 service_ != nullptr ? local_reply(service_->fault_reply(error))
-                                     : fault_reply(error.fault, request_id, {}),
-                 {.date_line = lane_.date_line(),
-                  .close = true,
-                  .head_only = head.bytes != nullptr && head.text(head.method_text) == "HEAD"});
-    const iovec piece{out.data(), out.size()};
-    write({&piece, 1}, Stream::Then::end);
-    log_refused(error, request_id, out.size());
+    response_.next(head);
+    if (service_ != nullptr)
+        response_.reply(local_reply(service_->fault_reply(error)), true);
+    else
+        response_.reply(fault_reply(error.fault, request_id, {}), true);
+    note_refused(error, request_id, response_.written());
     body_ = RequestBody::refused;
     close_after_reply();
 }
 
 // What comes to a service of our own stands neither in the log nor in the numbers of the traffic.
-void Http1Client::log_refused(Error error, std::string_view id, std::size_t bytes_out) {
+void Http1Client::note_refused(Error error, std::string_view id, std::size_t bytes_out) {
     if (service_ != nullptr) return;
-    lane_.counters.unrouted.add(status_of(error.fault));
-    lane_.counters.faults[static_cast<std::size_t>(error.fault)].add();
-    if (!lane_.access_log.enabled()) return;
-    const Head& head = block_->request.head;
-    AccessLine line;
-    line.time_ms = wall_now_ms();
-    line.id = id;
-    line.client = peer_.host;
-    // The request line is known once it was whole; its bytes are still where they were read.
-    if (head.bytes != nullptr && head.target.size > 0) {
-        line.method = head.text(head.method_text);
-        line.target = logged_target(head, lane_.snapshot->config().log.query);
-    }
-    line.status = status_of(error.fault);
-    line.in = std::max(block_->partial().size(), input_.size());
-    line.out = bytes_out;
-    line.session = "off";
-    line.total_us = head_begun_us_ == 0 ? 0 : static_cast<std::int64_t>(now_us() - head_begun_us_);
-    line.fault = name(error.fault);
-    line.reason = name(error.reason);
-    line.detail = error.detail;
-    lane_.access_log.write(line);
-}
-
-// Whether to close would destroy the answer by a reset: more of what it sends is to come, or lies in
-// the kernel.
-bool Http1Client::client_sends() const noexcept {
-    return !half_closed_ && (linger_ || may_have_unread());
-}
-
-bool Http1Client::ends_here() const noexcept {
-    return owner_.ends_connections() || bound_ended_ || (half_closed_ && !next_has_arrived());
-}
-
-// Behind the running request: a whole head waits to be read.
-bool Http1Client::next_has_arrived() const noexcept {
-    if (!block_) return false;
-    HeadSearch search;
-    return search.ends_in({input_.data(), input_.size()}) || search.ends_in(block_->later);
+    baton::note_refused(lane_,
+                        {.error = error,
+                         .head = &block_->request.head,
+                         .id = id,
+                         .client = peer_.host,
+                         .bytes_in = std::max(block_->partial().size(), input_.bytes().size()),
+                         .bytes_out = bytes_out,
+                         .begun_us = head_begun_us_});
 }
 
 // Once the answer has left.
 void Http1Client::close_after_reply() {
-    linger_ = linger_ || !body_complete() || waiting_bytes() > 0;
-    input_ = {};
+    const bool unwanted = !body_complete() || input_.size() > 0;
+    if (unwanted || after_ == After::keep) after_ = unwanted ? After::linger : After::close;
+    input_.take_all();
     if (block_) blocks_.give_back(std::move(block_));
     enter(State::flushing);
-}
-
-// Whether nothing is owed to the client: it has its answer, or has not asked.
-bool Http1Client::gives_way(State state) noexcept {
-    return state == State::idle || state == State::lingering;
 }
 
 void Http1Client::enter(State state) {
     if (gives_way(state_) && !gives_way(state)) owner_.idle.remove(*this);
     if (!gives_way(state_) && gives_way(state)) owner_.idle.add(*this);
     state_ = state;
-    since_ = now();
+    progress_.entered(now());
 }
 
 void Http1Client::set_reading() {
@@ -560,47 +366,24 @@ void Http1Client::set_reading() {
     switch (state_) {
     case State::exchanging:
         // Behind a request that is whole the next ones wait.
-        return stream_->read(body_complete() ? waiting_bytes() < Request::waiting_max
+        return stream_->read(body_complete() ? input_.size() < Request::waiting_max
                                              : block_->exchange->wants_client_input());
     case State::tunnelling: return stream_->read(tunnel_->wants_client_input());
     default: stream_->read(true);
     }
 }
 
-void Http1Client::see_sent() noexcept {
-    if (stream_->sent() == sent_seen_) return;
-    sent_seen_ = stream_->sent();
-    sent_seen_at_ = now();
-}
-
-void Http1Client::see_progress(Stamps& at) noexcept {
-    see_sent();
-    at.client_progress = sent_seen_at_;
-    at.client_input = last_input_at_;
-    // For what it had sent behind another request it began to wait when that one was done.
-    at.half_closed = half_closed_ ? std::max(half_closed_at_, since_) : 0;
-    if (stream_->unsent() > 0) {
-        if (at.unsent_since == 0) at.unsent_since = now();
-    } else if (at.unsent_since != 0) {
-        at.unsent_longest = std::max(at.unsent_longest, now() - at.unsent_since);
-        at.unsent_since = 0;
-    }
-}
-
 std::uint64_t Http1Client::deadline() noexcept {
     const ClientTimeouts& timeouts = lane_.snapshot->config().timeouts;
     switch (state_) {
-    case State::idle: return after(since_, timeouts.keepalive);
-    case State::reading_head: return after(since_, timeouts.header);
+    case State::idle: return progress_.since_entered(timeouts.keepalive);
+    case State::reading_head: return progress_.since_entered(timeouts.header);
     case State::exchanging:
     case State::tunnelling: return running().deadline().when;
-    case State::flushing: see_sent(); return after(std::max(since_, sent_seen_at_), timeouts.send);
-    case State::lingering: {
-        const auto body_idle = static_cast<std::uint64_t>(timeouts.body_idle.count());
-        const std::uint64_t idle =
-            body_idle == 0 ? linger_idle_ms : std::min(linger_idle_ms, body_idle);
-        return std::min(std::max(since_, last_input_at_) + idle, since_ + linger_idles * idle);
-    }
+    case State::flushing:
+        progress_.see_sent(stream_->sent(), now());
+        return progress_.since_sent(timeouts.send);
+    case State::lingering: return progress_.lingering(timeouts);
     case State::over: break;
     }
     return 0;

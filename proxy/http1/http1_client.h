@@ -13,7 +13,10 @@
 #include "proxy/context/lane.h"
 #include "proxy/exchange/bound_servers.h"
 #include "proxy/exchange/client_side.h"
+#include "proxy/http1/client_progress.h"
 #include "proxy/http1/http1_block.h"
+#include "proxy/http1/http1_response.h"
+#include "proxy/http1/pending_input.h"
 
 namespace baton {
 
@@ -35,18 +38,21 @@ public:
 
     Address local_address() const noexcept override { return stream_->local_address(); }
     bool half_closed() const noexcept override { return half_closed_; }
-    void go_on() override;
-    void interim(const ForwardResponse& response) override;
+    void go_on() override { response_.go_on(); }
+    void interim(const ForwardResponse& response) override { response_.interim(response); }
     std::size_t begin(ForwardResponse& response, const Pieces& data, bool complete) override;
-    void body(const Pieces& data, bool complete) override;
+    void body(const Pieces& data, bool complete) override { response_.body(data, complete); }
     void reply(const Reply& reply) override;
     std::span<char> take_raw() noexcept override;
-    void raw(std::span<const char> bytes) override;
+    void raw(std::span<const char> bytes) override { response_.raw(bytes); }
     void half_close() override { stream_->half_close(); }
     std::size_t unsent() const noexcept override { return stream_->unsent(); }
-    std::uint64_t bytes_out() const noexcept override;
+    std::uint64_t bytes_out() const noexcept override { return response_.sent(); }
     bool broken() const noexcept override { return stream_->broken(); }
-    void see_progress(Stamps& at) noexcept override;
+    void see_progress(Stamps& at) noexcept override {
+        progress_.see_sent(stream_->sent(), now());
+        progress_.tell(at, stream_->unsent(), now());
+    }
     BoundServers* bound() noexcept override { return bound_.get(); }
     void bind(Lease lease) override;
     void turn() override;
@@ -65,7 +71,11 @@ private:
         over,
     };
     // What becomes of the connection after the response, as that has said.
-    enum class After : std::uint8_t { keep, close };
+    enum class After : std::uint8_t {
+        keep,
+        close,
+        linger,  // close, and the client is sending what nobody wants
+    };
     // Of the running request.
     enum class RequestBody : std::uint8_t {
         coming,
@@ -77,39 +87,54 @@ private:
     void on_arrived(std::span<char> bytes);
     void on_ended(StreamEnd end);
     void on_deadline();
-    void on_bound_ended();
+    void on_bound_ended() {
+        bound_ended_ = true;
+        if (is_idle()) enter(State::over);  // a request that has arrived is answered
+        turn();
+    }
 
-    void next_input();
-    void write(std::span<const iovec> pieces, Stream::Then then);
-    void save_input();
     void read_head();
     void begin_request();
-    void complete_body();
+    void complete_body() {
+        body_ = RequestBody::complete;
+        block_->request.complete = true;
+    }
     void read_body();
-    void client_gone_within_body();
     Exchange& running() noexcept { return tunnel_ ? *tunnel_ : *block_->exchange; }
     void end_request();
     void begin_tunnel();
     void end_tunnel();
     void refuse(Error error);
     void close_after_reply();
-    After after_response(bool may_keep) const noexcept;
-    Framing framing_to_client(Body body) const noexcept;
-    Stream::Then then(bool complete) const noexcept;
-    std::size_t waiting_bytes() const noexcept;
+    // What was not read of the request would be taken for the next one.
+    After after_response(bool may_keep) const noexcept {
+        const bool keeps = may_keep && body_complete() && block_->request.connection.persistent;
+        return keeps && !ends_here() ? After::keep : After::close;
+    }
     bool body_complete() const noexcept { return body_ == RequestBody::complete; }
-    bool ends_here() const noexcept;
-    bool client_sends() const noexcept;
-    bool next_has_arrived() const noexcept;
-    bool is_idle() const noexcept;
-    bool may_have_unread() const noexcept;
-    static bool gives_way(State state) noexcept;
+    bool ends_here() const noexcept {
+        return owner_.ends_connections() || bound_ended_ || (half_closed_ && !input_.has_head());
+    }
+    // Whether to close would destroy the answer by a reset: more of what it sends is to come, or lies in
+    // the kernel.
+    bool client_sends() const noexcept {
+        return !half_closed_ && (after_ == After::linger || may_have_unread());
+    }
+    // What has arrived and was not read yet counts, too, also where nobody can tell what it is.
+    bool is_idle() const noexcept { return state_ == State::idle && !may_have_unread(); }
+    bool may_have_unread() const noexcept {
+        const Stream::Unread unread = stream_->peek();
+        return unread == Stream::Unread::bytes || unread == Stream::Unread::unknown;
+    }
+    // Whether nothing is owed to the client: it has its answer, or has not asked.
+    static bool gives_way(State state) noexcept {
+        return state == State::idle || state == State::lingering;
+    }
     void enter(State state);
-    void log_refused(Error error, std::string_view id, std::size_t bytes_out);
+    void note_refused(Error error, std::string_view id, std::size_t bytes_out);
     void set_reading();
     void arm(std::uint64_t when);
     std::uint64_t deadline() noexcept;
-    void see_sent() noexcept;
     std::uint64_t now() const noexcept { return lane_.loop.now(); }
 
     Lane& lane_;
@@ -123,24 +148,16 @@ private:
     std::unique_ptr<Http1Block> block_;  // not while idle
     std::unique_ptr<Exchange> tunnel_;
     std::unique_ptr<BoundServers> bound_;
-    // Arrived, unread: in the loop's buffer during an event, else in the block.
-    std::span<char> input_;
+    PendingInput input_{block_};
+    Http1Response response_;
+    ClientProgress progress_;
     State state_ = State::idle;
     bool turning_ = false;
     RequestBody body_ = RequestBody::coming;
     bool half_closed_ = false;
     bool bound_ended_ = false;
-    bool linger_ = false;  // once flushed: it is sending what nobody wants
     After after_ = After::keep;
-    Framing framing_ = Framing::none;  // of the response's body
-    std::uint64_t written_ = 0;        // bytes of this request's response
-    std::uint64_t sent_before_ = 0;    // bytes on the wire, by this request's response
-    std::uint64_t armed_for_ = 0;      // 0: not
-    std::uint64_t since_ = 0;          // when the state was entered
-    std::uint64_t half_closed_at_ = 0;
-    std::uint64_t last_input_at_ = 0;
-    std::uint64_t sent_seen_ = 0;
-    std::uint64_t sent_seen_at_ = 0;
+    std::uint64_t armed_for_ = 0;  // milliseconds of the loop; 0: not
     std::uint64_t head_begun_us_ = 0;
 };
 
