@@ -10,6 +10,7 @@
 #include <optional>
 #include <string_view>
 
+#include "net/http/head_rules.h"
 #include "net/http/http_head.h"
 #include "net/result.h"
 
@@ -29,14 +30,6 @@ struct HeadLimits {
 // What to do with fields whose name holds `_`: some servers fold it to `-`, so that X_Real_IP
 // passes for X-Real-IP.
 enum class Underscores : std::uint8_t { drop, reject, keep };
-
-// How the body is framed (RFC 9112, 6.3).
-enum class Framing : std::uint8_t { none, length, chunked, until_close };
-
-struct Body {
-    Framing framing = Framing::none;
-    std::uint64_t length = 0;  // with Framing::length
-};
 
 // The walk over one head. Bytes may come in any pieces: the verdict is the same.
 //
