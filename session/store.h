@@ -140,6 +140,13 @@ struct StoreAnswer {
     std::vector<std::string> names;
     SessionId moved_to{};  // veiled, as the rotation said it
     std::vector<StoreAnswer> each;
+
+    // One that is nothing but its kind.
+    static StoreAnswer of(Kind kind) {
+        StoreAnswer answer;
+        answer.kind = kind;
+        return answer;
+    }
 };
 
 // Who showed the id. A session whose cookie came back is worth more than one that nobody may know.

@@ -49,14 +49,8 @@ SessionRecord record_of(const TableEntry& entry, std::int64_t now_ms) {
     return record;
 }
 
-StoreAnswer answer(StoreAnswer::Kind kind) {
-    StoreAnswer answer;
-    answer.kind = kind;
-    return answer;
-}
-
 StoreAnswer committed(std::uint64_t version) {
-    StoreAnswer done = answer(StoreAnswer::Kind::committed);
+    StoreAnswer done = StoreAnswer::of(StoreAnswer::Kind::committed);
     done.record.version = version;
     return done;
 }
@@ -69,7 +63,7 @@ StoreAnswer committed(std::uint64_t version) {
 
 StoreAnswer with_names(StoreAnswer::Kind kind, const std::vector<std::string>& names,
                        const TableEntry& entry) {
-    StoreAnswer refused = answer(kind);
+    StoreAnswer refused = StoreAnswer::of(kind);
     refused.names = names;
     if (names.size() > names_max) refused.names.resize(names_max);
     refused.record.version = entry.version;
@@ -78,7 +72,7 @@ StoreAnswer with_names(StoreAnswer::Kind kind, const std::vector<std::string>& n
 
 // What is told of a tombstone.
 StoreAnswer ended(const TableEntry& tombstone, StoreAnswer::Kind kind) {
-    StoreAnswer told = answer(tombstone.alias ? StoreAnswer::Kind::moved : kind);
+    StoreAnswer told = StoreAnswer::of(tombstone.alias ? StoreAnswer::Kind::moved : kind);
     if (tombstone.alias) told.moved_to = *tombstone.alias;
     return told;
 }
@@ -98,11 +92,11 @@ StoreAnswer MemoryTable::load(const SessionKey& key, std::int64_t now_ms, ShownB
     TableShard& shard = shard_of(key);
     const TableShard::Hold hold(shard);
     TableEntry* entry = find(shard, key, now_ms);
-    if (entry == nullptr) return answer(StoreAnswer::Kind::none);
+    if (entry == nullptr) return StoreAnswer::of(StoreAnswer::Kind::none);
     if (entry->order == TableOrder::tombstones) return ended(*entry, StoreAnswer::Kind::dead);
     // A server that reads it is no use of the session.
     if (shown_by == ShownBy::client) shard.move(*entry, TableOrder::confirmed, next_stamp());
-    StoreAnswer live = answer(StoreAnswer::Kind::live);
+    StoreAnswer live = StoreAnswer::of(StoreAnswer::Kind::live);
     live.record = record_of(*entry, now_ms);
     return live;
 }
@@ -123,9 +117,9 @@ TableEntry MemoryTable::made(const NewSession& session, std::int64_t now_ms) {
 StoreAnswer MemoryTable::create(const SessionKey& key, NewSession session, std::int64_t now_ms) {
     check(is_sorted_and_unique(session.attributes), "attributes out of order");
     TableEntry entry = made(session, now_ms);
-    if (!is_within_limits(entry.attributes)) return answer(StoreAnswer::Kind::limit);
+    if (!is_within_limits(entry.attributes)) return StoreAnswer::of(StoreAnswer::Kind::limit);
     if (entry.bytes > limits_.memory_max || limits_.sessions_max == 0) {
-        return answer(StoreAnswer::Kind::too_large);
+        return StoreAnswer::of(StoreAnswer::Kind::too_large);
     }
     for (;;) {
         Shortage shortage;
@@ -145,7 +139,7 @@ std::optional<StoreAnswer> MemoryTable::try_create(const SessionKey& key, TableE
     std::optional<TableShard::Hold> second;
     if (&other != &shard) second.emplace(*std::max(&shard, &other));
     give_back(shard.drop_expired(now_ms, expired_per_change));
-    if (find(shard, key, now_ms) != nullptr) return answer(StoreAnswer::Kind::exists);
+    if (find(shard, key, now_ms) != nullptr) return StoreAnswer::of(StoreAnswer::Kind::exists);
     TableEntry* old = replaces ? find(other, *replaces, now_ms) : nullptr;
     if (old != nullptr && old->order == TableOrder::tombstones) {
         if (old->alias) return ended(*old, StoreAnswer::Kind::moved);
@@ -155,7 +149,7 @@ std::optional<StoreAnswer> MemoryTable::try_create(const SessionKey& key, TableE
     const std::size_t tombstone = TableShard::bytes_of(TableAttributes{});
     const std::size_t freed = old != nullptr ? old->bytes - tombstone : 0;
     if (old != nullptr && entry.bytes + tombstone > limits_.memory_max)
-        return answer(StoreAnswer::Kind::too_large);
+        return StoreAnswer::of(StoreAnswer::Kind::too_large);
     const std::size_t more = entry.bytes > freed ? entry.bytes - freed : 0;
     const Lack lack = take({old != nullptr ? std::size_t{0} : std::size_t{1}, more});
     if (lack != Lack::nothing) {
@@ -164,7 +158,7 @@ std::optional<StoreAnswer> MemoryTable::try_create(const SessionKey& key, TableE
     }
     give_back({0, freed + more - entry.bytes});
     if (old != nullptr) end(other, *old, now_ms);
-    StoreAnswer created = answer(StoreAnswer::Kind::created);
+    StoreAnswer created = StoreAnswer::of(StoreAnswer::Kind::created);
     created.record = record_of(shard.insert(key, std::move(entry)), now_ms);
     return created;
 }
@@ -195,17 +189,17 @@ std::optional<StoreAnswer> MemoryTable::try_commit(const SessionKey& key,
         if (made) return committed(*made);
     }
     TableEntry* entry = find(shard, key, now_ms);
-    if (entry == nullptr) return answer(StoreAnswer::Kind::gone);
+    if (entry == nullptr) return StoreAnswer::of(StoreAnswer::Kind::gone);
     if (entry->order == TableOrder::tombstones) return ended(*entry, StoreAnswer::Kind::gone);
     if (const auto made = version_made(*entry, change.transaction)) return committed(*made);
     TableDraft draft{*entry, change};
     if (auto refused = refusal(draft, *entry, change)) return refused;
     if (change.rotation && find(target, change.rotation->to, now_ms) != nullptr)
-        return answer(StoreAnswer::Kind::exists);
+        return StoreAnswer::of(StoreAnswer::Kind::exists);
     // A rotation leaves a tombstone behind.
     const std::size_t bytes = TableShard::bytes_of(draft.attributes()) +
                               (change.rotation ? TableShard::bytes_of(TableAttributes{}) : 0);
-    if (bytes > limits_.memory_max) return answer(StoreAnswer::Kind::too_large);
+    if (bytes > limits_.memory_max) return StoreAnswer::of(StoreAnswer::Kind::too_large);
     if (bytes > entry->bytes) lack = take({0, bytes - entry->bytes});
     if (lack != Lack::nothing) return std::nullopt;
     if (bytes < entry->bytes) give_back({0, entry->bytes - bytes});
@@ -229,11 +223,11 @@ std::optional<StoreAnswer> MemoryTable::refusal(const TableDraft& draft, const T
         return with_names(Kind::not_integer, draft.no_integers(), entry);
     if (!draft.changed_since_base().empty())
         return with_names(Kind::conflict, draft.changed_since_base(), entry);
-    if (!is_within_limits(draft.attributes())) return answer(Kind::limit);
+    if (!is_within_limits(draft.attributes())) return StoreAnswer::of(Kind::limit);
     if (change.encoded_max > 0) {
         const std::size_t after = encoded_size(plain(draft.attributes()));
         if (after > change.encoded_max && after > encoded_size(plain(entry.attributes)))
-            return answer(Kind::too_long);
+            return StoreAnswer::of(Kind::too_long);
     }
     return std::nullopt;
 }
@@ -264,12 +258,12 @@ StoreAnswer MemoryTable::kill(const SessionKey& key, std::int64_t now_ms) {
     TableShard& shard = shard_of(key);
     const TableShard::Hold hold(shard);
     TableEntry* entry = find(shard, key, now_ms);
-    if (entry == nullptr) return answer(StoreAnswer::Kind::done);
+    if (entry == nullptr) return StoreAnswer::of(StoreAnswer::Kind::done);
     if (entry->order == TableOrder::tombstones) return ended(*entry, StoreAnswer::Kind::done);
     const std::size_t before = entry->bytes;
     end(shard, *entry, now_ms);
     give_back({1, before - entry->bytes});
-    return answer(StoreAnswer::Kind::done);
+    return StoreAnswer::of(StoreAnswer::Kind::done);
 }
 
 void MemoryTable::end(TableShard& shard, TableEntry& entry, std::int64_t now_ms) {
@@ -283,11 +277,11 @@ StoreAnswer MemoryTable::touch(const SessionKey& key, std::int64_t slack_ms, std
     TableShard& shard = shard_of(key);
     const TableShard::Hold hold(shard);
     TableEntry* entry = find_session(shard, key, now_ms);
-    if (entry == nullptr) return answer(StoreAnswer::Kind::gone);
+    if (entry == nullptr) return StoreAnswer::of(StoreAnswer::Kind::gone);
     const std::int64_t at = deadline(*entry, slack_ms, now_ms);
     if (at > entry->expires_at_ms) shard.expire_at(*entry, at);
     shard.move(*entry, entry->order, next_stamp());
-    return answer(StoreAnswer::Kind::done);
+    return StoreAnswer::of(StoreAnswer::Kind::done);
 }
 
 void MemoryTable::sweep(std::int64_t now_ms) {

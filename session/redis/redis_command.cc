@@ -56,12 +56,6 @@ std::size_t bytes_of(const Attributes& attributes) noexcept {
     return bytes;
 }
 
-StoreAnswer answer(Kind kind) {
-    StoreAnswer answer;
-    answer.kind = kind;
-    return answer;
-}
-
 // {word, …}: the word; empty if it is none.
 std::string_view word_of(const RedisReply& reply) noexcept {
     return reply.elements.empty() ? std::string_view{} : reply.elements[0].view();
@@ -69,16 +63,16 @@ std::string_view word_of(const RedisReply& reply) noexcept {
 
 // `alias` or, if it is empty, `otherwise`. Nothing if it is no id.
 std::optional<StoreAnswer> moved(std::string_view alias, Kind otherwise) {
-    if (alias.empty()) return answer(otherwise);
+    if (alias.empty()) return StoreAnswer::of(otherwise);
     const auto id = parse_session_id(alias);
     if (!id) return std::nullopt;
-    StoreAnswer told = answer(Kind::moved);
+    StoreAnswer told = StoreAnswer::of(Kind::moved);
     told.moved_to = *id;
     return told;
 }
 
 StoreAnswer with_names(Kind kind, const RedisReply& reply) {
-    StoreAnswer told = answer(kind);
+    StoreAnswer told = StoreAnswer::of(kind);
     told.record.version = static_cast<std::uint64_t>(reply.elements[1].number(0));
     for (std::size_t i = 2; i < reply.elements.size() && told.names.size() < names_max; ++i)
         told.names.emplace_back(reply.elements[i].view());
@@ -263,9 +257,9 @@ std::optional<StoreAnswer> read_load(std::span<const RedisReply> replies,
     const std::int64_t ttl_ms = replies[1].number(-3);
     if (fields.size() % 2 != 0 || ttl_ms == -3) return std::nullopt;
     // Expired between the two commands; or a hash without expiry, which is none of ours.
-    if (fields.empty() || ttl_ms < 0) return answer(Kind::none);
+    if (fields.empty() || ttl_ms < 0) return StoreAnswer::of(Kind::none);
 
-    StoreAnswer live = answer(Kind::live);
+    StoreAnswer live = StoreAnswer::of(Kind::live);
     SessionRecord& record = live.record;
     std::int64_t id_since_ms = 0;
     std::int64_t absolute_at_ms = 0;
@@ -278,7 +272,7 @@ std::optional<StoreAnswer> read_load(std::span<const RedisReply> replies,
         case FieldIs::broken: return std::nullopt;
         }
     }
-    if (record.version == 0 || record.idle_ms <= 0) return answer(Kind::none);
+    if (record.version == 0 || record.idle_ms <= 0) return StoreAnswer::of(Kind::none);
     std::sort(record.attributes.begin(), record.attributes.end());
     record.ttl_ms = ttl_ms;
     record.id_age_ms = std::max<std::int64_t>(server_now_ms - id_since_ms, 0);
@@ -289,12 +283,12 @@ std::optional<StoreAnswer> read_load(std::span<const RedisReply> replies,
 
 std::optional<StoreAnswer> read_create(const RedisReply& reply, NewSession session) {
     const std::string_view word = word_of(reply);
-    if (word == "EXISTS") return answer(Kind::exists);
+    if (word == "EXISTS") return StoreAnswer::of(Kind::exists);
     if (reply.elements.size() != 2) return std::nullopt;
     if (word == "MOVED" && !reply.elements[1].view().empty())
         return moved(reply.elements[1].view(), Kind::none);
     if (word != "OK") return std::nullopt;
-    StoreAnswer created = answer(Kind::created);
+    StoreAnswer created = StoreAnswer::of(Kind::created);
     SessionRecord& record = created.record;
     const std::int64_t at_most = session.idle_ms + session.slack_ms;
     record.version = 1;
@@ -308,9 +302,9 @@ std::optional<StoreAnswer> read_create(const RedisReply& reply, NewSession sessi
 
 std::optional<StoreAnswer> read_commit(const RedisReply& reply) {
     const std::string_view word = word_of(reply);
-    if (word == "LIMIT") return answer(Kind::limit);
-    if (word == "LONG") return answer(Kind::too_long);
-    if (word == "EXISTS") return answer(Kind::exists);
+    if (word == "LIMIT") return StoreAnswer::of(Kind::limit);
+    if (word == "LONG") return StoreAnswer::of(Kind::too_long);
+    if (word == "EXISTS") return StoreAnswer::of(Kind::exists);
     if (reply.elements.size() < 2) return std::nullopt;
     if (word == "OK") return with_names(Kind::committed, reply);
     if (word == "CONFLICT") return with_names(Kind::conflict, reply);

@@ -1,9 +1,9 @@
 #pragma once
 
 // The session table in Redis: the handle of one loop, with one connection. Which master to use is
-// said by `follow`; while none can be asked, questions wait as long as they may.
+// said by `follow`; while none can be asked, commands wait as long as they may.
 //
-// A question whose answer was lost with its connection is asked again: reading is harmless, and each
+// A command whose answer was lost with its connection is asked again: reading is harmless, and each
 // change has a name of its own, by which the server knows that it was made already. A change that the
 // server meets later than its answer is waited for is not made; and before that time nobody is told
 // that it was not.
@@ -20,40 +20,25 @@
 #include <unordered_set>
 #include <vector>
 
-#include "net/counter.h"
 #include "net/log.h"
 #include "net/loop.h"
 #include "net/resolve.h"
 #include "net/tcp.h"
 #include "session/redis/back_off.h"
-#include "session/redis/recent_keys.h"
 #include "session/redis/redis_command.h"
+#include "session/redis/redis_counters.h"
 #include "session/redis/redis_link.h"
+#include "session/redis/session_reader.h"
 #include "session/redis/store_queue.h"
 #include "session/store.h"
 
 namespace baton {
 
-// What one store counts. Any thread reads.
-struct RedisCounters {
-    Counter commands;     // sent, the connection's own not among them
-    Counter connections;  // that became ready
-    Counter losses;       // of a connection that was ready
-    Counter retries;      // questions asked again
-    Counter refusals;     // writes that the server refused for now: NOREPLICAS, OOM, MISCONF
-    Counter waited;       // questions that had to wait
-    Counter unavailable;  // answers that said so
-    Counter touches_dropped;
-    Counter foreign;    // keys that hold no session of ours, and fields that are none of one
-    Counter too_large;  // sessions that were too large to be read
-    Gauge waiting;      // questions, now
-};
-
 // The master all stores of the process are to use.
 struct RedisMaster {
     Endpoint address;  // port 0: there is none, leave the one you have
     std::uint64_t epoch = 0;
-    // Until then, by the loop's clock, it may be one no more: questions wait, or those that change
+    // Until then, by the loop's clock, it may be one no more: commands wait, or those that change
     // something. 0: they do not.
     std::uint64_t all_wait_until_ms = 0;
     std::uint64_t changes_wait_until_ms = 0;
@@ -107,32 +92,28 @@ public:
 
 private:
     using Kind = StoreCommand::Kind;
-    using Question = StoreCommand;
     static const RedisLink::Events link_events;
 
-    Question question(Kind kind, const SessionKey& key, const StoreAsk& ask) const;
-    std::optional<StoreAnswer> ask_or_wait(Question question);
-    std::uint64_t held_until_ms(const Question& question) const noexcept;
-    bool may_ask(const Question& question) const noexcept;
-    bool may_wait(const Question& question);
-    void send(Question question);
-    void wait(Question question);
-    void answer(const Question& question, StoreAnswer answer);
-    void answer_unavailable(const Question& question);
-    void give_up(Question question);
+    StoreCommand command(Kind kind, const SessionKey& key, const StoreAsk& ask) const;
+    std::optional<StoreAnswer> ask_or_wait(StoreCommand command);
+    std::uint64_t held_until_ms(const StoreCommand& command) const noexcept;
+    bool may_ask(const StoreCommand& command) const noexcept;
+    bool may_wait(const StoreCommand& command);
+    void send(StoreCommand command);
+    void wait(StoreCommand command);
+    void answer(const StoreCommand& command, StoreAnswer answer);
+    void answer_unavailable(const StoreCommand& command);
+    void give_up(StoreCommand command);
 
     void on_ready();
     void on_answered(std::span<RedisReply> replies);
-    StoreAnswer read_loads(std::span<const SessionKey> keys, std::span<RedisReply> replies);
-    std::optional<StoreAnswer> read_one(const SessionKey& key, std::span<const RedisReply> replies);
-    std::optional<StoreAnswer> read(Question& question, std::span<RedisReply> replies);
-    void on_late(Question question, std::int64_t server_ms);
-    void on_too_large(Question question);
-    bool rests(const Question& question) const;
-    void note_too_large(const SessionKey& key);
-    void on_trouble(Question question, const RedisReply& reply, RedisTrouble trouble);
-    void on_refused(Question question, std::string_view text);
-    void note_done(const Question& question, const StoreAnswer& answer);
+    std::optional<StoreAnswer> read(StoreCommand& command, std::span<RedisReply> replies);
+    void on_late(StoreCommand command, std::int64_t server_ms);
+    void on_too_large(StoreCommand command);
+    bool rests(const StoreCommand& command) const;
+    void on_trouble(StoreCommand command, const RedisReply& reply, RedisTrouble trouble);
+    void on_refused(StoreCommand command, std::string_view text);
+    void note_done(const StoreCommand& command, const StoreAnswer& answer);
     void on_lost(RedisLoss loss, std::string_view text);
     void leave(RedisLoss loss, std::string_view text);
     void put_aside();
@@ -152,12 +133,11 @@ private:
     BackOff back_off_;
     Timer<&RedisStore::on_retry> retry_;
     Timer<&RedisStore::on_waiting> waiting_timer_;
-    std::deque<Question> asked_;   // in the order of their answers
-    StoreQueue waiting_;           // for a connection, or for another try
-    std::deque<Question> over_;    // to be answered now: they cannot be asked any more
-    std::deque<Question> unsure_;  // as these, once the server would refuse them as late
-    SeenKeys seen_;
-    RestingKeys resting_;   // sessions that were too large to be read
+    std::deque<StoreCommand> asked_;   // in the order of their answers
+    StoreQueue waiting_;               // for a connection, or for another try
+    std::deque<StoreCommand> over_;    // to be answered now: they cannot be asked any more
+    std::deque<StoreCommand> unsure_;  // as these, once the server would refuse them as late
+    SessionReader reader_;
     bool looking_ = false;  // after those that wait
     std::unordered_set<SessionKey, SessionKeyHash> touching_;
     std::uint64_t lane_;  // with the count, the name of a change
@@ -170,7 +150,6 @@ private:
     inline static log::OncePerMinute loss_warning_;  // for all workers: they lose it together
     log::OncePerMinute refused_warning_;
     log::OncePerMinute reply_warning_;
-    log::OncePerMinute too_large_warning_;
 };
 
 }  // namespace baton

@@ -43,7 +43,7 @@ struct StoreCommand {
     // Of a change: from then on the server does not carry out what was sent.
     std::uint64_t late_at_ms = 0;
     std::uint64_t unsure_until_ms = 0;    // the same, of a change whose answer was lost
-    std::string command;                  // of all but one `load`
+    std::string bytes;                    // of all but one `load`
     std::vector<SessionKey> several;      // of `load`, if it is for more than `key`
     std::unique_ptr<NewSession> session;  // of `create`
     RedisScript script = RedisScript::create;
