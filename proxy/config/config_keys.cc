@@ -24,7 +24,8 @@ constexpr Key<Config> top_keys[] = {
 constexpr Key<ListenerConfig> listener_keys[] = {
     {.name = "address",
      .value = address_at<&ListenerConfig::address>(anywhere),
-     .meaning = "such as `\"0.0.0.0:80\"`, `\"[::]:80\"` or `\"localhost:8080\"`; port 0 takes "
+     .meaning = "where clients connect, such as `\"0.0.0.0:80\"`, `\"[::]:80\"` or "
+                "`\"localhost:8080\"`; port 0 takes "
                 "any free port",
      .example = "\"0.0.0.0:8080\"",
      .required = true},
@@ -39,7 +40,7 @@ constexpr Key<ListenerConfig> listener_keys[] = {
      .value = flag_at<&ListenerConfig::defer_accept>(),
      .meaning =
          "whether the kernel holds a new connection back, for about a second, until its client has "
-         "sent something"},
+         "sent something; for clients that send a request as soon as they connect"},
     {.name = "connections_per_client_max",
      .value = number_at<&ListenerConfig::connections_per_client_max>({0, 1'000'000}),
      .meaning = "how many connections one client may have here: an IPv4 address, or the first 64 "
@@ -66,7 +67,8 @@ constexpr Key<ClientTimeouts> timeouts_keys[] = {
     {.name = "client_gone",
      .value = duration_at<&ClientTimeouts::client_gone>({1ms, 24h, "no wait"}),
      .meaning = "how long an answer may take to begin after the client has closed its sending "
-                "side, for each request that had arrived before"},
+                "side, for each request that had arrived before",
+     .range = "\"1ms\" to \"1d\"; \"0s\": the request ends at once"},
 };
 
 constexpr Choice<Underscores> underscores_choices[] = {
@@ -86,7 +88,8 @@ constexpr Key<LimitsConfig> limits_keys[] = {
      .value = choice_at<underscores_choices, &LimitsConfig::underscores>(),
      .meaning =
          "what happens to request fields with `_` in their name, which some servers read as `-`; "
-         "`\"reject\"`: 400; `\"keep\"`: passed, but for those that read as a field baton writes "
+         "`\"drop\"`: they are removed; `\"reject\"`: 400; `\"keep\"`: passed, but for those that "
+         "read as a field baton writes "
          "itself (`X_Forwarded_For`)"},
     {.name = "body",
      .value = size_at<&LimitsConfig::body_max>({1, tib, "no limit"}),
@@ -119,7 +122,9 @@ constexpr Key<LogConfig> log_keys[] = {
      .value = text_at<&LogConfig::access>(
          {"\"stdout\", \"off\" or a file's path with a \"/\" in it", is_access_target}),
      .meaning = "where requests are logged, one line each; the file's folder must exist, the file "
-                "gets mode 0640, and SIGUSR1 opens it again"},
+                "gets mode 0640, and SIGUSR1 opens it again",
+     .range = "\"stdout\", \"off\" or a file's path with a \"/\" in it, such as "
+              "\"./access.log\""},
     {.name = "format",
      .value = only<LogConfig, formats>("logfmt combined"),
      .meaning = "the format of the access log"},
@@ -133,6 +138,7 @@ constexpr Key<AdminConfig> admin_keys[] = {
      .value = address_at<&AdminConfig::address>(here, admin_address_expected),
      .meaning = "where operators and their tools connect; port 0 picks a free one, which the "
                 "event log reports with `serves=admin`",
+     .range = "a loopback address or localhost, with a port",
      .example = "\"127.0.0.1:9090\"",
      .required = true,
      .reload = Reload::restart},

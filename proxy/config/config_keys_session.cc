@@ -70,10 +70,12 @@ constexpr Key<SessionConfig> session_keys[] = {
     {.name = "unknown_max",
      .value = number_at<&SessionConfig::unknown_max>({0, 1'000'000}),
      .meaning = "unknown session ids allowed per client address and minute; more are answered "
-                "with 429. `0`: no limit"},
+                "with 429. An unknown id that comes with a valid one does not count. After a "
+                "restart with `store = \"memory\"` all ids are unknown. `0`: no limit"},
     {.name = "on_unavailable",
      .value = choice_at<on_unavailable_choices, &SessionConfig::on_unavailable>(),
-     .meaning = "what happens to a request whose session cannot be looked up. `\"wait-serve\"`: "
+     .meaning = "with Redis: what happens to a request whose session cannot be looked up. "
+                "`\"wait-serve\"`: "
                 "it waits, then it goes to its server with the session state `unavailable`; "
                 "`\"wait-reject\"`: it waits, then it is answered with 503; `\"serve\"` and "
                 "`\"reject\"`: the same without waiting",
@@ -125,8 +127,8 @@ constexpr Key<SessionConfig> headers_keys[] = {
     {.name = "prefix",
      .value = text_at<&SessionConfig::header_prefix>(
          {"2 to 64 letters, digits and \"-\", the last one \"-\"", is_header_prefix}),
-     .meaning = "what the session fields begin with: not what a well-known field begins with. "
-                "Such fields never come from a client nor go to one"},
+     .meaning = "what the names of the session fields begin with; no well-known field may begin "
+                "so. Such fields never come from a client nor go to one"},
     {.name = "limit",
      .value = size_at<&SessionConfig::header_limit>({1, 64 * kib}),
      .meaning = "session data longer than this, encoded, is not sent to the server; it gets the "
@@ -143,9 +145,9 @@ constexpr Key<SessionApiConfig> api_keys[] = {
     {.name = "token_file",
      .value = text_at<&SessionApiConfig::token_file>(
          {token_file_expected, [](std::string_view text) { return !text.empty(); }}),
-     .meaning =
-         "who may call: in each line a scope, blanks and a token of 32 to 256 characters; keep the "
-         "file unreadable for others. A relative path begins where baton is started",
+     .meaning = "a file that says who may call: in each line a scope, blanks and a token of 32 to "
+                "256 characters; keep it unreadable for others",
+     .range = "a path; a relative one begins where baton is started",
      .example = "\"/etc/baton/api.tokens\"",
      .required = true},
 };
@@ -158,7 +160,9 @@ using From = PasswordSource;
 constexpr Key<RedisConfig> redis_keys[] = {
     {.name = "sentinels",
      .value = special<RedisConfig>(read_sentinels, {"hosts with ports, each once", ""}),
-     .meaning = "the Sentinels, whose port is usually 26379; one that answers is enough to start",
+     .meaning = "the Sentinels, whose port is usually 26379, not that of the Redis servers; one "
+                "that answers is enough to start",
+     .range = "host names or addresses with ports, each once",
      .example = "[\"10.0.0.5:26379\", \"10.0.0.6:26379\", \"10.0.0.7:26379\"]",
      .reload = Reload::restart},
     {.name = "master",
@@ -175,6 +179,7 @@ constexpr Key<RedisConfig> redis_keys[] = {
     {.name = "username",
      .value = text_at<&RedisConfig::username>(user),
      .meaning = "the ACL user; empty: Redis' default user",
+     .range = "up to 256 characters without blanks",
      .reload = Reload::restart},
     {.name = "password_file",
      .value = text_at<&RedisConfig::password_from, &From::file>(not_empty),
@@ -184,17 +189,19 @@ constexpr Key<RedisConfig> redis_keys[] = {
      .example = "\"/etc/baton/redis.password\""},
     {.name = "password_env",
      .value = text_at<&RedisConfig::password_from, &From::environment>(not_empty),
-     .meaning = "an environment variable with the password, instead",
+     .meaning = "instead of `password_file`: an environment variable with the password",
      .range = "a variable's name",
      .example = "\"BATON_REDIS_PASSWORD\""},
     {.name = "password_credential",
      .value = text_at<&RedisConfig::password_from, &From::credential>(not_empty),
-     .meaning = "a systemd credential with the password (`LoadCredential=`), instead",
+     .meaning = "instead of `password_file`: a systemd credential with the password "
+                "(`LoadCredential=`)",
      .range = "a file's name",
      .example = "\"redis.password\""},
     {.name = "sentinel_username",
      .value = text_at<&RedisConfig::sentinel_username>(user),
-     .meaning = "the ACL user at the Sentinels, if they require a password"},
+     .meaning = "the ACL user at the Sentinels, if they require a password",
+     .range = "up to 256 characters without blanks"},
     {.name = "sentinel_password_file",
      .value = text_at<&RedisConfig::sentinel_password_from, &From::file>(not_empty),
      .meaning = "the Sentinels' password, as `password_file`",
@@ -228,9 +235,9 @@ constexpr Key<RedisConfig> redis_keys[] = {
          "for an answer; when it is late the connection is closed and the Sentinels are asked"},
     {.name = "discover",
      .value = flag_at<&RedisConfig::discover>(),
-     .meaning =
-         "whether baton also asks Sentinels that these name; `false`: if their addresses cannot be "
-         "reached from here"},
+     .meaning = "whether baton also asks Sentinels that those in `sentinels` name; `false`: if "
+                "their addresses cannot be "
+                "reached from here"},
     {.name = "last_known",
      .value = flag_at<&RedisConfig::last_known>(),
      .meaning = "whether baton stays with the last master while no Sentinel answers"},

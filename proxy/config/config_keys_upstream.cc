@@ -39,7 +39,7 @@ constexpr Key<UpstreamConfig> upstream_keys[] = {
     {.name = "servers",
      .value = special<UpstreamConfig>(read_servers,
                                       {"1 to 5,000 of `{ address = \"10.0.0.1:8080\" }`", ""}),
-     .meaning = "the servers, which take requests in turn",
+     .meaning = "the servers, which take requests in turn, by their weights",
      .otherwise = "required",
      .example = "[\n  { address = \"127.0.0.1:9001\", weight = 1 },\n"
                 "  { address = \"127.0.0.1:9002\", weight = 1 },\n]"},
@@ -58,11 +58,11 @@ constexpr Key<UpstreamConfig> upstream_keys[] = {
 constexpr Key<ServerConfig> server_keys[] = {
     {.name = "address",
      .value = address_at<&ServerConfig::address>(here),
-     .meaning = "where it listens; no other server of the upstream has it",
+     .meaning = "where the server listens; no other server of the upstream has this address",
      .required = true},
     {.name = "weight",
      .value = number_at<&ServerConfig::weight>({1, 256}),
-     .meaning = "its share of the requests"},
+     .meaning = "the server's share of the requests"},
 };
 
 using Keepalive = UpstreamConfig::Keepalive;
@@ -118,12 +118,15 @@ constexpr Key<RouteConfig> route_keys[] = {
          {"`\"example.com\"`, `\"*.example.com\"`, an IP address (IPv6 in brackets), `\"*\"`",
           "[\"*\"]"}),
      .meaning = "hosts without a port; `\"*.example.com\"` is every name below `example.com`, "
-                "`\"*\"` every host"},
+                "`\"*\"` every host",
+     .range = "one or more of `\"example.com\"`, `\"*.example.com\"`, an IP address (IPv6 in "
+              "brackets), `\"*\"`"},
     {.name = "path",
      .value = text_at<&RouteConfig::path>(
          {"a path prefix that begins with \"/\", such as \"/app/\"", is_path_prefix}),
      .meaning = "what the path begins with, byte by byte: `\"/app\"` is a prefix of `\"/apple\"`, "
-                "`\"/app/\"` is not"},
+                "`\"/app/\"` is not",
+     .range = "a path of at most 1024 bytes that begins with \"/\", without \"?\" and \"#\""},
     {.name = "upstream",
      .value = text_at<&RouteConfig::upstream>({"the name of an upstream", is_upstream_name}),
      .meaning = "where the requests go",
@@ -134,6 +137,7 @@ constexpr Key<RouteConfig> route_keys[] = {
          {"a name of 1 to 128 printable ASCII characters without blanks and quotes",
           is_route_name}),
      .meaning = "the label in logs and metrics; unique",
+     .range = "1 to 128 printable ASCII characters, but no blank, `\"` or `\\`",
      .otherwise = "first host + path",
      .example = "\"*/\""},
     {.name = "session",
@@ -144,11 +148,12 @@ constexpr Key<RouteConfig> route_keys[] = {
      .see = "[which mode](sessions.md#which-mode)"},
     {.name = "create",
      .value = choice_at<create_choices, &RouteConfig::create>(),
-     .meaning = "when a session begins on this route",
+     .meaning = "when a session begins on this route; the values are those of `[session]`",
      .otherwise = "that of `[session]`"},
     {.name = "on_unavailable",
      .value = choice_at<on_unavailable_choices, &RouteConfig::on_unavailable>(),
-     .meaning = "what happens on this route to a request whose session cannot be looked up",
+     .meaning = "what happens on this route to a request whose session cannot be looked up; the "
+                "values are those of `[session]`",
      .otherwise = "that of `[session]`"},
     {.name = "websocket",
      .value = flag_at<&RouteConfig::websocket>(),
