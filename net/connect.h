@@ -40,7 +40,7 @@ public:
     // 0, or what stands in the way of every address: `connected` is not called then. Of two errors it is
     // always the first one: the other family may be missing on this host.
     int begin();
-    // Once connected.
+    // Once connected: the TCP connection, with the layer over it.
     StreamPtr take();
     const Address& address() const noexcept { return tried_ == 2 ? to_.second : to_.first; }
 

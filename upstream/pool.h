@@ -59,7 +59,7 @@ public:
     Lease take_silent(std::uint64_t now_ms);
     // A connection whose answer is complete and whose next bytes could only be an answer to
     // nothing. It is kept if the options allow, in the place of the oldest if the pool is full, else
-    // closed. Reads stay armed: an idle connection that becomes readable or ends is closed.
+    // closed. Reading stays on: an idle connection that becomes readable or ends is closed.
     void give_back(Lease lease, std::uint64_t now_ms);
     // A connection that is kept elsewhere between two requests, and one that is used again.
     static void park(ServerConnection& connection) noexcept;

@@ -39,9 +39,9 @@ std::vector<std::uint16_t> smooth_sequence(const std::vector<unsigned>& weights)
 
 struct PoolOptions {
     std::size_t idle_max = 64;
-    std::chrono::milliseconds idle_timeout{50'000};  // 0: none
-    std::chrono::milliseconds age_max{3'600'000};    // 0: none
-    std::uint64_t requests_max = 10'000;             // 0: none
+    std::chrono::milliseconds idle_timeout{50'000};  // 0: no limit
+    std::chrono::milliseconds age_max{3'600'000};    // 0: no limit
+    std::uint64_t requests_max = 10'000;             // 0: no limit
 };
 
 // Servers that do the same. Shared by all workers; immutable but for what its state says.

@@ -52,6 +52,7 @@ public:
     };
     void add(ServerFault fault, std::int64_t time_ms) noexcept {
         faults_[static_cast<std::size_t>(fault)].add();
+        static_assert(server_fault_count <= 8, "a fault has three bits of the word");
         // One word, so that a reader never sees one fault with another's time.
         last_.store(static_cast<std::uint64_t>(time_ms) << 3 | static_cast<std::uint64_t>(fault),
                     std::memory_order_relaxed);

@@ -31,12 +31,14 @@ public:
     virtual bool half_closed() const noexcept = 0;
 
     // The response, each call at most one write. `complete`: the message ends with it.
-    // 100: whoever waits for it sends the body (RFC 9110, 10.1.1).
+
+    // 100 Continue: whoever waits for it sends the body (RFC 9110, 10.1.1).
     virtual void go_on() = 0;
     // Another 1xx.
     virtual void interim(const ForwardResponse& response) = 0;
-    // The final head with the first data of the body, whose framing is as received. With `close` the
-    // connection ends. Returns how many Set-Cookie fields were dropped.
+    // The final head with the first data of the body, whose framing is as received. If
+    // `response.close` is set, the connection ends after it; `close` and the framing are overwritten by what
+    // was chosen. Returns how many Set-Cookie fields were dropped.
     virtual std::size_t begin(ForwardResponse& response, const Pieces& data, bool complete) = 0;
     virtual void body(const Pieces& data, bool complete) = 0;
     // An answer of baton's own, whole.
@@ -48,7 +50,7 @@ public:
     virtual void raw(std::span<const char> bytes) = 0;
     virtual void half_close() = 0;  // no more follow
 
-    // Bytes written that the client's kernel connection has not taken yet.
+    // Bytes written that the kernel has not taken yet.
     virtual std::size_t unsent() const noexcept = 0;
     // Bytes of the response so far, with its framing.
     virtual std::uint64_t bytes_out() const noexcept = 0;

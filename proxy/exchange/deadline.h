@@ -65,12 +65,12 @@ Origin origin_of_loss(const Progress& progress, int uv_error, std::uint64_t now_
 void see_upload(Stamps& at, Progress::Phase phase, std::uint64_t bytes,
                 std::uint64_t now_ms) noexcept;
 
-// The soonest of all that apply. `server` is null before there is a route.
 struct TimeLimits {
     const ClientTimeouts& client;
     const UploadRate& upload;
-    const UpstreamConfig::Timeouts* server = nullptr;
+    const UpstreamConfig::Timeouts* server = nullptr;  // null before there is a route
 };
+// The soonest of all that apply.
 Deadline next_deadline(const Progress& progress, const TimeLimits& limits) noexcept;
 
 // Of a tunnel in which no byte goes either way. Both sides are silent, as the client may be for as long as

@@ -54,9 +54,9 @@ public:
     // sessions, since a session does not expire under a request.
     static constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
     std::int64_t keep_alive_at_ms() const noexcept { return keep_alive_at_ms_; }
-    // Follows the session to the id that time may have given it meanwhile.
+    // Moves the expiry on if that is due. If the session was renewed meanwhile, goes on with its new id.
     Step keep_alive();
-    // Whether the store is asked for that.
+    // Whether the store has been asked for that and has not answered.
     bool looks_again() const noexcept { return doing_ == Doing::looking_again; }
     // The request is over: moves the session's expiry on if that is due.
     void finish();

@@ -15,7 +15,7 @@ struct RetryFacts {
 };
 
 // A request of which bytes were written is sent again only where doing it twice does no harm (RFC
-// 9110, 9.2.2) and where nothing was answered (RFC 9112, 9.3.1). No means no unless told otherwise.
+// 9110, 9.2.2) and where nothing was answered (RFC 9112, 9.3.1).
 constexpr bool may_retry(Fault fault, const RetryFacts& facts) noexcept {
     if (fault != Fault::server_gone || facts.answer_begun || facts.tries_left == 0) return false;
     return is_idempotent(facts.method) && facts.body_at_hand;

@@ -1,7 +1,7 @@
 #pragma once
 
-// Which server a request goes to, over which connection, and where it goes next if that fails: each server
-// once, for a refused connect costs the client nothing.
+// Which server a request goes to, over which connection, and where it goes next if that fails. Each server
+// gets one connect; one that lost the request is asked again only when no other is left.
 
 #include <cstddef>
 #include <cstdint>

@@ -24,7 +24,7 @@ struct Stamps;
 
 // What has come of a response.
 struct Response {
-    Head head;  // once it is whole; as long as the event, or after `keep`
+    Head head;  // valid once it is whole, until the event ends; after `keep`, until the next head
     ConnectionOptions
         connection;      // what it says of the connection; not its names, once the head is gone
     Body body;           // as the head declares it

@@ -66,7 +66,7 @@ private:
     bool reads_server_ = true;
     bool client_lost_ = false;        // all that it had sent is read, and it takes nothing
     std::uint64_t bytes_in_ = 0;      // from the client
-    std::uint64_t server_sent_seen_;  // bytes that its kernel connection has taken
+    std::uint64_t server_sent_seen_;  // bytes to the server that the kernel has taken
     Stamps at_;
 };
 

@@ -22,7 +22,7 @@ std::size_t append_response_head(std::string& out, const ForwardResponse& respon
 // How an answer of our own is written.
 struct ReplyTo {
     std::string_view date_line;  // ready-made
-    bool client_is_1_0 = false;  // is told if the connection goes on
+    bool client_is_1_0 = false;  // must be told when the connection stays open
     bool close = false;          // say that the connection ends
     bool head_only = false;      // an answer to HEAD: the fields without the body
 };

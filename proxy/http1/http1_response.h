@@ -16,7 +16,7 @@
 
 namespace baton {
 
-// Of one connection, a response after the other; its loop's thread. Each call is one write. `complete`: the
+// Of one connection, one response after another; its loop's thread. Each call is one write. `complete`: the
 // response ends with it, and the connection, too, if its head said so.
 class Http1Response {
 public:

@@ -18,12 +18,13 @@
 
 namespace baton {
 
+// Owned by its snapshot, as is all that it points to. No pointer is null.
 struct Route {
     const RouteConfig* config = nullptr;
     const UpstreamConfig* upstream_config = nullptr;
     const Upstream* upstream = nullptr;
     std::shared_ptr<RouteState> state;
-    // Session look-ups of this route write nothing but this name into their keys.
+    // The scope of its sessions: their keys are made from it, the cookie's name and the id.
     std::string_view scope;
     std::string_view cookie;  // of its sessions
     // Those of the other scopes, which its servers are not shown.
@@ -35,12 +36,12 @@ public:
     // `routes` must outlive the router.
     explicit Router(const std::vector<Route>& routes);
 
-    // `host`: lower case, without port and last dot; empty for a request without one, which takes
-    // the routes of "*". `target`: as received; a prefix of it is compared byte by byte, `*` counts
-    // as "/". Null: no route.
+    // `host`: lower case, without port and last dot; empty for a request without one, which takes the routes
+    // of "*". `path`: in origin form, or `*`, which counts as "/"; never empty; a prefix of it is compared
+    // byte by byte. Null: no route.
     // Without `asks_host` the host is no matter.
     bool asks_host() const noexcept { return !exact_.empty() || !below_.empty(); }
-    const Route* find(std::string_view host, std::string_view target) const noexcept;
+    const Route* find(std::string_view host, std::string_view path) const noexcept;
 
 private:
     struct Hash {

@@ -1,6 +1,6 @@
 #pragma once
 
-// One consistent truth: the configuration, its upstreams and its routes. Made once, then shared and
+// The configuration, its upstreams and its routes, consistent with each other. Made once, then shared and
 // const.
 
 #include <memory>

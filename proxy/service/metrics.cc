@@ -118,25 +118,66 @@ void for_each_server(const ProcessView& view, Write write) {
 void write_servers(Text& text, const ProcessView& view) {
     text.family("baton_server_requests_total", "counter", "Requests sent to a server, each try.");
     for_each_server(view, [&](std::string_view upstream, const Server& server) {
-        text.sample({{"upstream", upstream}, {"server", server.text}},
-                    server.state->sum([](const ServerCounters& one) { return one.requests.read(); }));
+        text.sample(
+            {{"upstream", upstream}, {"server", server.text}},
+            server.state->sum([](const ServerCounters& one) { return one.requests.read(); }));
     });
     text.family("baton_server_requests_in_flight", "gauge",
                 "Running requests and tunnels of a server.");
     for_each_server(view, [&](std::string_view upstream, const Server& server) {
-        text.sample({{"upstream", upstream}, {"server", server.text}},
-                    server.state->sum([](const ServerCounters& one) { return one.in_flight.read(); }));
+        text.sample(
+            {{"upstream", upstream}, {"server", server.text}},
+            server.state->sum([](const ServerCounters& one) { return one.in_flight.read(); }));
     });
     text.family("baton_server_faults_total", "counter",
                 "Faults of a server, each try; another server may have saved the request.");
     for_each_server(view, [&](std::string_view upstream, const Server& server) {
         for (std::size_t i = 0; i < server_fault_count; ++i) {
             const auto fault = static_cast<ServerFault>(i);
-            text.sample({{"upstream", upstream}, {"server", server.text}, {"fault", name(fault)}},
-                        server.state->sum([&](const ServerCounters& one) { return one.faults(fault); }));
+            text.sample(
+                {{"upstream", upstream}, {"server", server.text}, {"fault", name(fault)}},
+                server.state->sum([&](const ServerCounters& one) { return one.faults(fault); }));
         }
     });
 }
+
+// Counters of sessions that stand alone: one sample each.
+struct SessionCounter {
+    std::string_view name;
+    std::string_view help;
+    Counter Counters::*counter;
+};
+constexpr SessionCounter session_counters[] = {
+    {"baton_session_overwrites_total",
+     "Lost updates: attributes set without Base that had changed since the server got "
+     "them.",
+     &Counters::session_overwrites},
+    {"baton_session_replays_total",
+     "Requests sent once more because their session had changed meanwhile.",
+     &Counters::session_replays},
+    {"baton_session_use_ignored_total",
+     "Ids in Use of no session that was just created or rotated.", &Counters::session_use_ignored},
+    {"baton_session_second_live_total", "Requests with the cookies of two live sessions.",
+     &Counters::session_second_live},
+    {"baton_session_omitted_total",
+     "Requests whose session was longer than headers.limit, so that its server was told "
+     "Data-Omitted.",
+     &Counters::session_omitted},
+    {"baton_session_cookies_passed_over_total",
+     "Session cookies of a request beyond the 16 that are looked up.",
+     &Counters::session_cookies_passed_over},
+    {"baton_session_fields_dropped_total",
+     "Session fields where none are allowed: from a client, unknown ones, on a route "
+     "without sessions.",
+     &Counters::session_fields_dropped},
+    {"baton_session_cookies_dropped_total",
+     "Cookies of the session's name that servers set themselves.",
+     &Counters::session_cookies_dropped},
+    {"baton_session_changes_dropped_total",
+     "Changes dropped: the session had ended, or the server had been told that the store is "
+     "unavailable.",
+     &Counters::session_gone},
+};
 
 void write_sessions(Text& text, const ProcessView& view) {
     const MemoryTable& table = *view.table;
@@ -152,38 +193,8 @@ void write_sessions(Text& text, const ProcessView& view) {
                 "Sessions pushed out of a full table; confirmed: a client had come back with it.");
     text.sample({{"confirmed", "false"}}, table.evicted_unconfirmed());
     text.sample({{"confirmed", "true"}}, table.evicted_confirmed());
-    text.only("baton_session_overwrites_total", "counter",
-              "Lost updates: attributes set without Base that had changed since the server got "
-              "them.",
-              sum_of(view, &Counters::session_overwrites));
-    text.only("baton_session_replays_total", "counter",
-              "Requests sent once more because their session had changed meanwhile.",
-              sum_of(view, &Counters::session_replays));
-    text.only("baton_session_use_ignored_total", "counter",
-              "Ids in Use of no session that was just created or rotated.",
-              sum_of(view, &Counters::session_use_ignored));
-    text.only("baton_session_second_live_total", "counter",
-              "Requests with the cookies of two live sessions.",
-              sum_of(view, &Counters::session_second_live));
-    text.only("baton_session_omitted_total", "counter",
-              "Requests whose session was longer than headers.limit, so that its server was told "
-              "Data-Omitted.",
-              sum_of(view, &Counters::session_omitted));
-    text.only("baton_session_cookies_passed_over_total", "counter",
-              "Session cookies of a request beyond the 16 that are looked up.",
-              sum_of(view, &Counters::session_cookies_passed_over));
-    text.only("baton_session_fields_dropped_total", "counter",
-              "Session fields where none are allowed: from a client, unknown ones, on a route "
-              "without sessions.",
-              sum_of(view, &Counters::session_fields_dropped));
-    text.only("baton_session_cookies_dropped_total", "counter",
-              "Cookies of the session's name that servers set themselves.",
-              sum_of(view, &Counters::session_cookies_dropped));
-    text.only(
-        "baton_session_changes_dropped_total", "counter",
-        "Changes dropped: the session had ended, or the server had been told that the store is "
-        "unavailable.",
-        sum_of(view, &Counters::session_gone));
+    for (const SessionCounter& one : session_counters)
+        text.only(one.name, "counter", one.help, sum_of(view, one.counter));
 }
 
 void write_store(Text& text, const ProcessView& view) {
